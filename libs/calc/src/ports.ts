@@ -1,0 +1,109 @@
+/** The ports of both halves of the calculation. */
+import type {
+  Block, EndpointId, IpAddress, IpPool, NetworkSet, Node, Policy, PolicyId, Profile, ProfileId, Tier, WorkloadEndpoint,
+} from "@calico/model";
+import type {
+  IpSetId, IpSetType, NodeBlock, NodePolicy, NodePool, NodeProfile, NodeUpdate, ObjectKey,
+} from "./messages.ts";
+
+/** A change of one parsed object of the cluster; null: it is gone. */
+export type ClusterUpdate =
+  | { readonly kind: "Policy"; readonly id: PolicyId; readonly value: Policy | null }
+  | { readonly kind: "Tier"; readonly id: string; readonly value: Tier | null }
+  | { readonly kind: "Profile"; readonly id: ProfileId; readonly value: Profile | null }
+  | { readonly kind: "WorkloadEndpoint"; readonly id: EndpointId; readonly value: WorkloadEndpoint | null }
+  | { readonly kind: "NetworkSet"; readonly id: string; readonly value: NetworkSet | null }
+  | { readonly kind: "IpPool"; readonly id: string; readonly value: IpPool | null }
+  | { readonly kind: "Block"; readonly id: string; readonly value: Block | null }
+  | { readonly kind: "Node"; readonly id: string; readonly value: Node | null };
+
+/** Every node needs the object (tiers, pools, nodes). */
+export const ALL_NODES = "*";
+
+/**
+ * Derives, from all objects of a cluster, the shared objects (policies bound to sets, sets, profiles,
+ * endpoints) and which node needs which. Synchronous; its output depends on the present objects alone.
+ */
+export interface ClusterHalf {
+  onUpdate(update: ClusterUpdate): void;
+  /** The present value of a shared object, or undefined; for an IP set with all its members. */
+  valueOf(key: ObjectKey): NodeUpdate | undefined;
+  /** Keys that a node needs now, those of ALL_NODES included. */
+  interestOf(node: string): Iterable<ObjectKey>;
+}
+
+/** Where the cluster half reports. Calls come in the order of the changes; a value precedes the interest in it. */
+export interface ClusterSink {
+  /** A shared object appeared or changed; who is interested gets the new value. Members of a set come by onIpSetDelta. */
+  onValueChange(key: ObjectKey): void;
+  /** Members of a set that somebody is interested in. Disjoint, each member once. */
+  onIpSetDelta(id: IpSetId, added: readonly string[], removed: readonly string[]): void;
+  onInterestStart(node: string, key: ObjectKey): void;
+  onInterestStop(node: string, key: ObjectKey): void;
+}
+
+/** What the CNI plugin handed over: an interface that exists in the kernel. */
+export type Attachment = {
+  readonly uid: string;
+  readonly namespace: string;
+  readonly pod: string;
+  readonly containerId: string;
+  readonly interfaceName: string;
+  readonly interfaceIndex: number;
+  readonly addresses: readonly IpAddress[];
+};
+
+export type EndpointTier = {
+  readonly name: string;
+  readonly defaultAction: "Deny" | "Pass";
+  /** Policies in order; empty: the tier is skipped in that direction. */
+  readonly ingress: readonly PolicyId[];
+  readonly egress: readonly PolicyId[];
+};
+
+/** An endpoint with all that its chains need. */
+export type ResolvedEndpoint = {
+  readonly id: EndpointId;
+  readonly uid: string;
+  readonly namespace: string;
+  readonly pod: string;
+  readonly interfaceName: string;
+  readonly addresses: readonly IpAddress[];
+  /** In order of evaluation; only tiers that have a policy for this endpoint. */
+  readonly tiers: readonly EndpointTier[];
+  readonly profiles: readonly ProfileId[];
+};
+
+/** Where the node half reports what the dataplane shall hold. Objects come before those that refer to them, removals after. */
+export interface DataplaneSink {
+  onIpSetUpdate(id: IpSetId, type: IpSetType, members: readonly string[]): void;
+  onIpSetDelta(id: IpSetId, added: readonly string[], removed: readonly string[]): void;
+  onIpSetRemove(id: IpSetId): void;
+  onPolicyUpdate(policy: NodePolicy): void;
+  onPolicyRemove(id: PolicyId): void;
+  onProfileUpdate(profile: NodeProfile): void;
+  onProfileRemove(id: ProfileId): void;
+  onEndpointUpdate(endpoint: ResolvedEndpoint): void;
+  onEndpointRemove(id: EndpointId): void;
+  onPoolUpdate(pool: NodePool): void;
+  onPoolRemove(name: string): void;
+  onBlockUpdate(block: NodeBlock): void;
+  onBlockRemove(cidr: string): void;
+}
+
+/**
+ * Holds what one node was told and joins it with the interfaces that exist: an endpoint reaches the
+ * dataplane when its pod was announced and its addresses are known (from the CNI plugin or the pod).
+ */
+export interface NodeHalf {
+  onUpdate(update: NodeUpdate): void;
+  /** What is not repeated between these two calls is gone. Nothing is reported before the first in-sync. */
+  onSnapshotStart(): void;
+  onInSync(): void;
+  onAttach(attachment: Attachment): void;
+  onDetach(uid: string, containerId: string): void;
+  /** Reports all pending changes to the sink, dependencies first, removals last. */
+  flush(): void;
+  /** Why the pod of this uid is not in the dataplane yet, in words; null: it was reported. */
+  waitingFor(uid: string): string | null;
+}

@@ -1,0 +1,86 @@
+/**
+ * `npm test`: static checks, unit tests, the drivers on the real kernel, the services in the lab.
+ * Ends with a line "N passed, N failed, N skipped" counted from the runners' own reports, and fails
+ * when a test left a network namespace or a process behind. `--only static,unit,netns,fv,e2e` narrows.
+ */
+import { spawnSync } from "node:child_process";
+import { existsSync, globSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+
+type Count = { passed: number; failed: number; skipped: number };
+type Report = { numPassedTests: number; numFailedTests: number; numPendingTests: number; numTodoTests: number; success: boolean; testResults: { name: string; status: string; message?: string; assertionResults: { status: string; fullName: string }[] }[] };
+
+const root = resolve(dirname(new URL(import.meta.url).pathname), "..");
+const bin = join(root, "node_modules", ".bin");
+const only = process.argv.includes("--only") ? (process.argv[process.argv.indexOf("--only") + 1] ?? "").split(",") : [];
+const wants = (phase: string): boolean => only.length === 0 || only.includes(phase);
+const env = { ...process.env, NX_DAEMON: "false", PATH: `${bin}:${process.env["PATH"] ?? ""}` };
+const total: Count = { passed: 0, failed: 0, skipped: 0 };
+const skippedNames: string[] = [];
+const started = Date.now();
+
+for (const stale of globSync(["libs/*/.results", "services/*/.results", "e2e/.results"], { cwd: root })) rmSync(join(root, stale), { recursive: true, force: true });
+const before = namespaces();
+
+if (wants("static")) {
+  step("types", bin + "/nx", ["run-many", "-t", "typecheck", "--output-style=static"]);
+  step("lint", bin + "/nx", ["run-many", "-t", "lint", "--output-style=static"]);
+  step("boundaries", bin + "/node", ["tools/boundaries.ts"]);
+}
+if (wants("unit")) {
+  const ok = run("unit tests", bin + "/nx", ["run-many", "-t", "test", "--output-style=static"]);
+  collect("test", ok);
+}
+if (wants("netns")) {
+  let ok = true;
+  for (const dir of projectsWith("**/*.netns.test.ts")) ok = run(`kernel tests of ${dir}`, "npm", ["run", "--silent", "test-netns"], join(root, dir)) && ok;
+  collect("test-netns", ok);
+}
+for (const phase of ["fv", "e2e"]) {
+  if (!wants(phase) || globSync(`e2e/**/*.${phase}.test.ts`, { cwd: root }).length === 0) continue;
+  collect(phase, run(`${phase} tests`, "npm", ["run", "--silent", phase], join(root, "e2e")));
+}
+
+const left = namespaces().filter((name) => !before.includes(name));
+if (left.length > 0) {
+  console.log(`namespaces left behind: ${left.join(" ")}`);
+  total.failed += 1;
+}
+if (skippedNames.length > 0) console.log(`skipped:\n${skippedNames.map((name) => `  ${name}`).join("\n")}`);
+console.log(`in ${Math.round((Date.now() - started) / 1000)} s`);
+console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
+process.exit(total.failed > 0 || total.passed === 0 ? 1 : 0);
+
+function step(name: string, command: string, parameters: string[]): void {
+  if (run(name, command, parameters)) total.passed += 1;
+  else total.failed += 1;
+}
+
+function run(name: string, command: string, parameters: string[], cwd = root): boolean {
+  console.log(`\n== ${name}`);
+  return spawnSync(command, parameters, { cwd, env, stdio: "inherit" }).status === 0;
+}
+
+/** Adds up the reports of one phase; a runner that failed without a failed test counts as one failure. */
+function collect(phase: string, ok: boolean): void {
+  let failed = 0;
+  for (const path of globSync([`libs/*/.results/${phase}.json`, `services/*/.results/${phase}.json`, `e2e/.results/${phase}.json`], { cwd: root })) {
+    const report = JSON.parse(readFileSync(join(root, path), "utf8")) as Report;
+    total.passed += report.numPassedTests;
+    failed += report.numFailedTests;
+    total.skipped += report.numPendingTests + report.numTodoTests;
+    for (const file of report.testResults) {
+      for (const test of file.assertionResults) if (["pending", "skipped", "todo"].includes(test.status)) skippedNames.push(test.fullName);
+    }
+  }
+  if (!ok && failed === 0) failed = 1;
+  total.failed += failed;
+}
+
+function projectsWith(pattern: string): string[] {
+  return globSync(["libs/*", "services/*"], { cwd: root }).filter((dir) => globSync(`src/${pattern}`, { cwd: join(root, dir) }).length > 0).sort();
+}
+
+function namespaces(): string[] {
+  return existsSync("/run/netns") ? readdirSync("/run/netns") : [];
+}

@@ -1,0 +1,36 @@
+import { describe, expect, it } from "vitest";
+import { parseArguments, UsageError } from "./arguments.ts";
+
+describe("parseArguments", () => {
+  it.each([
+    ["", { verb: "up", nodes: 3, subnets: 1, detach: false, demo: true }],
+    ["up", { verb: "up", nodes: 3, subnets: 1, detach: false, demo: false }],
+    ["up --nodes 5 --subnets 2 --detach", { verb: "up", nodes: 5, subnets: 2, detach: true, demo: false }],
+    ["up --dataplane nftables --encapsulation none", { verb: "up", nodes: 3, subnets: 1, detach: false, demo: false }],
+    ["status -o json", { verb: "status", json: true }],
+    ["exec shop/web -- ip route", { verb: "exec", target: "shop/web", command: ["ip", "route"] }],
+    ["probe shop/web node/node-1 80", { verb: "probe", from: "shop/web", to: "node/node-1", port: 80, protocol: "tcp" }],
+    ["probe shop/web 10.65.0.1 53 udp", { verb: "probe", from: "shop/web", to: "10.65.0.1", port: 53, protocol: "udp" }],
+    ["matrix --port 80", { verb: "matrix", port: 80, json: false }],
+    ["logs felix --node node-2", { verb: "logs", component: "felix", node: "node-2" }],
+    ["logs", { verb: "logs", component: null, node: null }],
+  ])("reads %j", (line, command) => {
+    expect(parseArguments(line.split(" ").filter(Boolean))).toEqual(command);
+  });
+
+  it.each([
+    ["upp", /no command "upp"/],
+    ["up --nodes many", /wants a number/],
+    ["up --kubernetes", /not built/],
+    ["up --dataplane bpf", /--dataplane bpf: not built yet/],
+    ["up --encapsulation vxlan", /vxlan: not built yet/],
+    ["exec shop/web ls", /then --/],
+    ["probe shop/web shop/db 0", /not a port/],
+    ["probe shop/web shop/db 80 gre", /none of tcp/],
+    ["probe web shop/db 80", /NAMESPACE\/POD/],
+    ["down now", /too many/],
+  ])("refuses %j", (line, message) => {
+    expect(() => parseArguments(line.split(" "))).toThrow(UsageError);
+    expect(() => parseArguments(line.split(" "))).toThrow(message);
+  });
+});

@@ -1,0 +1,54 @@
+/** The demo: two namespaces, five pods, a default-deny and an allow policy. Pure data. */
+
+export const DEMO_PORT = 8080;
+
+const pod = (namespace: string, name: string, labels: Record<string, string>): object => ({
+  apiVersion: "v1",
+  kind: "Pod",
+  metadata: { namespace, name, labels },
+  spec: { containers: [{ name: "server", image: "lab/server", ports: [{ name: "http", containerPort: DEMO_PORT, protocol: "TCP" }] }] },
+});
+
+const namespace = (name: string, labels: Record<string, string>): object => ({ apiVersion: "v1", kind: "Namespace", metadata: { name, labels } });
+
+export const demoNamespaces = [namespace("shop", { team: "shop" }), namespace("monitoring", { team: "operations" })];
+
+export const demoPods = [
+  pod("shop", "frontend", { app: "frontend" }),
+  pod("shop", "backend", { app: "backend" }),
+  pod("shop", "database", { app: "database" }),
+  pod("monitoring", "scraper", { app: "scraper" }),
+  pod("monitoring", "curious", { app: "curious" }),
+];
+
+/** Nothing may enter the pods of the shop. */
+export const defaultDeny = {
+  apiVersion: "networking.k8s.io/v1",
+  kind: "NetworkPolicy",
+  metadata: { namespace: "shop", name: "default-deny" },
+  spec: { podSelector: {}, policyTypes: ["Ingress"] },
+};
+
+/** The frontend may ask the backend; the scraper may ask all pods of the shop. */
+export const allowPolicies = [
+  {
+    apiVersion: "networking.k8s.io/v1",
+    kind: "NetworkPolicy",
+    metadata: { namespace: "shop", name: "backend-from-frontend" },
+    spec: {
+      podSelector: { matchLabels: { app: "backend" } },
+      policyTypes: ["Ingress"],
+      ingress: [{ from: [{ podSelector: { matchLabels: { app: "frontend" } } }], ports: [{ protocol: "TCP", port: DEMO_PORT }] }],
+    },
+  },
+  {
+    apiVersion: "networking.k8s.io/v1",
+    kind: "NetworkPolicy",
+    metadata: { namespace: "shop", name: "all-from-scraper" },
+    spec: {
+      podSelector: {},
+      policyTypes: ["Ingress"],
+      ingress: [{ from: [{ namespaceSelector: { matchLabels: { team: "operations" } }, podSelector: { matchLabels: { app: "scraper" } } }], ports: [{ protocol: "TCP", port: "http" }] }],
+    },
+  },
+];

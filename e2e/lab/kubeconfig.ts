@@ -1,0 +1,33 @@
+/** Kubeconfig files and tokens of a lab. */
+import { randomBytes } from "node:crypto";
+import { readFileSync, writeFileSync } from "node:fs";
+
+export type Identity = { readonly token: string; readonly username: string; readonly groups: readonly string[]; readonly extra: Readonly<Record<string, readonly string[]>> };
+
+/** A ServiceAccount of calico-system, bound to a node when one is given, as the token of a pod on it would be. */
+export function serviceAccount(name: string, node?: string): Identity {
+  return {
+    token: randomBytes(24).toString("base64url"),
+    username: `system:serviceaccount:calico-system:${name}`,
+    groups: ["system:serviceaccounts", "system:serviceaccounts:calico-system", "system:authenticated"],
+    extra: node ? { "authentication.kubernetes.io/node-name": [node] } : {},
+  };
+}
+
+/** The identity behind the lab's own kubeconfig. */
+export function administrator(): Identity {
+  return { token: randomBytes(24).toString("base64url"), username: "lab-admin", groups: ["system:masters", "system:authenticated"], extra: {} };
+}
+
+/** Writes a kubeconfig (mode 0600) for a server, its authority and a token. */
+export function writeKubeconfig(file: string, server: string, caFile: string, identity: Identity): void {
+  const config = {
+    apiVersion: "v1",
+    kind: "Config",
+    clusters: [{ name: "lab", cluster: { server, "certificate-authority-data": readFileSync(caFile).toString("base64") } }],
+    users: [{ name: identity.username, user: { token: identity.token } }],
+    contexts: [{ name: "lab", context: { cluster: "lab", user: identity.username } }],
+    "current-context": "lab",
+  };
+  writeFileSync(file, `${JSON.stringify(config, null, 2)}\n`, { mode: 0o600 });
+}

@@ -1,0 +1,64 @@
+/** Finds and removes what a lab left: processes by the marker in their environment, namespaces by name, files. */
+import { readFileSync, readdirSync, readlinkSync, rmSync, statSync } from "node:fs";
+import { namespacesOf, removeFabric } from "./fabric.ts";
+import { removeMountPoints } from "./node-host.ts";
+
+/** Environment variable that every process of a lab carries. */
+export const MARKER = "CALICO_LAB";
+
+/** Ends every process of the lab but this one, removes its namespaces, links and folder. Returns what it found. */
+export async function sweep(labName: string, dir: string): Promise<{ processes: number; namespaces: number }> {
+  const processes = await endProcesses(labName);
+  const namespaces = namespacesOf(labName).length;
+  removeFabric(labName);
+  rmSync(dir, { recursive: true, force: true });
+  removeMountPoints();
+  return { processes, namespaces };
+}
+
+async function endProcesses(labName: string): Promise<number> {
+  const found = processesOf(labName);
+  for (const pid of found) signal(pid);
+  const deadline = Date.now() + 5_000;
+  while (found.some(isAlive) && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 10));
+  return found.length;
+}
+
+/** Pids whose environment carries the marker, or that run in a namespace of the lab. */
+export function processesOf(labName: string): number[] {
+  const inodes = new Set(namespacesOf(labName).map((name) => statSync(`/run/netns/${name}`).ino));
+  const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name)).map(Number);
+  return pids.filter((pid) => pid !== process.pid && (hasMarker(pid, labName) || isInside(pid, inodes)));
+}
+
+function hasMarker(pid: number, labName: string): boolean {
+  try {
+    return readFileSync(`/proc/${pid}/environ`, "latin1").split("\0").includes(`${MARKER}=${labName}`);
+  } catch {
+    return false; // ended meanwhile, or a kernel thread
+  }
+}
+
+function isInside(pid: number, inodes: ReadonlySet<number>): boolean {
+  try {
+    return inodes.has(Number(/\d+/.exec(readlinkSync(`/proc/${pid}/ns/net`))?.[0]));
+  } catch {
+    return false;
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return !/^\d+ \(.*\) Z/.test(readFileSync(`/proc/${pid}/stat`, "latin1"));
+  } catch {
+    return false;
+  }
+}
+
+function signal(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // ended meanwhile
+  }
+}

@@ -1,0 +1,216 @@
+/**
+ * A lab: a cluster on one machine. Everything that `npm run lab` and the end-to-end tests do goes
+ * through this object.
+ */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { calicoTypes, coreTypes, DatastoreError, openKubernetesDatastore, type Datastore, type KubeObject, type ResourceType } from "@calico/datastore";
+import type { Protocol } from "./arguments.ts";
+import { CLUSTER_COMPONENTS, NODE_COMPONENTS, TYPHA_PORT, componentSpec, type LabCertificates } from "./components.ts";
+import { startEmbeddedControlPlane, type ControlPlane } from "./control-plane.ts";
+import { buildFabric } from "./fabric.ts";
+import { createKubelet, type Kubelet, type RunningPod } from "./kubelet/kubelet.ts";
+import { createPodNetwork, type PodNetwork } from "./kubelet/pod-network.ts";
+import type { MatrixCell } from "./matrix.ts";
+import { openNodeHost, type NodeHost } from "./node-host.ts";
+import { labPaths, type LabPaths } from "./paths.ts";
+import { createAuthority } from "./pki.ts";
+import { probe, type ProbeResult } from "./prober.ts";
+import { createSupervisor, type Supervisor } from "./supervisor.ts";
+import { sweep } from "./sweep.ts";
+import { planLab, type LabPlan } from "./topology.ts";
+import { untilTrue } from "./wait.ts";
+
+export type LabOptions = {
+  /** Prefix of all names; at most 8 characters. */
+  readonly name: string;
+  readonly dir: string;
+  /** 16 to 31: second octet of the fabric's 172.x.0.0/16. */
+  readonly octet: number;
+  readonly nodes: number;
+  readonly subnets?: number;
+  readonly onProgress?: (line: string) => void;
+  /** Components to leave out (a test runs its own instead). */
+  readonly without?: readonly string[];
+};
+
+export type Lab = {
+  readonly plan: LabPlan;
+  readonly paths: LabPaths;
+  readonly control: ControlPlane;
+  readonly datastore: Datastore;
+  readonly hosts: readonly NodeHost[];
+  readonly supervisor: Supervisor;
+  readonly network: PodNetwork;
+  pods(): ReadonlyMap<string, RunningPod>;
+  /** Why pods that are bound do not run yet. */
+  waiting(): ReadonlyMap<string, string>;
+  /** Creates or replaces objects of core and projectcalico.org kinds, in order. */
+  apply(objects: readonly object[]): Promise<void>;
+  /** Resolves when the pods run; throws with each one's reason after the timeout. */
+  untilRunning(keys: readonly string[], timeoutMs?: number): Promise<void>;
+  /** Path of the network namespace of NAMESPACE/POD or node/NAME. Throws with what there is. */
+  netnsOf(target: string): string;
+  /** A command line that runs inside NAMESPACE/POD or node/NAME. */
+  execCommand(target: string, command: readonly string[]): string[];
+  probe(from: string, to: string, port: number, protocol?: Protocol, timeoutMs?: number): Promise<ProbeResult>;
+  matrix(port: number | null, timeoutMs?: number): Promise<{ names: string[]; cells: MatrixCell[] }>;
+  /** Ends everything and removes what was made. */
+  stop(): Promise<void>;
+};
+
+const READY_TIMEOUT_MS = 60_000;
+
+/** Starts a lab; resolves when its nodes are Ready. What an earlier lab of the name left is removed first. */
+export async function startLab(options: LabOptions): Promise<Lab> {
+  const { name, dir, onProgress = () => undefined, without = [] } = options;
+  const left = await sweep(name, dir);
+  if (left.processes + left.namespaces > 0) onProgress(`removed what an earlier lab left: ${left.processes} processes, ${left.namespaces} namespaces`);
+  const paths = labPaths(dir);
+  const plan = planLab({ name, octet: options.octet, nodeCount: options.nodes, subnetCount: options.subnets ?? 1 });
+  const hosts: NodeHost[] = [];
+  const supervisor = createSupervisor((id, how) => onProgress(`${id} ended (${how}); it is started again`));
+  let kubelet: Kubelet | null = null;
+  let datastore: Datastore | null = null;
+
+  async function stop(): Promise<void> {
+    await kubelet?.stop();
+    datastore?.close();
+    await supervisor.stopAll();
+    for (const host of hosts) host.close();
+    await sweep(name, dir);
+  }
+
+  try {
+    mkdirSync(paths.logs, { recursive: true });
+    writeFileSync(paths.state, JSON.stringify(plan, null, 2));
+    onProgress(`fabric: ${plan.nodes.length} nodes in ${plan.subnets.length} subnet(s)`);
+    buildFabric(plan);
+    hosts.push(...(await Promise.all(plan.nodes.map((node) => openNodeHost(node, paths.node(node.name), name)))));
+    const authority = await createAuthority(paths.pki, new Date());
+    const control = await startEmbeddedControlPlane({ plan, paths, authority, supervisor });
+    const store = openKubernetesDatastore({ kubeconfig: control.kubeconfig, userAgent: "calico-lab" });
+    datastore = store;
+    await untilTrue("the API server to answer", () => store.list(coreTypes.namespaces).then(() => true), READY_TIMEOUT_MS);
+    onProgress("API server ready");
+    await ensure(store, namespaceObject("calico-system"));
+    const network = createPodNetwork();
+    kubelet = createKubelet({ labName: name, datastore: store, hosts, network, log: (line) => writeFileSync(`${paths.logs}/kubelet.log`, `${line}\n`, { flag: "a" }) });
+    await kubelet.start();
+    const certificates: LabCertificates = {
+      typha: await authority.issue("typha", { commonName: "typha-server", dns: ["typha-server"], ip: [hosts[0]?.plan.address ?? ""] }),
+      typhaClient: await authority.issue("typha-client", { commonName: "typha-client" }),
+    };
+    startComponents({ hosts, supervisor, without, surroundings: { labName: name, paths, control, certificates, typhaAddresses: [`${hosts[0]?.plan.address ?? ""}:${TYPHA_PORT}`] } });
+    onProgress("services started");
+    await untilNodesReady(store, hosts, onProgress);
+    return labObject({ plan, paths, control, datastore: store, hosts, supervisor, network, kubelet, stop });
+  } catch (error) {
+    onProgress(`the lab could not be started; its logs: ${paths.logs}`);
+    throw error;
+  }
+}
+
+function startComponents(options: { hosts: readonly NodeHost[]; supervisor: Supervisor; without: readonly string[]; surroundings: Parameters<typeof componentSpec>[3] }): void {
+  const { hosts, supervisor, without, surroundings } = options;
+  const [first] = hosts;
+  if (!first) return;
+  for (const component of CLUSTER_COMPONENTS) {
+    if (!without.includes(component)) supervisor.start(componentSpec(component, first, false, surroundings));
+  }
+  for (const component of NODE_COMPONENTS) {
+    if (without.includes(component)) continue;
+    for (const host of hosts) supervisor.start(componentSpec(component, host, true, surroundings));
+  }
+}
+
+async function untilNodesReady(datastore: Datastore, hosts: readonly NodeHost[], onProgress: (line: string) => void): Promise<void> {
+  const reported = new Set<string>();
+  await untilTrue("all nodes to be Ready", async () => {
+    const { items } = await datastore.list<KubeObject & { status?: { conditions?: { type: string; status: string }[] } }>(coreTypes.nodes);
+    for (const node of items) {
+      const ready = node.status?.conditions?.some((condition) => condition.type === "Ready" && condition.status === "True") === true;
+      if (ready && !reported.has(node.metadata.name)) {
+        reported.add(node.metadata.name);
+        onProgress(`${node.metadata.name} is Ready`);
+      }
+    }
+    return reported.size === hosts.length;
+  }, READY_TIMEOUT_MS);
+}
+
+type Parts = Pick<Lab, "plan" | "paths" | "control" | "datastore" | "hosts" | "supervisor" | "network" | "stop"> & { readonly kubelet: Kubelet };
+
+function labObject({ kubelet, ...parts }: Parts): Lab {
+  const { hosts, datastore, network } = parts;
+
+  function hostNamed(name: string): NodeHost {
+    const host = hosts.find((candidate) => candidate.plan.name === name);
+    if (!host) throw new Error(`there is no node ${name}; there are ${hosts.map((candidate) => candidate.plan.name).join(", ")}`);
+    return host;
+  }
+
+  function podNamed(key: string): RunningPod {
+    const pod = kubelet.pods().get(key);
+    if (pod) return pod;
+    const why = kubelet.waiting().get(key);
+    throw new Error(why ? `${key} does not run yet: ${why}` : `there is no running pod ${key}; there are ${[...kubelet.pods().keys()].join(", ") || "none"}`);
+  }
+
+  function netnsOf(target: string): string {
+    if (target.startsWith("node/")) return `/run/netns/${hostNamed(target.slice(5)).plan.namespace}`;
+    return `/run/netns/${podNamed(target).netns}`;
+  }
+
+  function addressOf(target: string): string {
+    if (target.startsWith("node/")) return hostNamed(target.slice(5)).plan.address;
+    return target.includes("/") ? (podNamed(target).addresses[0] ?? "") : target;
+  }
+
+  const lab: Lab = {
+    ...parts,
+    pods: () => kubelet.pods(),
+    waiting: () => kubelet.waiting(),
+    async apply(objects) {
+      for (const object of objects) await ensure(datastore, object as KubeObject);
+    },
+    async untilRunning(keys, timeoutMs = READY_TIMEOUT_MS) {
+      const missing = (): string[] => keys.filter((key) => !kubelet.pods().has(key));
+      await untilTrue(() => `pods to run: ${missing().map((key) => `${key} (${kubelet.waiting().get(key) ?? "not bound yet"})`).join("; ")}`, async () => missing().length === 0, timeoutMs);
+    },
+    netnsOf,
+    execCommand(target, command) {
+      if (target.startsWith("node/")) return hostNamed(target.slice(5)).enter(command);
+      return ["nsenter", `--net=${netnsOf(target)}`, "--", ...command];
+    },
+    probe: (from, to, port, protocol = "tcp", timeoutMs = 1_000) => probe(network, netnsOf(from), { address: addressOf(to), port, protocol }, timeoutMs),
+    async matrix(port, timeoutMs = 1_000) {
+      const names = [...kubelet.pods().keys()].sort();
+      const cells = await Promise.all(names.flatMap((from) => names.filter((to) => to !== from).map(async (to): Promise<MatrixCell> => {
+        const target = port ?? podNamed(to).view.ports.find((candidate) => candidate.protocol === "TCP")?.port;
+        if (target === undefined) return { from, to, reached: null };
+        return { from, to, reached: (await lab.probe(from, to, target, "tcp", timeoutMs)).reached };
+      })));
+      return { names, cells };
+    },
+  };
+  return lab;
+}
+
+const namespaceObject = (name: string): KubeObject => ({ apiVersion: "v1", kind: "Namespace", metadata: { name } });
+
+/** Creates an object, or merges it into the one that is there. */
+async function ensure(datastore: Datastore, object: KubeObject): Promise<void> {
+  const type = typeOf(object);
+  try {
+    await datastore.create(type, object);
+  } catch (error) {
+    if (!(error instanceof DatastoreError) || error.code !== "AlreadyExists") throw error;
+    await datastore.patch(type, object.metadata, object, { type: "merge" });
+  }
+}
+
+function typeOf(object: KubeObject): ResourceType {
+  const type = [...Object.values(coreTypes), ...Object.values(calicoTypes)].find((candidate) => candidate.kind === object.kind && object.apiVersion === (candidate.group ? `${candidate.group}/${candidate.version}` : candidate.version));
+  if (!type) throw new Error(`the lab cannot apply ${object.apiVersion} ${object.kind}; use kubectl`);
+  return type;
+}

@@ -19,7 +19,7 @@ const say = (text: string): void => void process.stdout.write(`${text}\n`);
 
 type Status = { nodes: { name: string; address: string }[]; processes: ProcessState[]; pods: string; waiting: [string, string][]; bgp: string };
 
-process.exitCode = await main(process.argv.slice(2));
+process.exit(await main(process.argv.slice(2)));
 
 async function main(argv: readonly string[]): Promise<number> {
   try {

@@ -1,0 +1,25 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { blockAffinityName, blockName, interfaceNameForPod, parsePolicyId, parseWorkloadEndpointId, podHandleId, policyId, workloadEndpointId, workloadEndpointName } from "./names.ts";
+
+test("an interface is named after the pod", () => {
+  expect(interfaceNameForPod("default", "nginx")).toMatch(/^cali[0-9a-f]{11}$/);
+  expect(interfaceNameForPod("a", "b.c")).toBe(interfaceNameForPod("a.b", "c"));
+  expect(interfaceNameForPod("default", "nginx", "tap")).toBe(interfaceNameForPod("default", "nginx").replace("cali", "tap"));
+});
+
+test("objects of IPAM are named after their CIDR", () => {
+  expect(blockName("10.65.0.0/26")).toBe("10-65-0-0-26");
+  expect(blockAffinityName("node-1", "fd00::40/122")).toBe("node-1-fd00--40-122");
+  expect(podHandleId("abc")).toBe("k8s-pod-network.abc");
+  expect(workloadEndpointName("node-1", "web-0")).toBe("node--1-k8s-web--0-eth0");
+});
+
+test("ids take any names apart again", () => {
+  fc.assert(fc.property(fc.string(), fc.string(), fc.string(), (namespace, name, uid) => {
+    expect(parsePolicyId(policyId("NetworkPolicy", namespace, name))).toEqual({ kind: "NetworkPolicy", namespace, name });
+    expect(parseWorkloadEndpointId(workloadEndpointId(namespace, name, uid))).toEqual({ namespace, pod: name, uid });
+  }));
+  expect(parsePolicyId("Other/a/b")).toBeNull();
+  expect(parsePolicyId("NetworkPolicy/%zz/b")).toBeNull();
+});

@@ -1,0 +1,13 @@
+/** What every service is made of: configuration, logs, metrics, health, tracing, servers, the bus, start and stop. */
+export * from "./backoff.ts";
+export * from "./clock.ts";
+export * from "./grpc.ts";
+export * from "./health.ts";
+export * from "./http.ts";
+export * from "./lifecycle.ts";
+export * from "./log.ts";
+export * from "./metrics.ts";
+export * from "./nats.ts";
+export * from "./params.ts";
+export * from "./tracing.ts";
+export * from "./service.ts";

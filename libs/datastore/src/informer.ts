@@ -1,0 +1,235 @@
+/** Follows all objects of a kind: one list, then a watch that is kept alive. */
+import { createBackoff } from "./backoff.ts";
+import { systemClock, type Clock, type Random } from "./clock.ts";
+import type { Datastore, SelectOptions, WatchEvent } from "./datastore.ts";
+import { DatastoreError, isDatastoreError, isRevisionTooLarge } from "./errors.ts";
+import { silentLog, type Log } from "./log.ts";
+import { compareRevisions, keyOf, keyText, parseKeyText, type KubeObject, type ObjectKey, type ResourceType } from "./object.ts";
+
+/** Receives the objects. Calls are synchronous and in the order of the changes. */
+export interface InformerHandler<M> {
+  /** The object appeared or changed; `revision` is its resourceVersion. */
+  onUpsert(key: ObjectKey, value: M, revision: string): void;
+  onDelete(key: ObjectKey): void;
+  /** The first list is through; later again after every relist. */
+  onSynced(revision: string): void;
+}
+
+export interface InformerOptions<T extends KubeObject, M> extends Pick<SelectOptions, "namespace" | "labelSelector" | "fieldSelector"> {
+  readonly datastore: Datastore;
+  readonly type: ResourceType;
+  /** Keeps what is needed of an object; the rest is not held. null: as if the object were not there. */
+  readonly transform: (raw: T) => M | null;
+  readonly handler: InformerHandler<M>;
+  /** A watch without data and bookmark for this long is opened anew; 90 s when absent. */
+  readonly silenceMs?: number;
+  readonly clock?: Clock;
+  readonly random?: Random;
+  readonly log?: Log;
+}
+
+export interface Informer {
+  start(): void;
+  stop(): void;
+  /** Fulfilled when the first list is through. */
+  readonly synced: Promise<void>;
+  readonly isSynced: boolean;
+  /** Highest resource version seen; "" before the first list. */
+  readonly revision: string;
+  /** Objects that are there. */
+  readonly size: number;
+  /** Why the informer is not following, in words; null while it is. */
+  readonly trouble: string | null;
+}
+
+const SILENCE_MS = 90_000;
+/** A server that is older than what was seen for this long was set back: its own state counts then. */
+const SET_BACK_MS = 30_000;
+/** A relist that loses more than half of at least so many objects is confirmed by a second, consistent read. */
+const SUSPICIOUS_LOSS = 20;
+
+/**
+ * Follows a kind with bookmarks, paging, 410 and back-off. A relist is never older than what was seen, delivers only
+ * differences, and is confirmed before it takes away more than half of the objects. An object whose transform throws is
+ * reported and keeps its last value; the others go on.
+ */
+export function createInformer<T extends KubeObject, M>(opts: InformerOptions<T, M>): Informer {
+  const { datastore, type, handler } = opts;
+  const clock = opts.clock ?? systemClock;
+  const random = opts.random ?? Math.random;
+  const log = opts.log ?? silentLog;
+  const select = { ...(opts.namespace === undefined ? {} : { namespace: opts.namespace }), ...(opts.labelSelector === undefined ? {} : { labelSelector: opts.labelSelector }),
+    ...(opts.fieldSelector === undefined ? {} : { fieldSelector: opts.fieldSelector }) };
+  /** Resource version of every object that was listed or watched, by key; "" in front of those that the transform left out. */
+  const known = new Map<string, { revision: string; delivered: boolean }>();
+  const abort = new AbortController();
+  const synced = Promise.withResolvers<void>();
+  const backoff = createBackoff({ firstMs: 250, maxMs: 30_000, random });
+  let revision = "";
+  let isSynced = false;
+  let trouble: string | null = "has not listed yet";
+  let delivered = 0;
+
+  function upsert(raw: T): void {
+    const key = keyOf(raw);
+    const text = keyText(key);
+    const objectRevision = raw.metadata.resourceVersion ?? "";
+    const before = known.get(text);
+    if (before !== undefined && before.revision === objectRevision && objectRevision !== "") return;
+    let value: M | null;
+    try {
+      value = opts.transform(raw);
+    } catch (error) {
+      log.error("An object could not be read", { kind: type.kind, object: text, error: error as Error });
+      if (before === undefined) known.set(text, { revision: objectRevision, delivered: false });
+      else before.revision = objectRevision;
+      return;
+    }
+    known.set(text, { revision: objectRevision, delivered: value !== null });
+    if (value !== null) {
+      if (before?.delivered !== true) delivered += 1;
+      handler.onUpsert(key, value, objectRevision);
+    } else if (before?.delivered === true) {
+      delivered -= 1;
+      handler.onDelete(key);
+    }
+  }
+
+  function remove(text: string): void {
+    const before = known.get(text);
+    known.delete(text);
+    if (before?.delivered !== true) return;
+    delivered -= 1;
+    handler.onDelete(parseKeyText(text));
+  }
+
+  async function list(consistent: boolean): Promise<Set<string>> {
+    const present = new Set<string>();
+    const from = consistent || revision === "" ? {} : { notOlderThan: revision };
+    for await (const page of datastore.listPages<T>(type, { ...select, ...from, signal: abort.signal })) {
+      for (const item of page.items) {
+        present.add(keyText(keyOf(item)));
+        upsert(item);
+      }
+      revision = page.resourceVersion;
+    }
+    return present;
+  }
+
+  async function relist(consistent: boolean): Promise<void> {
+    let present = await list(consistent);
+    const missing = [...known.keys()].filter((text) => !present.has(text));
+    if (!consistent && missing.length >= SUSPICIOUS_LOSS && missing.length * 2 > known.size) {
+      log.warn("A list lacks more than half of the objects, reading again", { kind: type.kind, missing: missing.length, known: known.size });
+      present = await list(true);
+    }
+    for (const text of [...known.keys()]) if (!present.has(text)) remove(text);
+    trouble = null;
+    isSynced = true;
+    handler.onSynced(revision);
+    synced.resolve();
+  }
+
+  /** Watches until the stream ends; resolves to the error that ended it, if one did. */
+  function watch(): Promise<DatastoreError | undefined> {
+    return new Promise((resolve) => {
+      let cancelTimer = (): void => {};
+      const arm = (): void => {
+        cancelTimer();
+        cancelTimer = clock.schedule(opts.silenceMs ?? SILENCE_MS, () => {
+          log.warn("A watch was silent, opening it anew", { kind: type.kind, silentForMs: opts.silenceMs ?? SILENCE_MS });
+          handle.close();
+          resolve(undefined);
+        });
+      };
+      const finish = (error: DatastoreError | undefined): void => {
+        cancelTimer();
+        resolve(error);
+      };
+      const handle = datastore.watch<T>(type, { ...select, resourceVersion: revision, timeoutSeconds: 300 + Math.floor(random() * 300), signal: abort.signal }, {
+        onEvent(event) {
+          arm();
+          onEvent(event);
+        },
+        onEnd: finish,
+      });
+      arm();
+    });
+  }
+
+  function onEvent({ type: eventType, object }: WatchEvent<T>): void {
+    backoff.reset();
+    trouble = null;
+    if (eventType === "DELETED") remove(keyText(keyOf(object)));
+    else if (eventType !== "BOOKMARK") upsert(object);
+    const seen = object.metadata.resourceVersion ?? "";
+    if (compareRevisions(seen, revision) > 0) revision = seen;
+  }
+
+  async function run(): Promise<void> {
+    let listed = false;
+    let olderSince: number | null = null;
+    let consistent = false;
+    while (!abort.signal.aborted) {
+      try {
+        if (!listed) {
+          await relist(consistent);
+          listed = true;
+          consistent = false;
+          olderSince = null;
+        }
+        const error = await watch();
+        if (abort.signal.aborted) return;
+        if (error === undefined) continue;
+        throw error;
+      } catch (error) {
+        if (abort.signal.aborted) return;
+        if (isDatastoreError(error, "Gone")) {
+          log.info("The history of a watch is gone, listing again", { kind: type.kind });
+          listed = false;
+          if (revision === "") consistent = true;
+          else if (trouble === null) {
+            trouble = "the history is gone";
+            continue;
+          }
+        }
+        if (isRevisionTooLarge(error)) {
+          olderSince ??= clock.nowMs();
+          consistent = clock.nowMs() - olderSince >= SET_BACK_MS;
+        }
+        trouble = error instanceof Error ? error.message : String(error);
+        const waitMs = backoff.nextMs(error instanceof DatastoreError ? error.retryAfterMs : undefined);
+        log.warn("Following a kind was interrupted", { kind: type.kind, reason: trouble, retryInMs: Math.round(waitMs) });
+        await pause(waitMs);
+      }
+    }
+  }
+
+  function pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = clock.schedule(ms, resolve);
+      abort.signal.addEventListener("abort", () => {
+        cancel();
+        resolve();
+      }, { once: true });
+    });
+  }
+
+  return {
+    start: () => void run().catch((error: unknown) => log.error("An informer failed", { kind: type.kind, error: error as Error })),
+    stop: () => abort.abort(),
+    synced: synced.promise,
+    get isSynced() {
+      return isSynced;
+    },
+    get revision() {
+      return revision;
+    },
+    get size() {
+      return delivered;
+    },
+    get trouble() {
+      return trouble;
+    },
+  };
+}

@@ -20,3 +20,17 @@ export const systemClock: Clock = {
     return () => clearTimeout(timer);
   },
 };
+
+/** Fulfilled after `ms`, or at once when the signal aborts. */
+export function sleep(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      cancel();
+      signal.removeEventListener("abort", done);
+      resolve();
+    };
+    const cancel = clock.schedule(ms, done);
+    if (signal.aborted) done();
+    else signal.addEventListener("abort", done);
+  });
+}

@@ -1,6 +1,6 @@
 /** Follows all objects of a kind: one list, then a watch that is kept alive. */
 import { createBackoff } from "./backoff.ts";
-import { systemClock, type Clock, type Random } from "./clock.ts";
+import { sleep, systemClock, type Clock, type Random } from "./clock.ts";
 import type { Datastore, SelectOptions, WatchEvent } from "./datastore.ts";
 import { DatastoreError, isDatastoreError, isRevisionTooLarge } from "./errors.ts";
 import { silentLog, type Log } from "./log.ts";
@@ -200,19 +200,9 @@ export function createInformer<T extends KubeObject, M>(opts: InformerOptions<T,
         trouble = error instanceof Error ? error.message : String(error);
         const waitMs = backoff.nextMs(error instanceof DatastoreError ? error.retryAfterMs : undefined);
         log.warn("Following a kind was interrupted", { kind: type.kind, reason: trouble, retryInMs: Math.round(waitMs) });
-        await pause(waitMs);
+        await sleep(clock, waitMs, abort.signal);
       }
     }
-  }
-
-  function pause(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      const cancel = clock.schedule(ms, resolve);
-      abort.signal.addEventListener("abort", () => {
-        cancel();
-        resolve();
-      }, { once: true });
-    });
   }
 
   return {

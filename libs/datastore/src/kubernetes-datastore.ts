@@ -59,7 +59,7 @@ function createKubernetesDatastore(connection: Connection, http: HttpClient, tim
         query.set("resourceVersionMatch", "NotOlderThan");
       }
       const answer = (await http.json({
-        method: "GET", path: `${resourcePath(type, opts)}?${query}`, what: `list ${type.plural}`, signal: opts.signal, timeoutMs,
+        method: "GET", path: `${resourcePath(type, opts)}?${query.toString()}`, what: `list ${type.plural}`, signal: opts.signal, timeoutMs,
       })) as { metadata?: { resourceVersion?: string; continue?: string }; items?: T[] | null };
       token = answer.metadata?.continue ?? "";
       yield { items: withTypeMeta(type, answer.items ?? []), resourceVersion: answer.metadata?.resourceVersion ?? "" };
@@ -114,7 +114,7 @@ function createKubernetesDatastore(connection: Connection, http: HttpClient, tim
       });
       const onAbort = (): void => end(new DatastoreError("Aborted", `${what}: aborted`));
       const stop = http.stream(
-        { method: "GET", path: `${resourcePath(type, opts)}?${query}`, what, timeoutMs },
+        { method: "GET", path: `${resourcePath(type, opts)}?${query.toString()}`, what, timeoutMs },
         {
           onData: (chunk) => lines.push(chunk),
           onEnd: (error) => end(error ?? (lines.pending ? new DatastoreError("Unavailable", `${what}: the stream ended inside an event`) : undefined)),
@@ -196,7 +196,7 @@ const withType = (type: ResourceType, object: KubeObject): KubeObject => ({ ...o
 
 const nameOf = (object: KubeObject): string => keyText(keyOf(object));
 
-const withQuery = (path: string, query: URLSearchParams): string => (query.size === 0 ? path : `${path}?${query}`);
+const withQuery = (path: string, query: URLSearchParams): string => (query.size === 0 ? path : `${path}?${query.toString()}`);
 
 function selectQuery(opts: SelectOptions): URLSearchParams {
   const query = new URLSearchParams();

@@ -1,5 +1,5 @@
 /** One active replica of several, by a Lease. */
-import { systemClock, type Clock, type Random } from "./clock.ts";
+import { sleep, systemClock, type Clock, type Random } from "./clock.ts";
 import type { Datastore } from "./datastore.ts";
 import { isDatastoreError } from "./errors.ts";
 import { silentLog, type Log } from "./log.ts";
@@ -104,13 +104,7 @@ export function runLeaderElection(opts: LeaderElectionOptions): LeaderElection {
         if (!isDatastoreError(error, "Conflict", "AlreadyExists", "Aborted")) log.warn("The lease could not be written", { lease: opts.name, reason: (error as Error).message });
       }
       if (leading !== null && clock.nowMs() - renewedAt > leaseMs * 0.7) stepDown("the lease could not be renewed");
-      await new Promise<void>((resolve) => {
-        const cancel = clock.schedule(retryMs * (0.8 + random() * 0.4), resolve);
-        stopping.signal.addEventListener("abort", () => {
-          cancel();
-          resolve();
-        }, { once: true });
-      });
+      await sleep(clock, retryMs * (0.8 + random() * 0.4), stopping.signal);
     }
   }
 

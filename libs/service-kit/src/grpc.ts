@@ -4,11 +4,12 @@ import { createConnection } from "node:net";
 import { dirname } from "node:path";
 import {
   credentials, InterceptingCall, Metadata, Server, ServerCredentials, ServerInterceptingCall, status,
-  type ChannelCredentials, type ClientOptions, type Interceptor, type ServerInterceptor, type ServiceError, type UntypedServiceImplementation, type ServiceDefinition,
+  type ChannelCredentials, type ClientOptions, type Interceptor, type ServerInterceptor, type ServiceError, type handleUnaryCall, type UntypedServiceImplementation, type ServiceDefinition,
 } from "@grpc/grpc-js";
 import { context } from "@opentelemetry/api";
 import { contextFrom, traceparentOf } from "./tracing.ts";
 import { PortInUseError } from "./http.ts";
+import { describeError, type Logger } from "./log.ts";
 
 export type TlsFiles = { readonly caFile: string; readonly certFile: string; readonly keyFile: string };
 
@@ -123,6 +124,24 @@ function closeServer(server: Server, graceMs: number): Promise<void> {
       resolve();
     });
   });
+}
+
+/** A handler made of an async function. A ServiceError (see grpcError) goes to the caller as it is, anything else as `codeOf` says, and to the log. */
+export function unaryHandler<Request, Response>(handle: (request: Request) => Response | Promise<Response>, log: Logger, codeOf: (error: unknown) => status = () => status.INTERNAL): handleUnaryCall<Request, Response> {
+  return (call, callback) => {
+    Promise.resolve().then(() => handle(call.request)).then(
+      (response) => callback(null, response),
+      (error: unknown) => {
+        if (isServiceError(error)) return callback(error);
+        log.error("A request failed", { method: call.getPath(), error });
+        callback(grpcError(codeOf(error), describeError(error)));
+      },
+    );
+  };
+}
+
+function isServiceError(error: unknown): error is ServiceError {
+  return error instanceof Error && "code" in error && typeof error.code === "number" && "details" in error;
 }
 
 /** Adds the traceparent of the active span to a call. */

@@ -1,0 +1,94 @@
+/** What the allocator must know of the cluster, kept by informers: pools, this node's labels, settings, readiness. */
+import { calicoTypes, coreTypes, createInformer, type Datastore, type Informer, type KubeObject } from "@calico/datastore";
+import { convertIpPool, type IpPool, type Labels } from "@calico/model";
+import type { Logger } from "@calico/service-kit";
+
+export interface ClusterView {
+  start(): void;
+  stop(): void;
+  readonly pools: readonly IpPool[];
+  readonly nodeLabels: Labels;
+  readonly maxBlocksPerHost: number;
+  readonly autoAllocateBlocks: boolean;
+  /** In words what is missing before an address can be given; null: nothing. */
+  readonly missing: string | null;
+}
+
+export function createClusterView(datastore: Datastore, node: string, log: Logger): ClusterView {
+  const pools = new Map<string, IpPool>();
+  let nodeLabels: Labels | null = null;
+  let settings: { maxBlocksPerHost?: number; autoAllocateBlocks?: boolean } = {};
+  let datastoreReady = false;
+
+  const informers: Informer[] = [
+    createInformer<KubeObject, IpPool>({
+      datastore, log, type: calicoTypes.ipPools,
+      transform(raw) {
+        const { value, findings } = convertIpPool(raw);
+        for (const finding of findings) log.warn("A pool cannot be used", { pool: raw.metadata.name, ...finding });
+        return value;
+      },
+      handler: { onUpsert: ({ name }, pool) => void pools.set(name, pool), onDelete: ({ name }) => void pools.delete(name), onSynced() {} },
+    }),
+    createInformer<KubeObject, Labels>({
+      datastore, log, type: coreTypes.nodes, fieldSelector: `metadata.name=${node}`, transform: (raw) => raw.metadata.labels ?? {},
+      handler: {
+        onUpsert(_, labels) {
+          nodeLabels = labels;
+        },
+        onDelete() {
+          nodeLabels = null;
+        },
+        onSynced() {},
+      },
+    }),
+    createInformer<KubeObject & { spec?: typeof settings }, typeof settings>({
+      datastore, log, type: calicoTypes.ipamConfigurations, transform: (raw) => (raw.metadata.name === "default" ? (raw.spec ?? {}) : null),
+      handler: {
+        onUpsert(_, spec) {
+          settings = spec;
+        },
+        onDelete() {
+          settings = {};
+        },
+        onSynced() {},
+      },
+    }),
+    createInformer<KubeObject & { spec?: { datastoreReady?: boolean } }, boolean>({
+      datastore, log, type: calicoTypes.clusterInformations, transform: (raw) => (raw.metadata.name === "default" ? raw.spec?.datastoreReady === true : null),
+      handler: {
+        onUpsert(_, ready) {
+          datastoreReady = ready;
+        },
+        onDelete() {
+          datastoreReady = false;
+        },
+        onSynced() {},
+      },
+    }),
+  ];
+
+  return {
+    start: () => informers.forEach((informer) => informer.start()),
+    stop: () => informers.forEach((informer) => informer.stop()),
+    get pools() {
+      return [...pools.values()];
+    },
+    get nodeLabels() {
+      return nodeLabels ?? {};
+    },
+    get maxBlocksPerHost() {
+      return settings.maxBlocksPerHost ?? 0;
+    },
+    get autoAllocateBlocks() {
+      return settings.autoAllocateBlocks ?? true;
+    },
+    get missing() {
+      const trouble = informers.find((informer) => !informer.isSynced)?.trouble;
+      if (trouble !== undefined) return `the API server was not read yet (${trouble ?? "waiting"})`;
+      if (nodeLabels === null) return `node ${node} is not registered`;
+      if (!datastoreReady) return "ClusterInformation default does not say datastoreReady: true";
+      return pools.size === 0 ? "there is no IPPool" : null;
+    },
+  };
+}

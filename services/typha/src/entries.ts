@@ -1,0 +1,37 @@
+/** Encoded values of shared objects: each version once, however many nodes it goes to. */
+import type { NodeUpdate, ObjectKey } from "@calico/calc";
+import { encodeUpdate } from "@calico/proto";
+
+export interface EntryCache {
+  /** The encoded value of a key, or null when it is gone. */
+  valueOf(key: string): Uint8Array | null;
+  /** The value changed: it is encoded anew when somebody asks. */
+  invalidate(key: string, traceparent: string): void;
+  readonly encoded: number;
+}
+
+export function createEntryCache(valueOf: (key: ObjectKey) => NodeUpdate | undefined): EntryCache {
+  const entries = new Map<string, Uint8Array>();
+  const traces = new Map<string, string>();
+  let encoded = 0;
+  return {
+    valueOf(key) {
+      const known = entries.get(key);
+      if (known !== undefined) return known;
+      const value = valueOf(key as ObjectKey);
+      if (value === undefined) return null;
+      encoded += 1;
+      const entry = encodeUpdate(value, traces.get(key));
+      entries.set(key, entry);
+      return entry;
+    },
+    invalidate(key, traceparent) {
+      entries.delete(key);
+      if (traceparent === "") traces.delete(key);
+      else traces.set(key, traceparent);
+    },
+    get encoded() {
+      return encoded;
+    },
+  };
+}

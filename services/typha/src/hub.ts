@@ -1,0 +1,168 @@
+/** Fans the cluster half's output out to the views of the nodes that are connected, or were a moment ago. */
+import { ALL_NODES, type ClusterHalf, type ClusterSink, type IpSetId, type NodeUpdate, type ObjectKey } from "@calico/calc";
+import { encodeUpdate } from "@calico/proto";
+import type { Clock } from "@calico/service-kit";
+import type { Labels } from "@calico/model";
+import { createEntryCache } from "./entries.ts";
+import type { NodeConfigStore } from "./node-config.ts";
+import { createNodeView, type NodeView, type ViewListener } from "./node-view.ts";
+
+type Tracked = {
+  readonly view: NodeView;
+  /** Encoded configuration of the node, by key. */
+  readonly config: Map<string, Uint8Array>;
+  forget: Disposable | null;
+};
+
+export interface Hub extends ClusterSink {
+  /** Set once: the half whose output comes here. */
+  attach(half: ClusterHalf): void;
+  /** The trace context of the change that is being worked on; "" when there is none. */
+  traceparent: string;
+  readonly sequence: number;
+  /** Opens the view of a node for a stream; disposing it keeps the view for a while, so that the node can resume. */
+  open(node: string, listener: ViewListener): { readonly view: NodeView } & Disposable;
+  /** The encoded value of a key as this node sees it. */
+  valueOf(node: string, key: string): Uint8Array | null;
+  /** Configuration, peers or labels of nodes changed: resolves them anew for every view. */
+  onConfigChange(): void;
+  readonly views: number;
+}
+
+export type HubOptions = {
+  readonly clock: Clock;
+  readonly config: NodeConfigStore;
+  readonly labelsOf: (node: string) => Labels;
+  readonly retentionMs: number;
+  readonly maxTombstones: number;
+};
+
+export function createHub({ clock, config, labelsOf, retentionMs, maxTombstones }: HubOptions): Hub {
+  const tracked = new Map<string, Tracked>();
+  /** Views interested in a key that not every node needs. */
+  const interested = new Map<string, Set<NodeView>>();
+  const global = new Set<string>();
+  let half: ClusterHalf | null = null;
+  let sequence = 1;
+  let traceparent = "";
+  const cache = createEntryCache((key) => half?.valueOf(key));
+
+  function encodedConfig(node: string): Map<string, Uint8Array> {
+    return new Map([...config.resolve(node, labelsOf(node))].map(([key, update]: [string, NodeUpdate]) => [key, encodeUpdate(update)]));
+  }
+
+  function track(node: string): Tracked {
+    const known = tracked.get(node);
+    if (known !== undefined) return known;
+    const nodeConfig = encodedConfig(node);
+    const shared = half === null ? [] : [...half.interestOf(node)];
+    const made: Tracked = { view: createNodeView([...shared, ...nodeConfig.keys()], sequence, maxTombstones), config: nodeConfig, forget: null };
+    tracked.set(node, made);
+    for (const key of shared) if (!global.has(key)) addInterest(key, made.view);
+    return made;
+  }
+
+  function addInterest(key: string, view: NodeView): void {
+    let views = interested.get(key);
+    if (views === undefined) interested.set(key, (views = new Set()));
+    views.add(view);
+  }
+
+  function dropInterest(key: string, view: NodeView): void {
+    const views = interested.get(key);
+    views?.delete(view);
+    if (views?.size === 0) interested.delete(key);
+  }
+
+  function forget(node: string): void {
+    const gone = tracked.get(node);
+    if (gone === undefined || gone.view.listeners.size > 0) return;
+    tracked.delete(node);
+    for (const key of gone.view.keys.keys()) dropInterest(key, gone.view);
+  }
+
+  const viewsOf = (key: string): Iterable<NodeView> => (global.has(key) ? [...tracked.values()].map(({ view }) => view) : (interested.get(key) ?? []));
+
+  return {
+    get traceparent() {
+      return traceparent;
+    },
+    set traceparent(text) {
+      traceparent = text;
+    },
+    attach(attached) {
+      half = attached;
+    },
+    get sequence() {
+      return sequence;
+    },
+    get views() {
+      return tracked.size;
+    },
+    valueOf: (node, key) => tracked.get(node)?.config.get(key) ?? cache.valueOf(key),
+    open(node, listener) {
+      const entry = track(node);
+      entry.forget?.[Symbol.dispose]();
+      entry.forget = null;
+      entry.view.listeners.add(listener);
+      return {
+        view: entry.view,
+        [Symbol.dispose]() {
+          entry.view.listeners.delete(listener);
+          if (entry.view.listeners.size === 0) entry.forget = clock.setTimer(retentionMs, () => forget(node));
+        },
+      };
+    },
+    onValueChange(key: ObjectKey) {
+      cache.invalidate(key, traceparent);
+      sequence += 1;
+      for (const view of viewsOf(key)) view.onValue(key, sequence);
+    },
+    onIpSetDelta(id: IpSetId, added, removed) {
+      const key = `IpSet:${id}`;
+      cache.invalidate(key, traceparent);
+      sequence += 1;
+      let entry: Uint8Array | undefined;
+      for (const view of viewsOf(key)) view.onDelta(key, (entry ??= encodeUpdate({ kind: "IpSetDelta", id, added, removed }, traceparent)), sequence);
+    },
+    onInterestStart(node: string, key: ObjectKey) {
+      sequence += 1;
+      if (node === ALL_NODES) {
+        global.add(key);
+        for (const { view } of tracked.values()) view.onValue(key, sequence);
+        return;
+      }
+      const view = tracked.get(node)?.view;
+      if (view === undefined) return;
+      addInterest(key, view);
+      view.onValue(key, sequence);
+    },
+    onInterestStop(node: string, key: ObjectKey) {
+      sequence += 1;
+      if (node === ALL_NODES) {
+        for (const { view } of tracked.values()) view.onRemove(key, sequence);
+        global.delete(key);
+        return;
+      }
+      const view = tracked.get(node)?.view;
+      if (view === undefined) return;
+      dropInterest(key, view);
+      view.onRemove(key, sequence);
+    },
+    onConfigChange() {
+      for (const [node, entry] of tracked) {
+        const next = encodedConfig(node);
+        for (const key of [...entry.config.keys()]) {
+          if (next.has(key)) continue;
+          entry.config.delete(key);
+          entry.view.onRemove(key, (sequence += 1));
+        }
+        for (const [key, bytes] of next) {
+          if (Buffer.compare(entry.config.get(key) ?? new Uint8Array(), bytes) === 0 && entry.config.has(key)) continue;
+          entry.config.set(key, bytes);
+          entry.view.onValue(key, (sequence += 1));
+        }
+      }
+    },
+  };
+}

@@ -1,0 +1,170 @@
+/** One informer per kind, converted and fed to the cluster half. */
+import type { ClusterHalf, ClusterUpdate } from "@calico/calc";
+import { calicoTypes, coreTypes, createInformer, type Datastore, type Informer, type KubeObject, type ObjectKey, type ResourceType } from "@calico/datastore";
+import {
+  builtInTiers, convertBlock, convertGlobalNetworkPolicy, convertGlobalNetworkSet, convertIpPool, convertKubernetesNetworkPolicy, convertNamespace, convertNetworkPolicy, convertNetworkSet,
+  convertNode, convertPod, convertServiceAccount, convertTier, policyId, type Block, type Conversion, type Finding, type Labels, type PolicyKind, type WorkloadEndpoint,
+} from "@calico/model";
+import { startSpan, traceparentOf, type Logger } from "@calico/service-kit";
+import type { Findings } from "./findings.ts";
+import type { Hub } from "./hub.ts";
+import type { NodeConfigStore } from "./node-config.ts";
+
+export interface Sources {
+  start(): void;
+  stop(): void;
+  /** Fulfilled when every kind was listed once. */
+  readonly ready: Promise<void>;
+  readonly isReady: boolean;
+  /** What is not being followed, in words; null: everything is. */
+  readonly trouble: string | null;
+  /** Highest resource version seen, by plural name. */
+  revisions(): Record<string, string>;
+  labelsOf(node: string): Labels;
+}
+
+export type SourceOptions = {
+  readonly datastore: Datastore;
+  readonly half: ClusterHalf;
+  readonly hub: Hub;
+  readonly config: NodeConfigStore;
+  readonly findings: Findings;
+  readonly log: Logger;
+  /** Called for each object that changed. */
+  readonly onUpdate: (kind: string) => void;
+};
+
+/** How a kind enters the calculation. */
+type Kind<M> = {
+  readonly type: ResourceType;
+  readonly convert: (raw: KubeObject) => { readonly value: M | null; readonly findings: readonly Finding[] };
+  readonly apply: (key: ObjectKey, value: M | null) => void;
+};
+
+export function createSources({ datastore, half, hub, config, findings, log, onUpdate }: SourceOptions): Sources {
+  const nodeLabels = new Map<string, Labels>();
+  const endpoints = new Map<string, WorkloadEndpoint>();
+  const blockCidrs = new Map<string, string>();
+  const update = (change: ClusterUpdate): void => half.onUpdate(change);
+
+  function kind<M>({ type, convert, apply }: Kind<M>): Informer {
+    const traced = (work: () => void): void => {
+      const span = startSpan("typha.update", { kind: type.kind });
+      hub.traceparent = traceparentOf(span);
+      onUpdate(type.kind);
+      try {
+        work();
+      } finally {
+        hub.traceparent = "";
+        span.end();
+      }
+    };
+    const refOf = ({ namespace = "", name }: ObjectKey): { kind: string; namespace: string; name: string } => ({ kind: type.kind, namespace, name });
+    return createInformer<KubeObject, { value: M | null; findings: readonly Finding[] }>({
+      datastore, type, log, transform: convert,
+      handler: {
+        onUpsert: (key, converted, revision) => traced(() => {
+          findings.set(refOf(key), revision, converted.findings);
+          apply(key, converted.value);
+        }),
+        onDelete: (key) => traced(() => {
+          findings.set(refOf(key), "", []);
+          apply(key, null);
+        }),
+        onSynced: (revision) => log.info("Kind in sync", { kind: type.kind, revision }),
+      },
+    });
+  }
+
+  /** A kind whose objects are identified by a name that the key gives. */
+  const keyed = <M>(type: ResourceType, convert: (raw: KubeObject) => Conversion<M>, toUpdate: (key: ObjectKey, value: M | null) => ClusterUpdate): Informer =>
+    kind<M>({ type, convert, apply: (key, value) => update(toUpdate(key, value)) });
+
+  const policyUpdate = (policyKind: PolicyKind) => (key: ObjectKey, value: Extract<ClusterUpdate, { kind: "Policy" }>["value"]): ClusterUpdate =>
+    ({ kind: "Policy", id: policyId(policyKind, key.namespace ?? "", key.name), value });
+
+  function applyPod(key: ObjectKey, value: WorkloadEndpoint | null): void {
+    const name = `${key.namespace ?? ""}/${key.name}`;
+    const before = endpoints.get(name);
+    if (before !== undefined && value !== null && sameEndpoint(before, value)) return;
+    if (before !== undefined && before.id !== value?.id) update({ kind: "WorkloadEndpoint", id: before.id, value: null });
+    if (value === null) endpoints.delete(name);
+    else {
+      endpoints.set(name, value);
+      update({ kind: "WorkloadEndpoint", id: value.id, value });
+    }
+  }
+
+  /** A block is identified by its CIDR, which its name gives only one way. */
+  function applyBlock({ name }: ObjectKey, value: Block | null): void {
+    const cidr = value?.cidr ?? blockCidrs.get(name);
+    if (cidr === undefined) return;
+    if (value === null) blockCidrs.delete(name);
+    else blockCidrs.set(name, value.cidr);
+    update({ kind: "Block", id: cidr, value });
+  }
+
+  const builtIn = new Map(builtInTiers.map((tier) => [tier.name, tier]));
+  for (const [name, value] of builtIn) update({ kind: "Tier", id: name, value });
+
+  const specKind = (type: ResourceType, set: (name: string, spec: Readonly<Record<string, unknown>> | null) => void): Informer => kind<Readonly<Record<string, unknown>>>({
+    type,
+    convert: (raw) => ({ value: (raw["spec"] as Record<string, unknown> | undefined) ?? {}, findings: [] }),
+    apply(key, spec) {
+      set(key.name, spec);
+      hub.onConfigChange();
+    },
+  });
+
+  const informers: ReadonlyMap<string, Informer> = new Map(Object.entries({
+    namespaces: keyed(coreTypes.namespaces, convertNamespace, (key, value) => ({ kind: "Profile", id: `kns.${key.name}` as never, value })),
+    serviceaccounts: keyed(coreTypes.serviceAccounts, convertServiceAccount, (key, value) => ({ kind: "Profile", id: `ksa.${key.namespace ?? ""}.${key.name}` as never, value })),
+    nodes: kind({
+      type: coreTypes.nodes,
+      convert: convertNode,
+      apply(key, value) {
+        if (value === null) nodeLabels.delete(key.name);
+        else nodeLabels.set(key.name, value.labels);
+        update({ kind: "Node", id: key.name, value });
+        hub.onConfigChange();
+      },
+    }),
+    pods: kind<WorkloadEndpoint>({ type: coreTypes.pods, convert: convertPod, apply: applyPod }),
+    "networkpolicies.networking.k8s.io": keyed(coreTypes.networkPolicies, convertKubernetesNetworkPolicy, policyUpdate("KubernetesNetworkPolicy")),
+    "networkpolicies.projectcalico.org": keyed(calicoTypes.networkPolicies, convertNetworkPolicy, policyUpdate("NetworkPolicy")),
+    globalnetworkpolicies: keyed(calicoTypes.globalNetworkPolicies, convertGlobalNetworkPolicy, policyUpdate("GlobalNetworkPolicy")),
+    tiers: keyed(calicoTypes.tiers, convertTier, (key, value) => ({ kind: "Tier", id: key.name, value: value ?? builtIn.get(key.name) ?? null })),
+    networksets: keyed(calicoTypes.networkSets, convertNetworkSet, (key, value) => ({ kind: "NetworkSet", id: `${key.namespace ?? ""}/${key.name}`, value })),
+    globalnetworksets: keyed(calicoTypes.globalNetworkSets, convertGlobalNetworkSet, (key, value) => ({ kind: "NetworkSet", id: `/${key.name}`, value })),
+    ippools: keyed(calicoTypes.ipPools, convertIpPool, (key, value) => ({ kind: "IpPool", id: key.name, value })),
+    ipamblocks: kind<Block>({ type: calicoTypes.ipamBlocks, convert: convertBlock, apply: applyBlock }),
+    felixconfigurations: specKind(calicoTypes.felixConfigurations, (name, spec) => config.setFelixConfiguration(name, spec)),
+    bgpconfigurations: specKind(calicoTypes.bgpConfigurations, (name, spec) => config.setBgpConfiguration(name, spec)),
+    bgppeers: specKind(calicoTypes.bgpPeers, (name, spec) => config.setBgpPeer(name, spec)),
+  }));
+
+  const all = [...informers.values()];
+  let isReady = false;
+  const ready = Promise.all(all.map((informer) => informer.synced)).then(() => {
+    isReady = true;
+  });
+  return {
+    start: () => all.forEach((informer) => informer.start()),
+    stop: () => all.forEach((informer) => informer.stop()),
+    ready,
+    get isReady() {
+      return isReady;
+    },
+    get trouble() {
+      for (const [name, informer] of informers) if (informer.trouble !== null) return `${name}: ${informer.trouble}`;
+      return null;
+    },
+    revisions: () => Object.fromEntries([...informers].filter(([, informer]) => informer.revision !== "").map(([name, informer]) => [name, informer.revision])),
+    labelsOf: (node) => nodeLabels.get(node) ?? {},
+  };
+}
+
+/** True when only the revision differs: a status update of a pod, for instance. */
+function sameEndpoint(a: WorkloadEndpoint, b: WorkloadEndpoint): boolean {
+  return a.id === b.id && a.node === b.node && a.interfaceName === b.interfaceName && JSON.stringify([a.addresses, a.labels, a.profiles, a.ports]) === JSON.stringify([b.addresses, b.labels, b.profiles, b.ports]);
+}

@@ -1,0 +1,15 @@
+/** Parameters of the bird service. */
+import { defineParams, port, text, typhaClientParams } from "@calico/service-kit";
+
+export const birdParams = defineParams({
+  ...typhaClientParams,
+  httpHost: text("localhost").localOnly().doc("Address on which metrics and health are served."),
+  httpPort: port(9095).localOnly().doc("Port of metrics and health."),
+  socket: text("/var/run/calico/bird-service.sock").localOnly().doc("Unix socket that answers for this service."),
+  birdPath: text("bird").localOnly().doc("The BIRD 2 program."),
+  configFile: text("/etc/calico/bird/bird.cfg").localOnly().doc("Where the rendered configuration is written."),
+  controlSocket: text("/var/run/calico/bird.ctl").localOnly().doc("BIRD's own control socket."),
+  pidFile: text("/var/run/calico/bird.pid").localOnly().doc("Where BIRD writes its process id."),
+  stateFile: text("/var/run/calico/bird-revisions.json").localOnly().doc("Revisions seen, kept over restarts of the service."),
+});
+export const ENV_PREFIX = "BIRD_";

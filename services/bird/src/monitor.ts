@@ -1,0 +1,81 @@
+/** Watches the sessions: often while one is not up, seldom otherwise. */
+import { delay, type Clock, type Logger } from "@calico/service-kit";
+import { runControlCommand } from "./control/client.ts";
+import { explainSession, parseProtocols, type ProtocolStatus } from "./control/protocols.ts";
+import type { BgpPeer, Rendered } from "./render/render.ts";
+
+export type Session = { readonly peer: BgpPeer; readonly status: ProtocolStatus; readonly explanation: string };
+
+export interface Monitor {
+  readonly sessions: readonly Session[];
+  /** Milliseconds since BIRD answered last. */
+  readonly silentForMs: number;
+  /** Looks at once: something changed. */
+  poke(): void;
+  run(signal: AbortSignal): Promise<void>;
+}
+
+export type MonitorOptions = {
+  readonly controlSocket: string;
+  readonly applied: () => Rendered | null;
+  readonly onChange: (session: Session, before: string) => void;
+  /** BIRD did not answer for `silentForMs`. */
+  readonly onSilence: (silentForMs: number) => void;
+  readonly clock: Clock;
+  readonly log: Logger;
+};
+
+const SLOW_MS = 10_000;
+const FAST_MS = 1_000;
+
+export function createMonitor({ controlSocket, applied, onChange, onSilence, clock, log }: MonitorOptions): Monitor {
+  let sessions: readonly Session[] = [];
+  let answeredAt = clock.monotonic();
+  let interrupt = new AbortController();
+
+  async function look(rendered: Rendered): Promise<void> {
+    const statuses = new Map(parseProtocols(await runControlCommand(controlSocket, "show protocols all")).map((status) => [status.name, status]));
+    answeredAt = clock.monotonic();
+    const before = new Map(sessions.map(({ peer, status }) => [peer.protocol, status.bgpState]));
+    sessions = rendered.peers.flatMap((peer) => {
+      const status = statuses.get(peer.protocol);
+      return status === undefined ? [] : [{ peer, status, explanation: explainSession(status) }];
+    });
+    for (const session of sessions) {
+      const was = before.get(session.peer.protocol) ?? "";
+      if (was === session.status.bgpState) continue;
+      const fields = { peer: session.peer.address, node: session.peer.node, state: session.status.bgpState, ...(session.explanation === "" ? {} : { reason: session.explanation }) };
+      if (session.status.bgpState === "Established") log.info("BGP peer established", fields);
+      else if (was === "Established") log.warn("BGP peer lost", fields);
+      onChange(session, was);
+    }
+  }
+
+  return {
+    get sessions() {
+      return sessions;
+    },
+    get silentForMs() {
+      return clock.monotonic() - answeredAt;
+    },
+    poke: () => interrupt.abort(),
+    async run(signal) {
+      while (!signal.aborted) {
+        const rendered = applied();
+        let calm = false;
+        if (rendered === null) answeredAt = clock.monotonic();
+        else {
+          try {
+            await look(rendered);
+            calm = sessions.length === rendered.peers.length && sessions.every(({ status }) => status.bgpState === "Established");
+          } catch (error) {
+            log.debug("BIRD did not answer", { error });
+            onSilence(clock.monotonic() - answeredAt);
+          }
+        }
+        interrupt = new AbortController();
+        await delay(clock, calm ? SLOW_MS : FAST_MS, AbortSignal.any([signal, interrupt.signal]));
+      }
+    },
+  };
+}

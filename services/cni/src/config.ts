@@ -1,0 +1,23 @@
+/** Parameters of the cni service. */
+import { bool, defineParams, duration, int, port, text } from "@calico/service-kit";
+
+export const cniParams = defineParams({
+  httpHost: text("localhost").localOnly().doc("Address on which metrics and health are served."),
+  httpPort: port(9096).localOnly().doc("Port of metrics and health."),
+  socket: text("/var/run/calico/cni.sock").localOnly().doc("Unix socket on which the plugin calls."),
+  felixSocket: text("/var/run/calico/felix.sock").localOnly().doc("Unix socket of felix."),
+  ipamSocket: text("/var/run/calico/ipam.sock").localOnly().doc("Unix socket of ipam."),
+  stateDir: text("/var/lib/calico/cni").localOnly().doc("Where containers and postponed deletions are kept."),
+  pluginSource: text("/opt/calico/bin/calico").localOnly().doc("The plugin program that is installed."),
+  binDir: text("/opt/cni/bin").localOnly().doc("Directory of plugin programs."),
+  netDir: text("/etc/cni/net.d").localOnly().doc("Directory of network configurations."),
+  confName: text("10-calico.conflist").localOnly().doc("Name of the network configuration that is written."),
+  mtu: int(0, { min: 0, max: 65_535 }).localOnly().doc("MTU of pod interfaces; 0: that in mtuFile."),
+  mtuFile: text("/var/lib/calico/mtu").localOnly().doc("Where felix writes the MTU."),
+  assignIpv6: bool(false).localOnly().doc("Give pods an IPv6 address too, unless the network configuration says otherwise."),
+  policyTimeout: duration(10_000).localOnly().doc("An ADD fails when route and policy are not in the kernel after this time."),
+});
+export const ENV_PREFIX = "CNI_";
+
+/** Names of the specification under the same prefix, which a runtime may have set in the environment. */
+export const SPEC_VARIABLES = ["CNI_COMMAND", "CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME", "CNI_ARGS", "CNI_PATH", "CNI_NETNS_OVERRIDE"];

@@ -10,3 +10,4 @@ export { systemClock, type Clock, type Random } from "./clock.ts";
 export { silentLog, type Log } from "./log.ts";
 export { createInformer, type Informer, type InformerHandler, type InformerOptions } from "./informer.ts";
 export { runLeaderElection, type LeaderElection, type LeaderElectionOptions } from "./leader-election.ts";
+export { createAllocationStore, type AllocationStore } from "./allocation-store.ts";

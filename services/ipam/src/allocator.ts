@@ -4,7 +4,7 @@ import { blockName, cidrOf, prefixLengthOf, type IpAddress } from "@calico/model
 import { createBatcher } from "./batcher.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import type { HandleWriter } from "./handle-writer.ts";
-import type { AllocationStore } from "./store.ts";
+import type { AllocationStore } from "@calico/datastore";
 
 export interface Allocator {
   /** Addresses for all requests of one caller, in their order. */

@@ -1,5 +1,5 @@
 /** The ipam service, put together. */
-import { openKubernetesDatastore } from "@calico/datastore";
+import { createAllocationStore, openKubernetesDatastore } from "@calico/datastore";
 import { ipam } from "@calico/proto";
 import { createService, httpComponent, startGrpcServer, type Component, type ConfigInputs, type GrpcServer, type Logger } from "@calico/service-kit";
 import { createAllocator } from "./allocator.ts";
@@ -7,7 +7,6 @@ import { createClusterView } from "./cluster-view.ts";
 import { ENV_PREFIX, ipamParams } from "./config.ts";
 import { createHandleWriter } from "./handle-writer.ts";
 import { createIpamService } from "./service.ts";
-import { createAllocationStore } from "./store.ts";
 
 /** Builds the parts in the order in which they start. */
 export async function buildIpam(env: ConfigInputs["env"]): Promise<{ components: Component[]; log: Logger }> {

@@ -1,5 +1,5 @@
 /** Writes IPAMHandle objects after the answer was given: they can be made again from the blocks, so nobody waits for them. */
-import type { AllocationStore } from "./store.ts";
+import type { AllocationStore } from "@calico/datastore";
 import { writeHandle } from "@calico/ipam";
 import { createBackoff, delay, type Clock, type Logger } from "@calico/service-kit";
 

@@ -1,6 +1,9 @@
-/** Carries out the allocator's effects on the datastore. */
-import { calicoTypes, isDatastoreError, type Datastore, type KubeObject, type ResourceType } from "@calico/datastore";
+/** Carries out the effects of address management on a datastore. */
 import type { BlockSpec, Effect, ObjectKind, Outcome, Steps } from "@calico/ipam";
+import type { Datastore } from "./datastore.ts";
+import { isDatastoreError } from "./errors.ts";
+import type { KubeObject, ResourceType } from "./object.ts";
+import { calicoTypes } from "./resource-types.ts";
 
 const TYPES: Record<ObjectKind, ResourceType> = { block: calicoTypes.ipamBlocks, affinity: calicoTypes.blockAffinities, handle: calicoTypes.ipamHandles };
 

@@ -1,0 +1,4 @@
+import { runService } from "@calico/service-kit";
+import { buildKubeControllers } from "./daemon.ts";
+
+await runService(() => buildKubeControllers(process.env));

@@ -1,2 +1,3 @@
 export type * from "./messages.ts";
 export * from "./ports.ts";
+export { createClusterHalf, type ClusterStats } from "./cluster-half.ts";

@@ -1,0 +1,50 @@
+/** Which node needs which object, counted over the reasons. */
+import type { ObjectKey } from "../messages.ts";
+import { ALL_NODES, type ClusterSink } from "../ports.ts";
+
+/** Reports the first reason of a node to need an object, and the end of the last one. */
+export class Interest {
+  readonly #sink: Pick<ClusterSink, "onInterestStart" | "onInterestStop">;
+  readonly #countsByNode = new Map<string, Map<ObjectKey, number>>();
+  readonly #nodesByKey = new Map<ObjectKey, number>();
+
+  constructor(sink: Pick<ClusterSink, "onInterestStart" | "onInterestStop">) {
+    this.#sink = sink;
+  }
+
+  start(node: string, key: ObjectKey): void {
+    let counts = this.#countsByNode.get(node);
+    if (counts === undefined) this.#countsByNode.set(node, (counts = new Map()));
+    const count = counts.get(key) ?? 0;
+    counts.set(key, count + 1);
+    if (count > 0) return;
+    this.#nodesByKey.set(key, (this.#nodesByKey.get(key) ?? 0) + 1);
+    this.#sink.onInterestStart(node, key);
+  }
+
+  stop(node: string, key: ObjectKey): void {
+    const counts = this.#countsByNode.get(node);
+    const count = counts?.get(key) ?? 0;
+    if (counts === undefined || count === 0) return;
+    if (count > 1) {
+      counts.set(key, count - 1);
+      return;
+    }
+    counts.delete(key);
+    if (counts.size === 0) this.#countsByNode.delete(node);
+    const nodes = (this.#nodesByKey.get(key) ?? 1) - 1;
+    if (nodes === 0) this.#nodesByKey.delete(key);
+    else this.#nodesByKey.set(key, nodes);
+    this.#sink.onInterestStop(node, key);
+  }
+
+  isWanted(key: ObjectKey): boolean {
+    return this.#nodesByKey.has(key);
+  }
+
+  /** Keys that a node needs, with those that every node needs. */
+  *of(node: string): Generator<ObjectKey> {
+    yield* this.#countsByNode.get(node)?.keys() ?? [];
+    if (node !== ALL_NODES) yield* this.#countsByNode.get(ALL_NODES)?.keys() ?? [];
+  }
+}

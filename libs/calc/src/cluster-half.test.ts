@@ -1,0 +1,168 @@
+import { all, selector, type Cidr, type EndpointId, type EntityMatch, type IpAddress, type Policy, type PolicyId, type Profile, type ProfileId, type Rule, type WorkloadEndpoint } from "@calico/model";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { createClusterHalf } from "./cluster-half.ts";
+import type { ObjectKey } from "./messages.ts";
+import type { ClusterHalf, ClusterUpdate } from "./ports.ts";
+
+const anySide: EntityMatch = { nets: [], notNets: [], ports: [], notPorts: [], namedPorts: [], notNamedPorts: [], selector: null, notSelector: null, service: null };
+const rule = (source: Partial<EntityMatch>, destination: Partial<EntityMatch> = {}): Rule => ({
+  action: "Allow", ipVersion: 0, protocol: 6, notProtocol: null, icmp: null, notIcmp: null,
+  source: { ...anySide, ...source }, destination: { ...anySide, ...destination }, index: 0,
+});
+const policy = (name: string, applies: string, inbound: readonly Rule[]): Policy => ({
+  id: `NetworkPolicy/a/${name}` as PolicyId, kind: "NetworkPolicy", namespace: "a", name, tier: "default", order: null, selector: selector(applies),
+  ingress: true, egress: false, inbound, outbound: [], doNotTrack: false, preDnat: false, applyOnForward: false, revision: "1",
+});
+const profile = (id: string, labels: Record<string, string>): Profile => ({ id: id as ProfileId, labels, inbound: [rule({})], outbound: [rule({})] });
+const endpoint = (pod: string, over: Partial<WorkloadEndpoint> = {}): WorkloadEndpoint => ({
+  id: `wep/a/${pod}/u` as EndpointId, uid: pod, node: "n1", namespace: "a", pod, interfaceName: `cali${pod}`, addresses: ["10.0.0.1" as IpAddress],
+  labels: { app: "web" }, profiles: ["kns.a" as ProfileId], ports: [{ name: "http", protocol: 6, port: 8080 }], revision: "1", ...over,
+});
+const put = <T extends { kind: ClusterUpdate["kind"]; id: string; value: unknown }>(update: T): ClusterUpdate => update as unknown as ClusterUpdate;
+const ofPolicy = (value: Policy): ClusterUpdate => put({ kind: "Policy", id: value.id, value });
+const ofProfile = (value: Profile): ClusterUpdate => put({ kind: "Profile", id: value.id, value });
+const ofEndpoint = (value: WorkloadEndpoint): ClusterUpdate => put({ kind: "WorkloadEndpoint", id: value.id, value });
+
+/** A relay that trusts nothing but the calls it gets, and checks their order. */
+function relayed(): { half: ReturnType<typeof createClusterHalf>; interest: Map<string, Set<ObjectKey>>; sets: Map<ObjectKey, Set<string>>; calls: string[] } {
+  const interest = new Map<string, Set<ObjectKey>>();
+  const sets = new Map<ObjectKey, Set<string>>();
+  const wanted = (key: ObjectKey): boolean => [...interest.values()].some((keys) => keys.has(key));
+  const calls: string[] = [];
+  const half: ReturnType<typeof createClusterHalf> = createClusterHalf({
+    onValueChange: (key) => void calls.push(`value ${key}`),
+    onIpSetDelta: (id, added, removed) => {
+      const set = sets.get(`IpSet:${id}`);
+      if (set === undefined) throw new Error(`delta of ${id}, which nobody needs`);
+      for (const member of removed) if (!set.delete(member)) throw new Error(`${member} was not in ${id}`);
+      for (const member of added) if (set.has(member)) throw new Error(`${member} is in ${id} already`); else set.add(member);
+      calls.push(`delta ${id} +${added.join(" ")} -${removed.join(" ")}`);
+    },
+    onInterestStart: (node, key) => {
+      const value = half.valueOf(key);
+      if (value === undefined) throw new Error(`interest in ${key} before its value`);
+      if (value.kind === "IpSet" && !wanted(key)) sets.set(key, new Set(value.members));
+      interest.set(node, (interest.get(node) ?? new Set()).add(key));
+      calls.push(`start ${node} ${key}`);
+    },
+    onInterestStop: (node, key) => {
+      if (half.valueOf(key) === undefined) throw new Error(`${key} was removed before the interest in it`);
+      if (interest.get(node)?.delete(key) !== true) throw new Error(`${node} did not need ${key}`);
+      if (!wanted(key)) sets.delete(key);
+      calls.push(`stop ${node} ${key}`);
+    },
+  });
+  return { half, interest, sets, calls };
+}
+
+function picture(half: ClusterHalf): unknown {
+  return ["*", "n1", "n2"].map((node) => [...half.interestOf(node)].toSorted().map((key) => {
+    const value = half.valueOf(key);
+    return [key, value?.kind === "IpSet" ? { ...value, members: value.members.toSorted() } : value];
+  }));
+}
+
+const web = selector('app == "web"');
+
+describe("cluster half", () => {
+  it("tells a node the policies of its endpoints, with their sets first", () => {
+    const { half, calls } = relayed();
+    for (const update of [ofProfile(profile("kns.a", {})), ofPolicy(policy("p", 'app == "web"', [rule({ selector: web })])), ofEndpoint(endpoint("x"))]) half.onUpdate(update);
+    expect(calls.slice(-5)).toEqual([
+      "value WorkloadEndpoint:wep/a/x/u", "start n1 Profile:kns.a", `start n1 IpSet:${web.id}`, "start n1 Policy:NetworkPolicy/a/p", "start n1 WorkloadEndpoint:wep/a/x/u",
+    ]);
+    expect(half.valueOf(`IpSet:${web.id}`)).toEqual({ kind: "IpSet", id: web.id, type: "net", members: ["10.0.0.1/32"] });
+  });
+
+  it("keeps an endpoint whose profile is unknown out of every set and policy", () => {
+    const { half } = relayed();
+    half.onUpdate(ofPolicy(policy("p", "all()", [rule({ selector: selector('app != "db"') })])));
+    half.onUpdate(ofEndpoint(endpoint("x")));
+    expect([...half.interestOf("n1")]).toEqual(["WorkloadEndpoint:wep/a/x/u"]);
+    half.onUpdate(ofProfile(profile("kns.a", { "pcns.team": "red" })));
+    expect([...half.interestOf("n1")]).toHaveLength(4);
+    expect(half.valueOf("WorkloadEndpoint:wep/a/x/u")).toMatchObject({ value: { labels: { app: "web", "pcns.team": "red" } } });
+    half.onUpdate(put({ kind: "Profile", id: "kns.a", value: null }));
+    expect([...half.interestOf("n1")]).toEqual(["WorkloadEndpoint:wep/a/x/u"]);
+  });
+
+  it("counts an address that two endpoints have once", () => {
+    const { half, calls } = relayed();
+    for (const update of [
+      ofProfile(profile("kns.a", {})), ofPolicy(policy("p", "all()", [rule({ selector: web })])), ofEndpoint(endpoint("x")), ofEndpoint(endpoint("y")),
+    ]) half.onUpdate(update);
+    half.onUpdate(put({ kind: "WorkloadEndpoint", id: "wep/a/x/u", value: null }));
+    expect(calls.filter((call) => call.startsWith("delta"))).toEqual([]);
+    expect(half.valueOf(`IpSet:${web.id}`)).toMatchObject({ members: ["10.0.0.1/32"] });
+  });
+
+  it("needs the selector set beside a named port only when there are numeric ports too", () => {
+    const { half } = relayed();
+    const named = rule({}, { selector: web, namedPorts: ["http"] });
+    const both = rule({}, { selector: web, namedPorts: ["http"], ports: [{ first: 80, last: 80 }] });
+    for (const update of [ofProfile(profile("kns.a", {})), ofEndpoint(endpoint("x")), ofPolicy(policy("p", "all()", [named, both]))]) half.onUpdate(update);
+    const value = half.valueOf("Policy:NetworkPolicy/a/p" as ObjectKey);
+    const sides = value?.kind === "Policy" ? value.value.inbound.map(({ destination }) => destination) : [];
+    expect(sides.map(({ ipSets, portSets }) => [ipSets.length, portSets.length])).toEqual([[0, 1], [1, 1]]);
+    expect(half.valueOf(`IpSet:${sides[0]?.portSets[0] ?? ""}`)).toMatchObject({ type: "ip-port", members: ["10.0.0.1,6,8080"] });
+  });
+
+  it("moves a block with its affinity and drops it without one", () => {
+    const { half, calls } = relayed();
+    const block = (node: string | null): ClusterUpdate => put({ kind: "Block", id: "b", value: { cidr: "10.0.0.0/26" as Cidr, node } });
+    for (const node of ["n1", "n2", null]) half.onUpdate(block(node));
+    expect(calls).toEqual([
+      "value Block:10.0.0.0/26", "start n1 Block:10.0.0.0/26", "stop n1 Block:10.0.0.0/26", "value Block:10.0.0.0/26",
+      "start n2 Block:10.0.0.0/26", "stop n2 Block:10.0.0.0/26", "value Block:10.0.0.0/26",
+    ]);
+  });
+});
+
+const texts = ["all()", 'app == "web"', 'app != "web"', 'team in {"red", "blue"}', "!has(team)", 'has(app) && team == "red"', 'app == "db" || team == "red"'];
+const anySelector = fc.constantFrom(...texts).map(selector);
+const labels = fc.record({ app: fc.constantFrom("web", "db"), team: fc.constantFrom("red", "blue") }, { requiredKeys: [] });
+const addresses = fc.array(fc.constantFrom("10.0.0.1", "10.0.0.2", "fd00::1") as fc.Arbitrary<IpAddress>, { maxLength: 3 });
+const side = fc.record({
+  selector: fc.option(anySelector), notSelector: fc.option(fc.constant(all())), namedPorts: fc.subarray(["http", "dns"]), notNamedPorts: fc.subarray(["http"]),
+  ports: fc.subarray([{ first: 80, last: 90 }]),
+});
+const profiles = fc.subarray(["kns.a", "ksa.a.s"]) as unknown as fc.Arbitrary<ProfileId[]>;
+const gone = <T>(value: fc.Arbitrary<T>): fc.Arbitrary<T | null> => fc.option(value, { freq: 3 });
+const change: fc.Arbitrary<ClusterUpdate> = fc.oneof(
+  fc.tuple(fc.constantFrom("p", "q"), fc.constantFrom(...texts), fc.array(fc.tuple(side, side).map(([a, b]) => rule(a, b)), { maxLength: 2 }), fc.boolean())
+    .map(([name, applies, rules, there]) => put({ kind: "Policy", id: `NetworkPolicy/a/${name}`, value: there ? policy(name, applies, rules) : null })),
+  fc.tuple(fc.constantFrom("kns.a", "ksa.a.s"), gone(labels), side)
+    .map(([id, own, from]) => put({ kind: "Profile", id, value: own === null ? null : { ...profile(id, own), inbound: [rule(from)] } })),
+  fc.tuple(fc.constantFrom("x", "y", "z"), gone(fc.record({ labels, addresses, profiles, node: fc.constantFrom("", "n1", "n2"), ports: fc.subarray([{ name: "http", protocol: 6, port: 8080 }, { name: "dns", protocol: 17, port: 53 }]) })))
+    .map(([pod, over]) => put({ kind: "WorkloadEndpoint", id: endpoint(pod).id, value: over === null ? null : endpoint(pod, over) })),
+  fc.tuple(fc.constantFrom("s", "t"), gone(fc.record({ labels, profiles, nets: fc.subarray(["10.0.0.1/32", "192.168.0.0/16"]) })))
+    .map(([name, value]) => put({ kind: "NetworkSet", id: `a/${name}`, value: value === null ? null : { id: `a/${name}`, ...value } })),
+  fc.tuple(fc.constantFrom("b", "c"), gone(fc.constantFrom("n1", "n2", null).map((node) => ({ node }))))
+    .map(([id, value]) => put({ kind: "Block", id, value: value === null ? null : { cidr: `10.0.${id === "b" ? 0 : 1}.0/26`, node: value.node } })),
+  fc.tuple(fc.constantFrom("default", "t"), gone(fc.constantFrom("Deny", "Pass")))
+    .map(([name, action]) => put({ kind: "Tier", id: name, value: action === null ? null : { name, order: null, defaultAction: action } })),
+);
+
+it("has the same output after any way to the same objects, and its deltas lead there", () => {
+  fc.assert(fc.property(fc.array(change, { maxLength: 40 }), (updates) => {
+    const { half, interest, sets } = relayed();
+    const present = new Map<string, ClusterUpdate>();
+    for (const update of updates) {
+      half.onUpdate(update);
+      present.delete(`${update.kind}:${update.id}`);
+      if (update.value !== null) present.set(`${update.kind}:${update.id}`, update);
+    }
+    const fresh = relayed();
+    for (const update of [...present.values()].toReversed()) fresh.half.onUpdate(update);
+    expect(picture(half)).toEqual(picture(fresh.half));
+    const { evaluations: _a, ...stats } = half.stats();
+    const { evaluations: _b, ...freshStats } = fresh.half.stats();
+    expect(stats).toEqual(freshStats);
+    for (const node of ["n1", "n2"]) expect([...(interest.get(node) ?? []), ...(interest.get("*") ?? [])].toSorted()).toEqual([...half.interestOf(node)].toSorted());
+    for (const [key, members] of sets) {
+      const value = half.valueOf(key);
+      expect([...members].toSorted()).toEqual(value?.kind === "IpSet" ? value.members.toSorted() : null);
+    }
+  }), { numRuns: 300 });
+});

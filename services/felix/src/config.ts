@@ -1,0 +1,42 @@
+/** Parameters of felix, under Calico's names. */
+import { bool, defineParams, duration, int, oneOf, port, text, typhaClientParams, type ParamValues } from "@calico/service-kit";
+
+export const felixParams = defineParams({
+  ...typhaClientParams,
+  felixHostname: text("").localOnly().doc("Name of this node; empty: NODENAME, else the host name."),
+  interfacePrefix: text("cali").restartsDataplane().doc("What the names of pods' host interfaces begin with."),
+  defaultEndpointToHostAction: oneOf(["Drop", "Return", "Accept"], "Drop").restartsDataplane().doc("What happens to packets from a pod to its own node that egress policy allows."),
+  iptablesFilterDenyAction: oneOf(["Drop", "Reject"], "Drop").restartsDataplane().doc("What Deny does."),
+  natPortRange: text("").restartsDataplane().doc("Source ports of masqueraded traffic, \"first:last\"; empty: the kernel chooses."),
+  natOutgoingAddress: text("").restartsDataplane().doc("Source address of traffic that leaves the pools; empty: that of the interface."),
+  disableConntrackInvalidCheck: bool(false).restartsDataplane().doc("Let packets pass that connection tracking calls invalid."),
+  allowVXLANPacketsFromWorkloads: bool(false).restartsDataplane().doc("Let pods send VXLAN."),
+  allowIPIPPacketsFromWorkloads: bool(false).restartsDataplane().doc("Let pods send IPIP."),
+  ipv6Support: bool(true).restartsDataplane().doc("Program IPv6."),
+  bpfEnabled: bool(false).doc("The eBPF dataplane. Not part of this version: true is reported and nftables stays."),
+  nftablesMode: oneOf(["Auto", "Enabled", "Disabled"], "Auto").doc("Disabled asks for iptables, which is not part of this version: it is reported and nftables stays."),
+  nftablesRefreshInterval: duration(180_000).doc("How often the kernel's rules are compared with what they should be; 0: only when something changed them."),
+  routeRefreshInterval: duration(90_000).doc("How often the kernel's routes are compared with what they should be; 0: only when something changed them."),
+  dataplaneWatchdogTimeout: duration(90_000).doc("The dataplane counts as dead when it was silent for this long."),
+  logPrefix: text("calico-packet").restartsDataplane().doc("What the kernel's log lines of Log rules begin with."),
+  healthEnabled: bool(false).doc("Serve /liveness and /readiness."),
+  healthHost: text("localhost").doc("Address of the health port."),
+  healthPort: port(9099).doc("Port of health."),
+  prometheusMetricsEnabled: bool(false).doc("Serve metrics."),
+  prometheusMetricsHost: text("").doc("Address of the metrics port; empty: every address."),
+  prometheusMetricsPort: port(9091).doc("Port of /metrics."),
+  reportingInterval: duration(10_000).doc("How often this node's state goes to NATS."),
+  socket: text("/var/run/calico/felix.sock").localOnly().doc("Unix socket on which the CNI daemon calls."),
+  stateDir: text("/var/run/calico/felix").localOnly().doc("Where attachments and revisions are kept over a restart."),
+  libDir: text("/var/lib/calico").localOnly().doc("Where nodename and mtu are written for others."),
+  attachTimeout: duration(10_000).localOnly().doc("A pod that is not in the kernel after this time is refused."),
+  ip: text("autodetect").env("IP").localOnly().doc("IPv4 address of the node: autodetect, none, or address/length."),
+  ipAutodetectionMethod: text("first-found").env("IP_AUTODETECTION_METHOD").localOnly().doc("first-found, can-reach=, interface=, skip-interface=, cidr= or kubernetes-internal-ip."),
+  ip6: text("none").env("IP6").localOnly().doc("IPv6 address of the node."),
+  ip6AutodetectionMethod: text("first-found").env("IP6_AUTODETECTION_METHOD").localOnly().doc("As IP_AUTODETECTION_METHOD."),
+  ipAutodetectionInterval: duration(60_000).localOnly().doc("How often the addresses are looked for again."),
+  mtu: int(0, { min: 0, max: 65_535 }).doc("MTU of pods; 0: that of the node's interface."),
+});
+export const ENV_PREFIX = "FELIX_";
+export const CONFIG_FILE = "/etc/calico/felix.cfg";
+export type FelixConfig = ParamValues<typeof felixParams>;

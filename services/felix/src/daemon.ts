@@ -1,0 +1,186 @@
+/** Felix, put together. */
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { createNodeHalf } from "@calico/calc";
+import { openKubernetesDatastore } from "@calico/datastore";
+import { createSyncClient, events, felix, nodeStateSubject, policyAppliedSubject, querySubject, sync, type SyncStep } from "@calico/proto";
+import {
+  changedParams, commonParams, ConfigError, createService, every, httpComponent, readConfigFile, resolveConfig, startGrpcServer, startSpan, type Component, type ConfigInputs, type ConfigLayer, type GrpcServer,
+  type Logger,
+} from "@calico/service-kit";
+import { createAttachmentStore } from "./attach/attachment-store.ts";
+import { createFelixService } from "./attach/service.ts";
+import { CONFIG_FILE, ENV_PREFIX, felixParams, type FelixConfig } from "./config.ts";
+import { createDataplane } from "./dataplane/dataplane.ts";
+import { createEngine } from "./engine.ts";
+import { createNodeObject } from "./node/node-object.ts";
+
+/** Builds the parts in the order in which they start. */
+export async function buildFelix(env: ConfigInputs["env"]): Promise<{ components: Component[]; log: Logger }> {
+  const file = readConfigFile(env["FELIX_CONFIGFILE"] ?? CONFIG_FILE);
+  const inputs = { env, envPrefix: ENV_PREFIX, file };
+  const service = await createService("felix", felixParams, inputs);
+  const { config, log, clock, metrics, health, bus } = service;
+  const node = config.felixHostname === "" ? service.node : config.felixHostname.toLowerCase();
+  if (process.getuid?.() !== 0) throw new ConfigError("felix programs the kernel and must run as root (or with CAP_NET_ADMIN and CAP_SYS_ADMIN as uid 0)");
+  if (config.typhaAddr.length === 0) throw new ConfigError("FELIX_TYPHAADDR is not set: no typha to ask");
+  reportUnbuilt(config, log);
+  const datastore = openKubernetesDatastore({ kubeconfig: config.kubeconfig, userAgent: `calico-felix/${service.version}` });
+  const attachments = createAttachmentStore(join(config.stateDir, "endpoints"));
+  const revisionsFile = join(config.stateDir, "revisions.json");
+
+  let resolved = resolveConfig({ ...commonParams, ...felixParams }, inputs);
+  const dataplane = createDataplane({ log, clock, config: resolved.values, onDrift: () => engine.trigger() });
+  const nodeObject = createNodeObject({ datastore, node, libDir: config.libDir, settings: config, clock, log });
+  const applyTime = metrics.histogram("felix_int_dataplane_apply_time_seconds", "Time to bring the kernel up to date.");
+  const engine = createEngine({
+    createNodeHalf: (sink) => createNodeHalf({ sink }), dataplane, clock, log,
+    onApplied(steps, seconds) {
+      applyTime.observe(seconds);
+      if (engine.isInSync) nodeObject.onReady();
+      if (steps.length > 0) reportApplied(steps);
+    },
+  });
+  metrics.sampled("felix_active_local_endpoints", "Endpoints of this node in the dataplane.", () => engine.endpoints.size);
+  metrics.sampled("felix_active_local_policies", "Policies in the dataplane.", () => engine.policies.size);
+  metrics.sampled("felix_int_dataplane_failures", "Times that the kernel could not be brought up to date.", () => engine.commitErrors);
+  metrics.sampled("felix_resync_state", "3 in sync, 2 connected, 1 waiting.", () => (engine.isInSync ? 3 : connected ? 2 : 1));
+  for (const [name, help, read] of dataplane.gauges()) metrics.sampled(name, help, read);
+
+  let connected = false;
+  let connection = "not connected to typha yet";
+
+  /** FelixConfiguration as typha sends it, least specific first; applied without a restart. */
+  function onLayers(layers: readonly ConfigLayer[]): void {
+    const next = resolveConfig({ ...commonParams, ...felixParams }, { ...inputs, layers: [...layers].reverse() });
+    const changed = changedParams(resolved, next);
+    for (const issue of next.issues) if (issue.source !== "environment") log.warn("A parameter cannot be used", { ...issue });
+    resolved = next;
+    if (changed.length === 0) return;
+    log.info("Configuration changed", { parameters: changed });
+    log.setLevel(next.values.logSeverityScreen);
+    reportUnbuilt(next.values, log);
+    if (changed.some((name) => name in felixParams && felixParams[name as keyof typeof felixParams].needsRender)) dataplane.reconfigure(next.values);
+  }
+
+  async function onStep(step: SyncStep): Promise<void> {
+    for (const { update } of step.updates) if (update.kind === "FelixConfig") onLayers(update.layers);
+    await engine.onStep(step);
+    if (engine.lastError === "") saveRevisions(revisionsFile, step.revisions);
+  }
+
+  function reportApplied(steps: readonly SyncStep[]): void {
+    const policies = steps.flatMap(({ updates }) => updates.flatMap(({ update }) => (update.kind === "Policy" ? [{ id: update.value.id as string, revision: update.value.revision }] : [])));
+    const last = steps.at(-1);
+    if (last === undefined) return;
+    const traceparent = steps.flatMap(({ updates }) => updates.map((update) => update.traceparent)).find((text) => text !== "") ?? "";
+    if (traceparent !== "") startSpan("felix.apply", { policies: policies.length }, traceparent).end();
+    if (policies.length === 0) return;
+    bus.publish(policyAppliedSubject(node), events.PolicyApplied.encode({
+      node, sequence: last.sequence, policies, receivedAtUs: BigInt(Math.round(last.receivedAt * 1000)), committedAtUs: BigInt(Math.round((performance.timeOrigin + performance.now()) * 1000)), traceparent,
+    }).finish());
+  }
+
+  const syncClient = createSyncClient({
+    addresses: () => Promise.resolve(config.typhaAddr), serverName: config.typhaCn, tokenFile: config.typhaTokenFile,
+    tls: config.typhaCaFile === "" ? "insecure" : { caFile: config.typhaCaFile, certFile: config.typhaCertFile, keyFile: config.typhaKeyFile },
+    node, client: sync.ClientKind.CLIENT_KIND_FELIX, programVersion: service.version, revisions: loadRevisions(revisionsFile), clock, log, onStep,
+    onStatus(isConnected, detail) {
+      connected = isConnected;
+      connection = detail;
+    },
+  });
+
+  const status = (): felix.StatusResponse => ({
+    node, version: service.version, inSync: engine.isInSync && engine.isApplied, epoch: engine.step?.epoch ?? "", sequence: engine.step?.sequence ?? 0n, commits: BigInt(engine.commits),
+    commitErrors: BigInt(engine.commitErrors), lastError: engine.lastError === "" && !engine.isInSync ? connection : engine.lastError, dataplane: "nftables",
+    endpoints: [...engine.endpoints.values()].map(({ id, uid, interfaceName, addresses, tiers }) => ({
+      id, interfaceName, addresses: [...addresses], ready: dataplane.isReady(id), waitingFor: engine.waitingFor(uid) ?? "", policies: [...new Set(tiers.flatMap(({ ingress, egress }) => [...ingress, ...egress]))],
+    })),
+  });
+
+  health.register("sync", { liveTimeoutMs: 60_000, ready: true });
+  health.register("dataplane", { liveTimeoutMs: config.dataplaneWatchdogTimeout, ready: true });
+  health.register("node", { liveTimeoutMs: false, ready: true });
+  const beat = (): void => {
+    health.report("sync", { ready: engine.isInSync, detail: engine.isInSync ? connection : `not in sync: ${connection}` });
+    const failures = dataplane.failures();
+    const detail = engine.lastError !== "" ? engine.lastError : !engine.isApplied ? "nothing was applied yet" : failures.length > 0 ? failures.map(({ id, reason }) => `${id}: ${reason}`).join("; ") : "up to date";
+    health.report("dataplane", { ready: engine.isApplied, detail });
+    health.report("node", { ready: nodeObject.trouble === null, detail: nodeObject.trouble ?? "announced" });
+  };
+  const announce = (): void => bus.publish(nodeStateSubject(node, "felix"), events.NodeState.encode({
+    node, component: "felix", version: service.version, epoch: engine.step?.epoch ?? "", sequence: engine.step?.sequence ?? 0n, revisions: { ...engine.step?.revisions }, failures: [...dataplane.failures()],
+    at: new Date(clock.now()).toISOString(),
+  }).finish());
+
+  let server: GrpcServer | undefined;
+  let timers: Disposable[] = [];
+  const running = new AbortController();
+  let loops: Promise<unknown> = Promise.resolve();
+  const components: Component[] = [
+    service.ground,
+    ...(config.healthEnabled ? [httpComponent(service, { host: config.healthHost, port: config.healthPort, portParameter: "FELIX_HEALTHPORT", serve: "health" })] : []),
+    ...(config.prometheusMetricsEnabled
+      ? [httpComponent(service, { host: config.prometheusMetricsHost === "" ? "::" : config.prometheusMetricsHost, port: config.prometheusMetricsPort, portParameter: "FELIX_PROMETHEUSMETRICSPORT", serve: "metrics" })]
+      : []),
+    {
+      name: "dataplane",
+      async start() {
+        await dataplane.start();
+        engine.restore(attachments.list().filter((attachment) => {
+          if (interfaceExists(attachment.interfaceName, attachment.interfaceIndex)) return true;
+          attachments.remove(attachment.uid);
+          return false;
+        }));
+        loops = Promise.all([engine.run(running.signal), nodeObject.run(running.signal)]);
+        timers = [
+          every(clock, 1_000, beat), every(clock, config.reportingInterval, announce), bus.respond(querySubject(node, "felix"), () => felix.StatusResponse.encode(status()).finish()),
+        ];
+      },
+      async stop() {
+        running.abort();
+        for (const timer of timers) timer[Symbol.dispose]();
+        await loops;
+        await dataplane.stop();
+        datastore.close();
+      },
+    },
+    { name: "sync client", start: () => syncClient.start(), stop: () => syncClient.stop() },
+    {
+      name: "felix server",
+      async start() {
+        const implementation = createFelixService({ engine, store: attachments, timeoutMs: config.attachTimeout, status, log });
+        server = await startGrpcServer({ socket: config.socket }, [{ definition: felix.FelixServiceService, implementation }]);
+      },
+      stop: () => server?.close(),
+    },
+  ];
+  return { components, log };
+}
+
+/** What is asked for and not part of this version is said, once per change; the nftables dataplane goes on. */
+function reportUnbuilt(config: Pick<FelixConfig, "bpfEnabled" | "nftablesMode">, log: Logger): void {
+  if (config.bpfEnabled) log.error("bpfEnabled is true, but the eBPF dataplane is not part of this version; nftables stays in force");
+  if (config.nftablesMode === "Disabled") log.error("nftablesMode is Disabled, but the iptables dataplane is not part of this version; nftables stays in force");
+}
+
+function interfaceExists(name: string, index: number): boolean {
+  const path = `/sys/class/net/${name}/ifindex`;
+  return existsSync(path) && Number(readFileSync(path, "utf8")) === index;
+}
+
+function loadRevisions(path: string): Record<string, string> {
+  try {
+    const parsed: unknown = JSON.parse(readFileSync(path, "utf8"));
+    return typeof parsed === "object" && parsed !== null ? Object.fromEntries(Object.entries(parsed).filter((entry): entry is [string, string] => typeof entry[1] === "string")) : {};
+  } catch {
+    return {};
+  }
+}
+
+function saveRevisions(path: string, revisions: Readonly<Record<string, string>>): void {
+  mkdirSync(join(path, ".."), { recursive: true });
+  writeFileSync(`${path}.new`, JSON.stringify(revisions), { mode: 0o600 });
+  renameSync(`${path}.new`, path);
+}

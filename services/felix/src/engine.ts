@@ -1,0 +1,223 @@
+/** Felix's heart: what it is told goes through the node half into the dataplane, one apply at a time. */
+import type { Attachment, DataplaneSink, NodeHalf, NodeProfile, PolicyId, ResolvedEndpoint } from "@calico/calc";
+import type { SyncStep } from "@calico/proto";
+import { createBackoff, delay, describeError, type Clock, type Logger } from "@calico/service-kit";
+
+/** What the engine needs of a dataplane. */
+export interface ApplyingDataplane {
+  readonly sink: DataplaneSink;
+  /** Puts everything that the sink was told into the kernel. Rejects when that failed as a whole. */
+  apply(): Promise<unknown>;
+  /** True when the endpoint as last told, with its policy and route, is in the kernel. */
+  isReady(id: string): boolean;
+  /** Objects that the kernel did not take, with the reason. */
+  failures(): readonly { readonly id: string; readonly reason: string }[];
+}
+
+export type EngineOptions = {
+  /** Makes the node half around the sink that it reports to. */
+  readonly createNodeHalf: (sink: DataplaneSink) => NodeHalf;
+  readonly dataplane: ApplyingDataplane;
+  /** After each apply that succeeded: the steps that it put into effect. */
+  readonly onApplied: (steps: readonly SyncStep[], seconds: number) => void;
+  readonly clock: Clock;
+  readonly log: Logger;
+};
+
+export interface Engine {
+  readonly isInSync: boolean;
+  /** In sync, and applied at least once since. */
+  readonly isApplied: boolean;
+  readonly step: SyncStep | null;
+  readonly lastError: string;
+  readonly commits: number;
+  readonly commitErrors: number;
+  readonly endpoints: ReadonlyMap<string, ResolvedEndpoint>;
+  readonly policies: ReadonlySet<PolicyId>;
+  /** Takes a step of the sync stream; resolves when it is in the kernel, or when an apply with it failed. */
+  onStep(step: SyncStep): Promise<void>;
+  /** Hands over an interface; resolves when it is ready, rejects with what is missing when the time is over. */
+  attach(attachment: Attachment, endpointId: string, timeoutMs: number): Promise<void>;
+  /** The interface goes, or never came to be. Resolves when it is out of the kernel's rules, or the time is over. */
+  detach(uid: string, containerId: string, timeoutMs: number): Promise<void>;
+  /** Attachments known from an earlier run. */
+  restore(attachments: readonly Attachment[]): void;
+  waitingFor(uid: string): string | null;
+  /** Something in the kernel or in the configuration changed. */
+  trigger(): void;
+  run(signal: AbortSignal): Promise<void>;
+}
+
+export function createEngine({ createNodeHalf, dataplane, onApplied, clock, log }: EngineOptions): Engine {
+  const endpoints = new Map<string, ResolvedEndpoint>();
+  const policies = new Set<PolicyId>();
+  const half = createNodeHalf(observe(dataplane.sink, endpoints, policies));
+  let inSync = false;
+  let applied = false;
+  let step: SyncStep | null = null;
+  let lastError = "";
+  let commits = 0;
+  let commitErrors = 0;
+  let dirty = false;
+  let wake: () => void = () => {};
+  let unapplied: SyncStep[] = [];
+  /** Called after each apply, whether it succeeded or not. */
+  const afterApply = new Set<(error: string | null) => void>();
+
+  function trigger(): void {
+    dirty = true;
+    wake();
+  }
+
+  function flush(): void {
+    if (inSync) half.flush();
+    trigger();
+  }
+
+  /** Resolves to true when `done` holds after an apply, to false when the time is over. */
+  function until(done: () => boolean, timeoutMs: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      const finish = (result: boolean): void => {
+        afterApply.delete(check);
+        timer[Symbol.dispose]();
+        resolve(result);
+      };
+      const check = (): void => {
+        if (done()) finish(true);
+      };
+      const timer = clock.setTimer(timeoutMs, () => finish(false));
+      afterApply.add(check);
+    });
+  }
+
+  async function applyOnce(): Promise<boolean> {
+    const steps = unapplied;
+    unapplied = [];
+    const started = clock.monotonic();
+    try {
+      await dataplane.apply();
+      applied = true;
+      commits += 1;
+      lastError = "";
+      onApplied(steps, (clock.monotonic() - started) / 1000);
+    } catch (error) {
+      unapplied = [...steps, ...unapplied];
+      commitErrors += 1;
+      lastError = describeError(error);
+      log.error("The kernel could not be brought up to date, trying again", { error });
+    }
+    for (const notify of [...afterApply]) notify(lastError === "" ? null : lastError);
+    return lastError === "";
+  }
+
+  return {
+    get isInSync() {
+      return inSync;
+    },
+    get isApplied() {
+      return applied;
+    },
+    get step() {
+      return step;
+    },
+    get lastError() {
+      return lastError;
+    },
+    get commits() {
+      return commits;
+    },
+    get commitErrors() {
+      return commitErrors;
+    },
+    endpoints,
+    policies,
+    trigger,
+    waitingFor: (uid) => half.waitingFor(uid),
+    async onStep(received) {
+      if (received.snapshot) half.onSnapshotStart();
+      for (const { update } of received.updates) half.onUpdate(update);
+      if (received.snapshot) half.onInSync();
+      if (received.snapshot && !inSync) {
+        inSync = true;
+        log.info("In sync with typha", { updates: received.updates.length });
+      }
+      step = received;
+      unapplied.push(received);
+      const finished = new Promise<void>((resolve) => {
+        const notify = (): void => {
+          afterApply.delete(notify);
+          resolve();
+        };
+        afterApply.add(notify);
+      });
+      flush();
+      await finished;
+    },
+    async attach(attachment, endpointId, timeoutMs) {
+      half.onAttach(attachment);
+      flush();
+      const ready = (): boolean => half.waitingFor(attachment.uid) === null && endpoints.has(endpointId) && dataplane.isReady(endpointId);
+      if (await until(ready, timeoutMs)) return;
+      const failure = dataplane.failures().find(({ id }) => id === endpointId);
+      const reason = !inSync ? "felix is not in sync with typha yet" : half.waitingFor(attachment.uid) ?? failure?.reason ?? (lastError === "" ? "the dataplane has not committed it" : lastError);
+      half.onDetach(attachment.uid, attachment.containerId);
+      flush();
+      throw new Error(reason);
+    },
+    async detach(uid, containerId, timeoutMs) {
+      half.onDetach(uid, containerId);
+      const done = until(() => true, timeoutMs);
+      flush();
+      if (inSync) await done;
+    },
+    restore(attachments) {
+      for (const attachment of attachments) half.onAttach(attachment);
+    },
+    async run(signal) {
+      const backoff = createBackoff({ firstMs: 100, maxMs: 10_000 });
+      signal.addEventListener("abort", () => wake(), { once: true });
+      while (!signal.aborted) {
+        if (!dirty || !inSync) await new Promise<void>((resolve) => (wake = resolve));
+        if (signal.aborted) return;
+        if (!dirty || !inSync) continue;
+        dirty = false;
+        if (await applyOnce()) backoff.reset();
+        else {
+          await delay(clock, backoff.next(), signal);
+          dirty = true;
+        }
+      }
+    },
+  };
+}
+
+/** Keeps count of what is in the dataplane on its way there. */
+function observe(sink: DataplaneSink, endpoints: Map<string, ResolvedEndpoint>, policies: Set<PolicyId>): DataplaneSink {
+  return {
+    onIpSetUpdate: (id, type, members) => sink.onIpSetUpdate(id, type, members),
+    onIpSetDelta: (id, added, removed) => sink.onIpSetDelta(id, added, removed),
+    onIpSetRemove: (id) => sink.onIpSetRemove(id),
+    onPolicyUpdate(policy) {
+      policies.add(policy.id);
+      sink.onPolicyUpdate(policy);
+    },
+    onPolicyRemove(id) {
+      policies.delete(id);
+      sink.onPolicyRemove(id);
+    },
+    onProfileUpdate: (profile: NodeProfile) => sink.onProfileUpdate(profile),
+    onProfileRemove: (id) => sink.onProfileRemove(id),
+    onEndpointUpdate(endpoint) {
+      endpoints.set(endpoint.id, endpoint);
+      sink.onEndpointUpdate(endpoint);
+    },
+    onEndpointRemove(id) {
+      endpoints.delete(id);
+      sink.onEndpointRemove(id);
+    },
+    onPoolUpdate: (pool) => sink.onPoolUpdate(pool),
+    onPoolRemove: (name) => sink.onPoolRemove(name),
+    onBlockUpdate: (block) => sink.onBlockUpdate(block),
+    onBlockRemove: (cidr) => sink.onBlockRemove(cidr),
+  };
+}

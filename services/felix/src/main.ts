@@ -1,0 +1,4 @@
+import { runService } from "@calico/service-kit";
+import { buildFelix } from "./daemon.ts";
+
+await runService(() => buildFelix(process.env));

@@ -1,0 +1,110 @@
+/** What felix says about its node in the API: addresses, and that the network is there. */
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { coreTypes, type Datastore, type KubeObject } from "@calico/datastore";
+import { addressOf, NODE_IPV4_ANNOTATION, NODE_IPV6_ANNOTATION, type Cidr, type Family } from "@calico/model";
+import { createBackoff, delay, type Clock, type Logger } from "@calico/service-kit";
+import { autodetect } from "./autodetect.ts";
+import { interfaceOf, machineSurroundings } from "./surroundings.ts";
+
+export type NodeObjectOptions = {
+  readonly datastore: Datastore;
+  readonly node: string;
+  readonly libDir: string;
+  readonly settings: { readonly ip: string; readonly ipAutodetectionMethod: string; readonly ip6: string; readonly ip6AutodetectionMethod: string; readonly ipAutodetectionInterval: number; readonly mtu: number };
+  readonly clock: Clock;
+  readonly log: Logger;
+};
+
+export interface NodeObject {
+  /** In words what is missing; null: the node has its addresses in the API. */
+  readonly trouble: string | null;
+  /** The dataplane is in sync: NetworkUnavailable becomes False, once. */
+  onReady(): void;
+  run(signal: AbortSignal): Promise<void>;
+}
+
+export function createNodeObject({ datastore, node, libDir, settings, clock, log }: NodeObjectOptions): NodeObject {
+  let trouble: string | null = "the node's address was not looked for yet";
+  let written = "";
+  let conditionDue = false;
+  let wake: () => void = () => {};
+
+  async function addressFor(family: Family): Promise<Cidr | null> {
+    const given = family === 4 ? settings.ip : settings.ip6;
+    if (given === "none" || given === "") return null;
+    if (given !== "autodetect") return given as Cidr;
+    return autodetect(family === 4 ? settings.ipAutodetectionMethod : settings.ip6AutodetectionMethod, family, machineSurroundings(datastore, node));
+  }
+
+  async function announce(): Promise<void> {
+    const [ipv4, ipv6] = await Promise.all([addressFor(4), addressFor(6)]);
+    if (ipv4 === null && ipv6 === null) throw new Error(`no address was found (IP=${settings.ip}, IP_AUTODETECTION_METHOD=${settings.ipAutodetectionMethod})`);
+    writeFiles(ipv4 ?? ipv6);
+    const annotations = { [NODE_IPV4_ANNOTATION]: ipv4, [NODE_IPV6_ANNOTATION]: ipv6 };
+    const text = JSON.stringify(annotations);
+    if (text === written) return;
+    await datastore.patch(coreTypes.nodes, { name: node }, { metadata: { annotations } }, { type: "merge" });
+    if (written !== "") log.warn("The node's address changed", { ipv4, ipv6 });
+    else log.info("The node's address", { ipv4, ipv6 });
+    written = text;
+  }
+
+  function writeFiles(address: Cidr | null): void {
+    mkdirSync(libDir, { recursive: true });
+    replace(join(libDir, "nodename"), node);
+    const name = address === null ? null : interfaceOf(addressOf(address));
+    const found = settings.mtu > 0 ? settings.mtu : name === null ? 1500 : Number(readFileSync(`/sys/class/net/${name}/mtu`, "utf8"));
+    replace(join(libDir, "mtu"), String(found));
+  }
+
+  /** kubelet and the scheduler read it; it goes to False once and is never taken back by a restart. */
+  async function setCondition(): Promise<void> {
+    type Condition = { type: string; status: string; reason?: string; message?: string; lastHeartbeatTime?: string; lastTransitionTime?: string };
+    const found = await datastore.get<KubeObject & { status?: { conditions?: Condition[] } }>(coreTypes.nodes, { name: node });
+    const conditions = found.status?.conditions ?? [];
+    if (conditions.some(({ type, status, reason }) => type === "NetworkUnavailable" && status === "False" && reason === "CalicoIsUp")) return;
+    const now = `${new Date(clock.now()).toISOString().slice(0, 19)}Z`;
+    const condition: Condition = { type: "NetworkUnavailable", status: "False", reason: "CalicoIsUp", message: "Calico is running on this node", lastHeartbeatTime: now, lastTransitionTime: now };
+    const next = [...conditions.filter(({ type }) => type !== "NetworkUnavailable"), condition];
+    await datastore.patch(coreTypes.nodes, { name: node }, { metadata: { resourceVersion: found.metadata.resourceVersion }, status: { conditions: next } }, { type: "merge", subresource: "status" });
+    log.info("The node's network is available");
+  }
+
+  return {
+    get trouble() {
+      return trouble;
+    },
+    onReady() {
+      conditionDue = true;
+      wake();
+    },
+    async run(signal) {
+      const backoff = createBackoff({ firstMs: 200, maxMs: 15_000 });
+      while (!signal.aborted) {
+        let waitMs = settings.ipAutodetectionInterval;
+        const interrupt = new AbortController();
+        wake = () => interrupt.abort();
+        try {
+          await announce();
+          trouble = null;
+          if (conditionDue) {
+            await setCondition();
+            conditionDue = false;
+          }
+          backoff.reset();
+        } catch (error) {
+          trouble = error instanceof Error ? error.message : String(error);
+          log.warn("The node could not be announced, trying again", { error });
+          waitMs = backoff.next();
+        }
+        await delay(clock, waitMs, AbortSignal.any([signal, interrupt.signal]));
+      }
+    },
+  };
+}
+
+function replace(path: string, text: string): void {
+  writeFileSync(`${path}.new`, `${text}\n`, { mode: 0o644 });
+  renameSync(`${path}.new`, path);
+}

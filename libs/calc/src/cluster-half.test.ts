@@ -108,6 +108,16 @@ describe("cluster half", () => {
     expect(half.valueOf(`IpSet:${sides[0]?.portSets[0] ?? ""}`)).toMatchObject({ type: "ip-port", members: ["10.0.0.1,6,8080"] });
   });
 
+  it("fails closed on a named port without a protocol", () => {
+    const { half } = relayed();
+    const loose = (action: Rule["action"], destination: Partial<EntityMatch>): Rule => ({ ...rule({}, destination), action, protocol: null });
+    half.onUpdate(ofPolicy(policy("p", "all()", [
+      loose("Allow", { namedPorts: ["http"] }), loose("Allow", { notNamedPorts: ["http"] }), loose("Deny", { notNamedPorts: ["http"] }),
+    ])));
+    const value = half.valueOf("Policy:NetworkPolicy/a/p");
+    expect(value?.kind === "Policy" ? value.value.inbound.map(({ action, destination }) => [action, destination.notPortSets]) : null).toEqual([["Deny", []]]);
+  });
+
   it("moves a block with its affinity and drops it without one", () => {
     const { half, calls } = relayed();
     const block = (node: string | null): ClusterUpdate => put({ kind: "Block", id: "b", value: { cidr: "10.0.0.0/26" as Cidr, node } });

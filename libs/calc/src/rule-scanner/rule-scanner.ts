@@ -21,7 +21,8 @@ type Sets = Map<IpSetId, SetDefinition>;
 
 /**
  * Binds rules to sets. A named port needs the rule's protocol: without one, a rule that asks for a named port
- * never matches and is left out. A rule that names a service refers to a set that has no members yet to be
+ * never matches and is left out. Without one a named port cannot be excluded either: what denies then denies
+ * every port, anything else is left out. A rule that names a service refers to a set that has no members yet to be
  * told, so a node treats it as a rule whose set has not arrived.
  */
 export function scanRules(inbound: readonly Rule[], outbound: readonly Rule[]): ScannedRules {
@@ -39,7 +40,8 @@ function bindAll(rules: readonly Rule[], sets: Sets): NodeRule[] {
 
 function neverMatches(rule: Rule): boolean {
   if (rule.protocol !== null) return false;
-  return [rule.source, rule.destination].some((side) => side.namedPorts.length > 0 && side.ports.length === 0);
+  return [rule.source, rule.destination].some((side) =>
+    (side.namedPorts.length > 0 && side.ports.length === 0) || (side.notNamedPorts.length > 0 && rule.action !== "Deny"));
 }
 
 function bind(side: EntityMatch, protocol: number | null, sets: Sets): NodeEntityMatch {

@@ -1,0 +1,49 @@
+/** Kubernetes Nodes as Calico sees them. */
+import { formatAddress, parseAddress, widthOf, type Cidr, type Family } from "../ip.ts";
+import type { Node } from "../model.ts";
+import { NODE_AS_NUMBER_ANNOTATION, NODE_IPV4_ANNOTATION, NODE_IPV6_ANNOTATION, NODE_ROUTE_REFLECTOR_ANNOTATION } from "../names.ts";
+import { FindingCollector, type Conversion } from "./conversion.ts";
+import { annotationOf, metadataOf, show, type Metadata } from "./raw.ts";
+
+/** The node with the addresses and BGP settings of its annotations. An unreadable annotation counts as absent. */
+export function convertNode(raw: unknown): Conversion<Node> {
+  const out = new FindingCollector();
+  const metadata = metadataOf(raw);
+  if (metadata === null) return out.done<Node>(null);
+  return out.done<Node>({
+    name: metadata.name,
+    labels: metadata.labels,
+    ipv4: annotated(metadata, NODE_IPV4_ANNOTATION, "an IPv4 address with prefix length, such as 172.30.0.11/24", (text) => interfaceAddress(text, 4), out),
+    ipv6: annotated(metadata, NODE_IPV6_ANNOTATION, "an IPv6 address with prefix length, such as fd00::11/64", (text) => interfaceAddress(text, 6), out),
+    asNumber: annotated(metadata, NODE_AS_NUMBER_ANNOTATION, "an AS number, such as 64512 or 1.10", parseAsNumber, out),
+    routeReflectorClusterId: annotated(metadata, NODE_ROUTE_REFLECTOR_ANNOTATION, "a cluster id in the form of an IPv4 address, such as 244.0.0.1", clusterId, out),
+  });
+}
+
+function annotated<T>({ raw }: Metadata, name: string, wanted: string, parse: (text: string) => T | null, out: FindingCollector): T | null {
+  const text = annotationOf(raw, name);
+  if (text === undefined || text === "") return null;
+  return parse(text) ?? out.error(`metadata.annotations[${name}]`, `${show(text)} is not ${wanted}`);
+}
+
+/** "172.30.0.11/24" with the host bits kept; a bare address gets its full width. */
+function interfaceAddress(text: string, family: Family): Cidr | null {
+  const [address = "", length = String(widthOf(family)), more] = text.split("/");
+  const bytes = parseAddress(address);
+  if (bytes === null || more !== undefined || bytes.length * 8 !== widthOf(family)) return null;
+  if (!/^(0|[1-9][0-9]{0,2})$/.test(length) || Number(length) > widthOf(family)) return null;
+  return `${formatAddress(bytes)}/${length}` as Cidr;
+}
+
+/** A 4-byte AS number in asplain or asdot notation (RFC 5396); 0 is reserved. */
+function parseAsNumber(text: string): number | null {
+  const [, high, low] = /^(?:([0-9]{1,5})\.)?([0-9]{1,10})$/.exec(text) ?? [];
+  if (low === undefined) return null;
+  if (high !== undefined && (Number(high) > 0xffff || Number(low) > 0xffff)) return null;
+  const number = Number(high ?? "0") * 0x1_0000 + Number(low);
+  return number >= 1 && number <= 0xffff_ffff ? number : null;
+}
+
+function clusterId(text: string): string | null {
+  return parseAddress(text)?.length === 4 ? text : null;
+}

@@ -5,3 +5,4 @@ export { convertNamespace, convertPod, convertServiceAccount } from "./workload.
 export { builtInTiers, convertBlock, convertGlobalNetworkSet, convertIpPool, convertNetworkSet, convertNode, convertTier } from "./infrastructure.ts";
 export { convertKubernetesNetworkPolicy } from "./kubernetes-policy.ts";
 export { convertGlobalNetworkPolicy, convertNetworkPolicy } from "./policy.ts";
+export { convertKubernetesNetworkPolicy } from "./kubernetes-policy.ts";

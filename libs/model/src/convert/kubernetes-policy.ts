@@ -1,140 +1,103 @@
-/** NetworkPolicy of networking.k8s.io as a policy of the default tier. */
-import { canonicalCidr, type Cidr } from "../ip.ts";
-import type { EntityMatch, Policy, PortRange, Rule } from "../model.ts";
+/** Kubernetes NetworkPolicies (networking.k8s.io/v1). */
+import type { EntityMatch, Policy, Rule } from "../model.ts";
 import { DEFAULT_TIER, NAMESPACE_LABEL, ORCHESTRATOR_LABEL, policyId } from "../names.ts";
-import { all, and, labelEquals, overNamespaces, selectorOf, sortedValues, type Selector, type SelectorNode } from "../selector/selector.ts";
-import { ANY_ENTITY } from "./entity.ts";
-import { finding, type Conversion, type Finding } from "./finding.ts";
-import { isRecord, isSet, listAt, metadataOf, numberAt, recordAt, recordsAt, textAt, textsAt, type Raw } from "./raw.ts";
+import { and, labelEquals } from "../selector/selector.ts";
+import { FindingCollector, type Conversion } from "./conversion.ts";
+import { suggestField } from "./did-you-mean.ts";
+import { readPeer } from "./kubernetes-peer.ts";
+import { groupPorts, type PortGroup } from "./kubernetes-ports.ts";
+import { readLabelSelector } from "./label-selector.ts";
+import { isAbsent, isObject, metadataOf, show, specOf, unknownKeys } from "./raw.ts";
+import { ANYONE } from "./rules.ts";
 
-const ORDER = 1_000;
-const PROTOCOLS: Readonly<Record<string, number>> = { TCP: 6, UDP: 17, SCTP: 132 };
+/** Where Kubernetes policies stand among those of the default tier. */
+const KUBERNETES_POLICY_ORDER = 1_000;
 
-/** Thrown for what cannot be read; the rule around it is dropped. */
-class Unusable extends Error {
-  readonly field: string;
+const SPEC_FIELDS = ["podSelector", "policyTypes", "ingress", "egress"];
 
-  constructor(field: string, message: string) {
-    super(message);
-    this.field = field;
-  }
-}
+type Direction = "ingress" | "egress";
 
 /**
- * Every rule allows; one that cannot be read allows nothing and is reported. A policy whose podSelector cannot be read is absent.
- * An absent policyTypes is defaulted as the API server does: Ingress, and Egress when there are egress rules.
+ * A policy of kind KubernetesNetworkPolicy in the default tier. Its rules only allow, so whatever cannot be read is
+ * left out: the policy then isolates more, never less. Null with a critical finding when the pods it selects
+ * cannot be read.
  */
-export function convertKubernetesNetworkPolicy(raw: Raw): Conversion<Policy> {
-  const { name, namespace, revision } = metadataOf(raw);
-  const spec = recordAt(raw, "spec");
-  const findings: Finding[] = [];
-  let selector: Selector;
-  try {
-    selector = and(labelEquals(NAMESPACE_LABEL, namespace), labelEquals(ORCHESTRATOR_LABEL, "k8s"), labelSelector(recordAt(spec, "podSelector"), "spec.podSelector"));
-  } catch (error) {
-    if (!(error instanceof Unusable)) throw error;
-    return { value: null, findings: [finding("critical", error.field, `${error.message}; the policy is not in force`)] };
+export function convertKubernetesNetworkPolicy(raw: unknown): Conversion<Policy> {
+  const out = new FindingCollector();
+  const metadata = metadataOf(raw);
+  if (metadata === null || metadata.namespace === "") return out.done<Policy>(null);
+  const { namespace, name, revision } = metadata;
+  const spec = specOf(raw);
+  // Since an empty selector means every pod, so does an absent one.
+  const pods = readLabelSelector(spec["podSelector"] ?? {}, "spec.podSelector", "critical", out);
+  if (pods === null) return out.done<Policy>(null);
+  const types = readTypes(spec, out);
+  const unknown = unknownKeys(spec, SPEC_FIELDS);
+  for (const key of unknown) {
+    out.error(`spec.${key}`, "is not a field that this version knows; no rule of the policy is used, since the field may restrict them", suggestField(key, SPEC_FIELDS));
   }
-  const types = listAt(spec, "policyTypes");
-  const egress = types.length === 0 ? recordsAt(spec, "egress").length > 0 : types.includes("Egress");
-  const rules = (field: "ingress" | "egress"): Rule[] => listAt(spec, field).flatMap((rule, index) => {
-    const path = `spec.${field}[${index}]`;
-    try {
-      return convertRule(isRecord(rule) ? rule : {}, field, namespace, index, path);
-    } catch (error) {
-      if (!(error instanceof Unusable)) throw error;
-      findings.push(finding("error", error.field, `${error.message}; the rule allows nothing`));
-      return [];
-    }
+  const rules = (direction: Direction): Rule[] => (types[direction] && unknown.length === 0 ? readRules(spec[direction], direction, namespace, out) : []);
+  return out.done<Policy>({
+    id: policyId("KubernetesNetworkPolicy", namespace, name),
+    kind: "KubernetesNetworkPolicy",
+    namespace, name,
+    tier: DEFAULT_TIER,
+    order: KUBERNETES_POLICY_ORDER,
+    selector: and(labelEquals(ORCHESTRATOR_LABEL, "k8s"), pods, labelEquals(NAMESPACE_LABEL, namespace)),
+    ...types,
+    inbound: rules("ingress"),
+    outbound: rules("egress"),
+    doNotTrack: false, preDnat: false, applyOnForward: false,
+    revision,
   });
-  return {
-    findings,
-    value: {
-      id: policyId("KubernetesNetworkPolicy", namespace, name), kind: "KubernetesNetworkPolicy", namespace, name, tier: DEFAULT_TIER, order: ORDER, selector, ingress: types.length === 0 || types.includes("Ingress"), egress,
-      inbound: rules("ingress"), outbound: rules("egress"), doNotTrack: false, preDnat: false, applyOnForward: false, revision,
-    },
-  };
 }
 
-/** One rule per peer and protocol; no peer is any, no port is any. */
-function convertRule(rule: Raw, direction: "ingress" | "egress", namespace: string, index: number, path: string): Rule[] {
-  const unknown = Object.keys(rule).find((key) => key !== "ports" && key !== (direction === "ingress" ? "from" : "to"));
-  if (unknown !== undefined) throw new Unusable(`${path}.${unknown}`, "is not known to this version");
+/** The API server's default: ingress always, egress when there are egress rules. Unreadable types isolate both ways. */
+function readTypes({ policyTypes, egress }: Readonly<Record<string, unknown>>, out: FindingCollector): Record<Direction, boolean> {
+  if (isAbsent(policyTypes) || (Array.isArray(policyTypes) && policyTypes.length === 0)) {
+    return { ingress: true, egress: !isAbsent(egress) && !(Array.isArray(egress) && egress.length === 0) };
+  }
+  if (Array.isArray(policyTypes) && policyTypes.every((type) => type === "Ingress" || type === "Egress")) {
+    return { ingress: policyTypes.includes("Ingress"), egress: policyTypes.includes("Egress") };
+  }
+  out.error("spec.policyTypes", "must be a list of Ingress, Egress; the policy isolates in both directions");
+  return { ingress: true, egress: true };
+}
+
+function readRules(written: unknown, direction: Direction, namespace: string, out: FindingCollector): Rule[] {
+  if (isAbsent(written)) return [];
+  const field = `spec.${direction}`;
+  if (!Array.isArray(written)) {
+    out.error(field, `a list of rules is needed, not ${show(written)}; nothing is allowed`);
+    return [];
+  }
+  return written.flatMap((rule, index) => readRule(rule, index, { direction, namespace, field: `${field}[${index}]` }, out));
+}
+
+type Place = { readonly direction: Direction; readonly namespace: string; readonly field: string };
+
+/** One Allow rule for every peer and protocol. */
+function readRule(written: unknown, index: number, { direction, namespace, field }: Place, out: FindingCollector): Rule[] {
   const peerField = direction === "ingress" ? "from" : "to";
-  const peers = listAt(rule, peerField);
-  const entities = peers.length === 0 ? [ANY_ENTITY] : peers.map((peer, i) => convertPeer(isRecord(peer) ? peer : {}, namespace, `${path}.${peerField}[${i}]`));
-  return entities.flatMap((peer) => convertPorts(rule, path).map(({ protocol, ports, namedPorts }): Rule => {
-    const local: EntityMatch = { ...ANY_ENTITY, ports, namedPorts };
-    const remote = direction === "egress" ? { ...peer, ports, namedPorts } : peer;
-    const [source, destination] = direction === "ingress" ? [remote, local] : [ANY_ENTITY, remote];
-    return { action: "Allow", ipVersion: 0, protocol, notProtocol: null, icmp: null, notIcmp: null, source, destination, index };
-  }));
+  const fields = [peerField, "ports"];
+  if (!isObject(written)) return out.error(field, `a rule is needed, not ${show(written)}; it is left out`) ?? [];
+  const [unknown] = unknownKeys(written, fields);
+  if (unknown !== undefined) return out.error(`${field}.${unknown}`, "is not a field that this version knows; the rule is left out", suggestField(unknown, fields)) ?? [];
+  const peers = readPeers(written[peerField], `${field}.${peerField}`, namespace, out);
+  const groups = groupPorts(written["ports"], `${field}.ports`, out);
+  return peers.flatMap((peer) => groups.map((group) => allow(direction, peer, group, index)));
 }
 
-function convertPeer(peer: Raw, namespace: string, path: string): EntityMatch {
-  const unknown = Object.keys(peer).find((key) => !["ipBlock", "podSelector", "namespaceSelector"].includes(key));
-  if (unknown !== undefined) throw new Unusable(`${path}.${unknown}`, "is not known to this version");
-  if (isSet(peer, "ipBlock")) {
-    if (isSet(peer, "podSelector") || isSet(peer, "namespaceSelector")) throw new Unusable(path, "has ipBlock beside a selector");
-    const block = recordAt(peer, "ipBlock");
-    return { ...ANY_ENTITY, nets: [readCidr(block["cidr"], `${path}.ipBlock.cidr`)], notNets: listAt(block, "except").map((item, i) => readCidr(item, `${path}.ipBlock.except[${i}]`)) };
-  }
-  if (!isSet(peer, "podSelector") && !isSet(peer, "namespaceSelector")) throw new Unusable(path, "names nobody");
-  const inNamespace = isSet(peer, "namespaceSelector") ? overNamespaces(labelSelector(recordAt(peer, "namespaceSelector"), `${path}.namespaceSelector`)) : labelEquals(NAMESPACE_LABEL, namespace);
-  const pods = isSet(peer, "podSelector") ? labelSelector(recordAt(peer, "podSelector"), `${path}.podSelector`) : all();
-  return { ...ANY_ENTITY, selector: and(labelEquals(ORCHESTRATOR_LABEL, "k8s"), inNamespace, pods) };
+/** Nobody named is anybody; of those named, the ones that can be read. */
+function readPeers(written: unknown, field: string, namespace: string, out: FindingCollector): EntityMatch[] {
+  if (isAbsent(written)) return [ANYONE];
+  if (!Array.isArray(written)) return out.error(field, `a list of peers is needed, not ${show(written)}; the rule is left out`) ?? [];
+  if (written.length === 0) return [ANYONE];
+  return written.flatMap((peer, i) => readPeer(peer, `${field}[${i}]`, namespace, out) ?? []);
 }
 
-type Ports = { protocol: number | null; ports: PortRange[]; namedPorts: string[] };
-
-function convertPorts(rule: Raw, path: string): Ports[] {
-  const entries = listAt(rule, "ports");
-  if (entries.length === 0) return [{ protocol: null, ports: [], namedPorts: [] }];
-  const byProtocol = new Map<number, Ports & { any: boolean }>();
-  for (const [i, item] of entries.entries()) {
-    const entry = isRecord(item) ? item : {};
-    const at = `${path}.ports[${i}]`;
-    const protocol = PROTOCOLS[textAt(entry, "protocol") ?? "TCP"];
-    if (protocol === undefined) throw new Unusable(`${at}.protocol`, `${JSON.stringify(entry["protocol"])} is none of TCP, UDP, SCTP`);
-    const group = byProtocol.get(protocol) ?? { protocol, ports: [], namedPorts: [], any: false };
-    byProtocol.set(protocol, group);
-    const number = numberAt(entry, "port");
-    const name = textAt(entry, "port");
-    if (number !== null) group.ports.push({ first: portNumber(number, `${at}.port`), last: portNumber(numberAt(entry, "endPort") ?? number, `${at}.endPort`) });
-    else if (name !== null && name !== "") group.namedPorts.push(name);
-    else if (isSet(entry, "port")) throw new Unusable(`${at}.port`, `${JSON.stringify(entry["port"])} is no port`);
-    else group.any = true;
-  }
-  return [...byProtocol.values()].map(({ any, protocol, ports, namedPorts }) => (any ? { protocol, ports: [], namedPorts: [] } : { protocol, ports, namedPorts }));
-}
-
-function portNumber(value: number, path: string): number {
-  if (!Number.isInteger(value) || value < 1 || value > 65_535) throw new Unusable(path, `${value} is no port`);
-  return value;
-}
-
-function readCidr(value: unknown, path: string): Cidr {
-  const cidr = typeof value === "string" && value.includes("/") ? canonicalCidr(value) : null;
-  if (cidr === null) throw new Unusable(path, `${JSON.stringify(value ?? null)} is no CIDR`);
-  return cidr;
-}
-
-/** A Kubernetes label selector; an empty one selects everything. */
-function labelSelector(raw: Raw, path: string): Selector {
-  const nodes: SelectorNode[] = Object.entries(textsAt(raw, "matchLabels")).sort().map(([key, value]) => ({ op: "==", key, value }));
-  for (const [i, item] of listAt(raw, "matchExpressions").entries()) {
-    const expression = isRecord(item) ? item : {};
-    const at = `${path}.matchExpressions[${i}]`;
-    const key = textAt(expression, "key");
-    if (key === null || key === "") throw new Unusable(`${at}.key`, "is missing");
-    const values = sortedValues(listAt(expression, "values").filter((value): value is string => typeof value === "string"));
-    switch (textAt(expression, "operator")) {
-      case "In": nodes.push({ op: "in", key, values }); break;
-      case "NotIn": nodes.push({ op: "not in", key, values }); break;
-      case "Exists": nodes.push({ op: "has", key }); break;
-      case "DoesNotExist": nodes.push({ op: "not", operand: { op: "has", key } }); break;
-      default: throw new Unusable(`${at}.operator`, `${JSON.stringify(expression["operator"] ?? null)} is none of In, NotIn, Exists, DoesNotExist`);
-    }
-  }
-  return and(...nodes.map(selectorOf));
+function allow(direction: Direction, peer: EntityMatch, { protocol, ports, namedPorts }: PortGroup, index: number): Rule {
+  const withPorts = (side: EntityMatch): EntityMatch => ({ ...side, ports, namedPorts });
+  const [source, destination] = direction === "ingress" ? [peer, withPorts(ANYONE)] : [ANYONE, withPorts(peer)];
+  return { action: "Allow", ipVersion: 0, protocol, notProtocol: null, icmp: null, notIcmp: null, source, destination, index };
 }

@@ -1,8 +1,9 @@
 /** Objects of the API as values of the model. Any input is answered; what cannot be used is a finding. */
-export { finding, type Conversion, type Finding, type Severity } from "./finding.ts";
-export { ANY_ENTITY } from "./entity.ts";
-export { convertNamespace, convertPod, convertServiceAccount } from "./workload.ts";
-export { builtInTiers, convertBlock, convertGlobalNetworkSet, convertIpPool, convertNetworkSet, convertNode, convertTier } from "./infrastructure.ts";
-export { convertKubernetesNetworkPolicy } from "./kubernetes-policy.ts";
-export { convertGlobalNetworkPolicy, convertNetworkPolicy } from "./policy.ts";
+export type { Conversion, Finding, Severity } from "./conversion.ts";
+export { convertPod, trimPod } from "./pod.ts";
+export { convertNamespace, convertServiceAccount } from "./profile.ts";
+export { convertNode } from "./node.ts";
+export { convertBlock, convertIpPool } from "./ip-pool.ts";
+export { builtInTiers, convertTier } from "./tier.ts";
+export { convertGlobalNetworkSet, convertNetworkSet } from "./network-set.ts";
 export { convertKubernetesNetworkPolicy } from "./kubernetes-policy.ts";

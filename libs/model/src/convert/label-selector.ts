@@ -4,8 +4,8 @@ import { suggestField } from "./did-you-mean.ts";
 import type { FindingCollector, Severity } from "./conversion.ts";
 import { isAbsent, isObject, show, unknownKeys } from "./raw.ts";
 
-/** What a label key may consist of: that of the selector language, which contains that of Kubernetes. */
-const KEY = /^[A-Za-z0-9_./-]{1,512}$/;
+/** What a label key consists of: at most a prefix of 253 characters, "/" and a name of 63. */
+const KEY = /^[A-Za-z0-9_./-]{1,317}$/;
 /** A Kubernetes label value. */
 const VALUE = /^(?:[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?$/;
 

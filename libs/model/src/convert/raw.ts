@@ -1,65 +1,83 @@
-/** Reading objects of unknown shape: whatever stands in a field, the answer has the type that was asked for. */
+/**
+ * Reading of raw API objects, of which nothing is known: they may come from an older or a newer API server.
+ * Nothing here throws and nothing walks deeper than it is asked to.
+ */
+import type { Labels } from "../model.ts";
 
-export type Raw = Readonly<Record<string, unknown>>;
+export type RawObject = Readonly<Record<string, unknown>>;
 
-const EMPTY: Raw = {};
-
-export function isRecord(value: unknown): value is Raw {
+export function isObject(value: unknown): value is RawObject {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** An object field; an empty object when it is absent or something else. */
-export function recordAt(raw: Raw, key: string): Raw {
-  const value = own(raw, key);
-  return isRecord(value) ? value : EMPTY;
+/** The object, or an empty one. */
+export function objectOf(value: unknown): RawObject {
+  return isObject(value) ? value : {};
 }
 
-/** The items of a list field; none when it is absent or something else. */
-export function listAt(raw: Raw, key: string): readonly unknown[] {
-  const value = own(raw, key);
+/** The list, or an empty one. */
+export function listOf(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : [];
 }
 
-export function recordsAt(raw: Raw, key: string): readonly Raw[] {
-  return listAt(raw, key).filter(isRecord);
+/** The text, or "". */
+export function textOf(value: unknown): string {
+  return typeof value === "string" ? value : "";
 }
 
-export function textAt(raw: Raw, key: string): string | null {
-  const value = own(raw, key);
-  return typeof value === "string" ? value : null;
+/** True for what the API treats as "not given". */
+export function isAbsent(value: unknown): value is null | undefined {
+  return value === undefined || value === null;
 }
 
-export function numberAt(raw: Raw, key: string): number | null {
-  const value = own(raw, key);
-  return typeof value === "number" && Number.isFinite(value) ? value : null;
+/** The entries that are text; "__proto__" is a key like any other. */
+export function labelsOf(value: unknown): Labels {
+  return Object.fromEntries(Object.entries(objectOf(value)).filter((entry): entry is [string, string] => typeof entry[1] === "string"));
 }
 
-export function flagAt(raw: Raw, key: string): boolean {
-  return own(raw, key) === true;
+/** One annotation, or undefined. */
+export function annotationOf(metadata: RawObject, name: string): string | undefined {
+  const annotations = objectOf(metadata["annotations"]);
+  const value = Object.hasOwn(annotations, name) ? annotations[name] : undefined;
+  return typeof value === "string" ? value : undefined;
 }
 
-/** The entries of a map of texts; other values are left out. The result has no prototype, so that any key is a key. */
-export function textsAt(raw: Raw, key: string): Record<string, string> {
-  const texts = Object.create(null) as Record<string, string>;
-  for (const [name, value] of Object.entries(recordAt(raw, key))) if (typeof value === "string") texts[name] = value;
-  return texts;
-}
+export type Metadata = {
+  readonly raw: RawObject;
+  readonly name: string;
+  readonly namespace: string;
+  readonly uid: string;
+  readonly revision: string;
+  readonly labels: Labels;
+  readonly isDeleting: boolean;
+};
 
-/** True when the field was written, whatever stands in it (null counts as not written, as in the API). */
-export function isSet(raw: Raw, key: string): boolean {
-  const value = own(raw, key);
-  return value !== undefined && value !== null;
-}
-
-function own(raw: Raw, key: string): unknown {
-  return Object.hasOwn(raw, key) ? raw[key] : undefined;
-}
-
-/** Metadata that every conversion needs. */
-export function metadataOf(raw: Raw): { name: string; namespace: string; uid: string; revision: string; labels: Record<string, string>; annotations: Record<string, string>; terminating: boolean } {
-  const metadata = recordAt(raw, "metadata");
+/** The metadata of an object; null when it has no name. */
+export function metadataOf(object: unknown): Metadata | null {
+  const raw = objectOf(objectOf(object)["metadata"]);
+  const name = textOf(raw["name"]);
+  if (name === "") return null;
   return {
-    name: textAt(metadata, "name") ?? "", namespace: textAt(metadata, "namespace") ?? "", uid: textAt(metadata, "uid") ?? "", revision: textAt(metadata, "resourceVersion") ?? "",
-    labels: textsAt(metadata, "labels"), annotations: textsAt(metadata, "annotations"), terminating: isSet(metadata, "deletionTimestamp"),
+    raw, name, namespace: textOf(raw["namespace"]), uid: textOf(raw["uid"]), revision: textOf(raw["resourceVersion"]),
+    labels: labelsOf(raw["labels"]), isDeleting: !isAbsent(raw["deletionTimestamp"]),
   };
+}
+
+/** The spec of an object, or an empty one. */
+export function specOf(object: unknown): RawObject {
+  return objectOf(objectOf(object)["spec"]);
+}
+
+/** A value for a message: short, and nothing that is nested. */
+export function show(value: unknown): string {
+  if (Array.isArray(value)) return "a list";
+  if (typeof value === "object" && value !== null) return "an object";
+  if (value === undefined) return "nothing";
+  if (typeof value !== "string") return typeof value === "number" || typeof value === "boolean" ? String(value) : "null";
+  return JSON.stringify(value.length > 64 ? `${value.slice(0, 61)}...` : value);
+}
+
+/** Keys of an object that are none of `known`. */
+export function unknownKeys(value: RawObject, known: readonly string[]): string[] {
+  return Object.keys(value).filter((key) => !known.includes(key) && !isAbsent(value[key]));
 }

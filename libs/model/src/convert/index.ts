@@ -7,3 +7,4 @@ export { convertBlock, convertIpPool } from "./ip-pool.ts";
 export { builtInTiers, convertTier } from "./tier.ts";
 export { convertGlobalNetworkSet, convertNetworkSet } from "./network-set.ts";
 export { convertKubernetesNetworkPolicy } from "./kubernetes-policy.ts";
+export { convertGlobalNetworkPolicy, convertNetworkPolicy } from "./policy.ts";

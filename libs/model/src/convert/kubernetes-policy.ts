@@ -7,7 +7,7 @@ import { suggestField } from "./did-you-mean.ts";
 import { readPeer } from "./kubernetes-peer.ts";
 import { groupPorts, type PortGroup } from "./kubernetes-ports.ts";
 import { readLabelSelector } from "./label-selector.ts";
-import { isAbsent, isObject, metadataOf, show, specOf, unknownKeys } from "./raw.ts";
+import { isAbsent, isObject, metadataOf, objectOf, show, unknownKeys } from "./raw.ts";
 import { ANYONE } from "./rules.ts";
 
 /** Where Kubernetes policies stand among those of the default tier. */
@@ -27,7 +27,11 @@ export function convertKubernetesNetworkPolicy(raw: unknown): Conversion<Policy>
   const metadata = metadataOf(raw);
   if (metadata === null || metadata.namespace === "") return out.done<Policy>(null);
   const { namespace, name, revision } = metadata;
-  const spec = specOf(raw);
+  const spec = objectOf(raw)["spec"] ?? {};
+  if (!isObject(spec)) {
+    out.critical("spec", `an object is needed, not ${show(spec)}; the policy is not in force`);
+    return out.done<Policy>(null);
+  }
   // Since an empty selector means every pod, so does an absent one.
   const pods = readLabelSelector(spec["podSelector"] ?? {}, "spec.podSelector", "critical", out);
   if (pods === null) return out.done<Policy>(null);

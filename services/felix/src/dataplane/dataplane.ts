@@ -1,0 +1,341 @@
+/** The nftables dataplane: what the node half reports, as table, routes and settings. */
+import type { DataplaneSink, IpSetId, NodePolicy, NodePool, NodeProfile, PolicyId, ResolvedEndpoint } from "@calico/calc";
+import { cidrParts, disjointCover, familyOf, formatAddress, type ProfileId } from "@calico/model";
+import { openConntrack, openSys, type Conntrack, type SetElement } from "@calico/kernel";
+import type { Clock, Logger } from "@calico/service-kit";
+import { chainContent, type LiteralSet } from "../rules/chain.ts";
+import { MAP, POOL_SET } from "../rules/constants.ts";
+import { renderEndpoint, type EndpointChains } from "../rules/endpoint-chains.ts";
+import { policyChain, profileChain, type Direction } from "../rules/names.ts";
+import { renderRules } from "../rules/policy-rules.ts";
+import type { RenderSettings } from "../rules/settings.ts";
+import { staticChains, staticSets } from "../rules/static-chains.ts";
+import { createIpSets } from "./ip-sets.ts";
+import { createNftTable, desiredSet, type NftTable } from "./nft-table.ts";
+import { createRoutes, type Routes } from "./routes.ts";
+import { prepareHost } from "./host-settings.ts";
+
+export type DataplaneConfig = RenderSettings & { readonly nftablesRefreshInterval: number; readonly routeRefreshInterval: number };
+
+export interface Dataplane {
+  readonly sink: DataplaneSink;
+  /** Opens the kernel's sockets. Writes nothing. */
+  start(): Promise<void>;
+  /** Puts into the kernel what the sink was told. Rejects when that was impossible as a whole. */
+  apply(): Promise<void>;
+  /** Settings changed: everything is rendered anew, and what differs is written at the next apply. */
+  reconfigure(config: DataplaneConfig): void;
+  /** The endpoint as last told is in force: rules, dispatch and routes. */
+  isReady(id: string): boolean;
+  failures(): readonly { readonly id: string; readonly reason: string }[];
+  /** Metrics that are read when scraped: name, meaning, value. */
+  gauges(): readonly (readonly [name: string, help: string, read: () => number])[];
+  stop(): Promise<void>;
+}
+
+export type DataplaneOptions = { readonly config: DataplaneConfig; /** The kernel was changed by somebody else: apply again. */ readonly onDrift: () => void; readonly clock: Clock; readonly log: Logger };
+
+const DIRECTIONS = ["ingress", "egress"] as const;
+
+type Rendered = { readonly endpoint: ResolvedEndpoint; readonly chains: EndpointChains };
+
+export function createDataplane({ config: initial, onDrift, clock, log }: DataplaneOptions): Dataplane {
+  let settings: DataplaneConfig = initial;
+  let table: NftTable | undefined;
+  let routes: Routes | undefined;
+  let conntrack: Conntrack | undefined;
+  const timers: Disposable[] = [];
+  const ipSets = createIpSets();
+  const policies = new Map<PolicyId, NodePolicy>();
+  const profiles = new Map<ProfileId, NodeProfile>();
+  const endpoints = new Map<string, Rendered>();
+  const pools = new Map<string, NodePool>();
+  const blocks = new Set<string>();
+  /** How many endpoints use a shared chain, and how many chains a literal set. */
+  const chainUses = new Map<string, number>();
+  const literalUses = new Map<string, number>();
+  const literalsOf = new Map<string, readonly LiteralSet[]>();
+  const dirtyPolicies = new Set<PolicyId>();
+  const dirtyProfiles = new Set<ProfileId>();
+  const dirtyEndpoints = new Map<string, ResolvedEndpoint | null>();
+  const freedAddresses = new Set<string>();
+  let poolsDirty = true;
+  let everythingDirty = true;
+  const ready = new Set<string>();
+
+  const hasPass = (id: PolicyId, direction: Direction): boolean => {
+    const policy = policies.get(id);
+    return policy !== undefined && (direction === "ingress" ? policy.inbound : policy.outbound).some(({ action }) => action === "Pass");
+  };
+
+  const sink: DataplaneSink = {
+    onIpSetUpdate: (id, type, members) => ipSets.set(id, type, members),
+    onIpSetDelta: (id, added, removed) => ipSets.change(id, added, removed),
+    onIpSetRemove: (id) => ipSets.remove(id),
+    onPolicyUpdate(policy) {
+      const passed = DIRECTIONS.map((direction) => hasPass(policy.id, direction));
+      policies.set(policy.id, policy);
+      dirtyPolicies.add(policy.id);
+      if (DIRECTIONS.some((direction, i) => hasPass(policy.id, direction) !== passed[i])) refreshEndpointsWith(policy.id);
+    },
+    onPolicyRemove(id) {
+      policies.delete(id);
+      dirtyPolicies.add(id);
+    },
+    onProfileUpdate(profile) {
+      profiles.set(profile.id, profile);
+      dirtyProfiles.add(profile.id);
+    },
+    onProfileRemove(id) {
+      profiles.delete(id);
+      dirtyProfiles.add(id);
+    },
+    onEndpointUpdate(endpoint) {
+      dirtyEndpoints.set(endpoint.id, endpoint);
+      ready.delete(endpoint.id);
+    },
+    onEndpointRemove(id) {
+      dirtyEndpoints.set(id, null);
+      ready.delete(id);
+    },
+    onPoolUpdate(pool) {
+      pools.set(pool.name, pool);
+      poolsDirty = true;
+    },
+    onPoolRemove(name) {
+      pools.delete(name);
+      poolsDirty = true;
+    },
+    onBlockUpdate({ cidr }) {
+      blocks.add(cidr);
+      routes?.setBlock(cidr, true);
+    },
+    onBlockRemove(cidr) {
+      blocks.delete(cidr);
+      routes?.setBlock(cidr, false);
+    },
+  };
+
+  /** The tier chains of these endpoints look at the mark of Pass or not. */
+  function refreshEndpointsWith(id: PolicyId): void {
+    for (const { endpoint } of endpoints.values()) {
+      if (dirtyEndpoints.has(endpoint.id) || !endpoint.tiers.some(({ ingress, egress }) => ingress.includes(id) || egress.includes(id))) continue;
+      dirtyEndpoints.set(endpoint.id, endpoint);
+      ready.delete(endpoint.id);
+    }
+  }
+
+  function renderAgain(): void {
+    for (const id of policies.keys()) dirtyPolicies.add(id);
+    for (const id of profiles.keys()) dirtyProfiles.add(id);
+    for (const [id, { endpoint }] of endpoints) if (!dirtyEndpoints.has(id)) dirtyEndpoints.set(id, endpoint);
+    everythingDirty = true;
+    poolsDirty = true;
+  }
+
+  /** Sets first: a set that changed its shape has another name, and the rules that use it follow. */
+  function stageSets(to: NftTable): void {
+    const { changed, removed, renamed } = ipSets.takeChanges();
+    for (const [name, set] of changed) to.setSet(name, set);
+    for (const name of removed) to.setSet(name, null);
+    if (renamed.size === 0) return;
+    for (const { id, inbound, outbound } of policies.values()) if (mentions([...inbound, ...outbound], renamed)) dirtyPolicies.add(id);
+    for (const { id, inbound, outbound } of profiles.values()) if (mentions([...inbound, ...outbound], renamed)) dirtyProfiles.add(id);
+  }
+
+  function stageRules(to: NftTable, chain: string, rules: NodePolicy["inbound"] | null, direction: Direction, inProfile: boolean, label: string): void {
+    const rendered = rules === null ? null : renderRules(rules, { direction, inProfile, label, settings, setName: (id, family) => ipSets.nameOf(id, family) });
+    const literals = rendered?.literals ?? [];
+    for (const { spec, elements } of literals) {
+      const uses = literalUses.get(spec.name) ?? 0;
+      literalUses.set(spec.name, uses + 1);
+      if (uses === 0) to.setSet(spec.name, desiredSet(spec, elements));
+    }
+    for (const { spec } of literalsOf.get(chain) ?? []) {
+      const uses = (literalUses.get(spec.name) ?? 1) - 1;
+      if (uses > 0) literalUses.set(spec.name, uses);
+      else {
+        literalUses.delete(spec.name);
+        to.setSet(spec.name, null);
+      }
+    }
+    if (literals.length > 0) literalsOf.set(chain, literals);
+    else literalsOf.delete(chain);
+    to.setChain(chain, rendered === null ? null : chainContent(rendered.rules));
+  }
+
+  function stagePolicies(to: NftTable): void {
+    for (const id of dirtyPolicies) {
+      const policy = policies.get(id);
+      const label = policy === undefined ? "" : `${policy.kind} ${policy.namespace === "" ? "" : `${policy.namespace}/`}${policy.name}`;
+      stageRules(to, policyChain(id, "ingress"), policy?.inbound ?? null, "ingress", false, label);
+      stageRules(to, policyChain(id, "egress"), policy?.outbound ?? null, "egress", false, label);
+    }
+    for (const id of dirtyProfiles) {
+      const profile = profiles.get(id);
+      stageRules(to, profileChain(id, "ingress"), profile?.inbound ?? null, "ingress", true, `profile ${id}`);
+      stageRules(to, profileChain(id, "egress"), profile?.outbound ?? null, "egress", true, `profile ${id}`);
+    }
+    dirtyPolicies.clear();
+    dirtyProfiles.clear();
+  }
+
+  function stageEndpoints(to: NftTable, kernel: Routes): void {
+    if (dirtyEndpoints.size === 0) return;
+    for (const [id, endpoint] of dirtyEndpoints) {
+      const before = endpoints.get(id);
+      if (endpoint !== null) {
+        const chains = renderEndpoint(endpoint, settings, hasPass);
+        for (const [name, content] of chains.chains) {
+          chainUses.set(name, (chainUses.get(name) ?? 0) + 1);
+          to.setChain(name, content);
+        }
+        endpoints.set(id, { endpoint, chains });
+        kernel.setInterface(endpoint.interfaceName, endpoint.addresses);
+      } else endpoints.delete(id);
+      if (before === undefined) continue;
+      release(to, before.chains);
+      for (const address of before.endpoint.addresses) if (endpoint === null || !endpoint.addresses.includes(address)) freedAddresses.add(address);
+      if (before.endpoint.interfaceName !== endpoint?.interfaceName && !interfaceInUse(before.endpoint.interfaceName)) kernel.setInterface(before.endpoint.interfaceName, []);
+    }
+    dirtyEndpoints.clear();
+    stageDispatch(to);
+  }
+
+  /** A recreated pod has the interface's name of the old one: whoever is left keeps it. */
+  function interfaceInUse(name: string): boolean {
+    for (const { endpoint } of endpoints.values()) if (endpoint.interfaceName === name) return true;
+    return false;
+  }
+
+  function release(to: NftTable, { chains }: EndpointChains): void {
+    for (const name of chains.keys()) {
+      const uses = (chainUses.get(name) ?? 1) - 1;
+      if (uses > 0) chainUses.set(name, uses);
+      else {
+        chainUses.delete(name);
+        to.setChain(name, null);
+      }
+    }
+  }
+
+  function stageDispatch(to: NftTable): void {
+    const from: SetElement[] = [];
+    const towards: SetElement[] = [];
+    for (const { endpoint, chains } of endpoints.values()) {
+      from.push({ key: [endpoint.interfaceName], verdict: { goto: chains.from } });
+      towards.push({ key: [endpoint.interfaceName], verdict: { goto: chains.to } });
+    }
+    to.setSet(MAP.from, desiredSet({ name: MAP.from, key: ["ifname"], map: true }, from));
+    to.setSet(MAP.to, desiredSet({ name: MAP.to, key: ["ifname"], map: true }, towards));
+  }
+
+  function stagePools(to: NftTable): void {
+    if (!poolsDirty) return;
+    poolsDirty = false;
+    const cidrs = [...pools.values()];
+    for (const family of [4, 6] as const) {
+      const own = cidrs.filter(({ cidr }) => familyOf(cidr) === family);
+      const elements = (of: readonly NodePool[]): SetElement[] => disjointCover(of.map(({ cidr }) => cidrParts(cidr).cidr), family).map(({ start, end }) => ({ start: formatAddress(start), end: end === null ? null : formatAddress(end) }));
+      const spec = (name: string) => ({ name, key: [family === 4 ? "ipv4_addr" : "ipv6_addr"], interval: true }) as const;
+      to.setSet(POOL_SET.nat[family], desiredSet(spec(POOL_SET.nat[family]), elements(own.filter(({ natOutgoing }) => natOutgoing))));
+      to.setSet(POOL_SET.all[family], desiredSet(spec(POOL_SET.all[family]), elements(own)));
+    }
+  }
+
+  function stageStatic(to: NftTable): void {
+    if (!everythingDirty) return;
+    everythingDirty = false;
+    for (const spec of staticSets) if (spec.map === true && endpoints.size === 0) to.setSet(spec.name, desiredSet(spec, []));
+    for (const [name, content] of staticChains(settings)) to.setChain(name, content);
+  }
+
+  function every(ms: () => number, run: () => void): Disposable {
+    let timer: Disposable;
+    const arm = (): void => {
+      timer = clock.setTimer(ms() > 0 ? ms() : 60_000, () => {
+        if (ms() > 0) run();
+        arm();
+      });
+    };
+    arm();
+    return { [Symbol.dispose]: () => timer[Symbol.dispose]() };
+  }
+
+  return {
+    sink,
+    async start() {
+      table = createNftTable({ log, onForeignChange: onDrift });
+      routes = createRoutes({ log, onDrift });
+      conntrack = openConntrack(openSys());
+      for (const cidr of blocks) routes.setBlock(cidr, true);
+      timers.push(every(() => settings.nftablesRefreshInterval, () => {
+        table?.suspect();
+        onDrift();
+      }), every(() => settings.routeRefreshInterval, () => {
+        routes?.suspect();
+        onDrift();
+      }));
+    },
+    async apply() {
+      if (table === undefined || routes === undefined) throw new Error("the dataplane was not started");
+      if (everythingDirty) prepareHost(log, settings.ipv6Support);
+      stageSets(table);
+      stageStatic(table);
+      stagePools(table);
+      stagePolicies(table);
+      stageEndpoints(table, routes);
+      table.commit();
+      // The old owner's connections go before somebody new gets the address' route.
+      if (freedAddresses.size > 0) {
+        conntrack?.deleteByAddresses(freedAddresses);
+        freedAddresses.clear();
+      }
+      routes.apply();
+      for (const [id, { endpoint, chains }] of endpoints) {
+        const refused = [...chains.chains.keys()].some((name) => table?.refused.has(name) === true);
+        if (!refused && routes.missing(endpoint.interfaceName) === null) ready.add(id);
+        else ready.delete(id);
+      }
+    },
+    reconfigure(config) {
+      settings = config;
+      renderAgain();
+      onDrift();
+    },
+    isReady: (id) => ready.has(id),
+    failures() {
+      const found: { id: string; reason: string }[] = [];
+      for (const [chain, reason] of table?.refused ?? []) found.push({ id: ownerOf(chain), reason });
+      for (const [id, { endpoint }] of endpoints) {
+        const missing = routes?.missing(endpoint.interfaceName) ?? null;
+        if (missing !== null) found.push({ id, reason: missing });
+      }
+      return found;
+    },
+    gauges: () => [
+      ["felix_nft_chains", "Chains of the table.", () => table?.stats.chains ?? 0],
+      ["felix_nft_rules", "Rules of the table.", () => table?.stats.rules ?? 0],
+      ["felix_nft_sets", "Sets and maps of the table.", () => table?.stats.sets ?? 0],
+      ["felix_nft_calls", "Transactions committed.", () => table?.stats.commits ?? 0],
+      ["felix_nft_commands", "Commands in committed transactions.", () => table?.stats.commands ?? 0],
+      ["felix_route_table_num_routes", "Routes that felix keeps.", () => routes?.count ?? 0],
+    ],
+    async stop() {
+      for (const timer of timers) timer[Symbol.dispose]();
+      routes?.[Symbol.dispose]();
+      conntrack?.[Symbol.dispose]();
+      table?.[Symbol.dispose]();
+    },
+  };
+
+  function ownerOf(chain: string): string {
+    for (const id of policies.keys()) for (const direction of DIRECTIONS) if (policyChain(id, direction) === chain) return id;
+    for (const [id, { chains }] of endpoints) if (chains.chains.has(chain)) return id;
+    return chain;
+  }
+}
+
+function mentions(rules: NodePolicy["inbound"], sets: ReadonlySet<IpSetId>): boolean {
+  return rules.some(({ source, destination }) => [source, destination].some((side) => [...side.ipSets, ...side.notIpSets, ...side.portSets, ...side.notPortSets].some((id) => sets.has(id))));
+}

@@ -1,0 +1,224 @@
+/** The table in the kernel, kept equal to what it should be: one transaction per commit, of differences only. */
+import { elementText, openNftables, openSys, setFlags, TABLE_OWNER, TABLE_PERSIST, TransactionError, type Command, type KernelSet, type Nftables, type SetElement, type SetSpec } from "@calico/kernel";
+import type { Logger } from "@calico/service-kit";
+import { chainContent, rule, type ChainContent } from "../rules/chain.ts";
+import { TABLE } from "../rules/constants.ts";
+import { keyed, type DesiredSet } from "./ip-sets.ts";
+
+export interface NftTable extends Disposable {
+  /** What a chain should hold; null: it should not be there. */
+  setChain(name: string, content: ChainContent | null): void;
+  setSet(name: string, set: DesiredSet | null): void;
+  /** Brings the kernel up to date. Throws when that was impossible as a whole. */
+  commit(): void;
+  /** Chains that the kernel refused, with its words: they keep what they had, or drop everything. */
+  readonly refused: ReadonlyMap<string, string>;
+  /** The kernel's table is to be read again before the next commit: somebody may have changed it. */
+  suspect(): void;
+  readonly stats: { readonly chains: number; readonly rules: number; readonly sets: number; readonly commits: number; readonly commands: number };
+}
+
+export type NftTableOptions = {
+  readonly log: Logger;
+  /** Somebody else changed something: commit again. */
+  readonly onForeignChange: () => void;
+};
+
+/** Refused chains that are set aside before a commit gives up. */
+const MAX_REFUSALS = 50;
+
+type Actual = { readonly chains: Map<string, readonly string[]>; readonly sets: Map<string, { flags: number; elements: Set<string> }> };
+
+export function createNftTable({ log, onForeignChange }: NftTableOptions): NftTable {
+  const nft = openNftables(openSys());
+  const chains = new Map<string, ChainContent>();
+  const sets = new Map<string, DesiredSet>();
+  const refused = new Map<string, string>();
+  let dirtyChains = new Set<string>();
+  let dirtySets = new Set<string>();
+  let actual: Actual | null = null;
+  let adopted = false;
+  let ownerFlags = TABLE_OWNER | TABLE_PERSIST;
+  let commits = 0;
+  let commandCount = 0;
+
+  const subscription = nft.subscribe({
+    onGeneration({ processId }) {
+      // An owned table cannot be changed by others, so their transactions are about other tables.
+      if (processId === process.pid || (adopted && ownerFlags !== 0)) return;
+      actual = null;
+      onForeignChange();
+    },
+    onOverflow() {
+      if (adopted && ownerFlags !== 0) return;
+      actual = null;
+      onForeignChange();
+    },
+  });
+
+  function load(): Actual {
+    const dump = nft.dumpTable(TABLE);
+    dirtyChains = new Set([...chains.keys(), ...(dump?.chains.keys() ?? [])]);
+    dirtySets = new Set([...sets.keys(), ...(dump?.sets.keys() ?? [])]);
+    return {
+      chains: new Map([...(dump?.chains ?? [])].map(([name, rules]) => [name, rules.map(({ hash }) => hash ?? "")])),
+      sets: new Map([...(dump?.sets ?? [])].map(([name, set]: [string, KernelSet]) => [name, { flags: set.flags, elements: new Set(set.elements) }])),
+    };
+  }
+
+  /** Differences as commands, in an order that the kernel accepts: sets, chains, rules, dispatch, removals. */
+  function plan(now: Actual): Command[] {
+    const commands: Command[] = [];
+    const maps: Command[] = [];
+    const endings: Command[] = [];
+    const replacedSets = new Set<string>();
+    for (const name of dirtySets) {
+      const wanted = sets.get(name);
+      const present = now.sets.get(name);
+      if (wanted === undefined) {
+        if (present !== undefined) endings.push({ do: "delete-set", set: name });
+        continue;
+      }
+      if (present !== undefined && present.flags !== setFlags(wanted.spec)) throw new Error(`set ${name} is there with other flags`);
+      if (present === undefined) commands.push({ do: "add-set", set: wanted.spec });
+      const target = wanted.spec.map === true ? maps : commands;
+      target.push(...elementCommands(wanted, present?.elements ?? new Set()));
+      replacedSets.add(name);
+    }
+    const changed = [...dirtyChains].filter((name) => {
+      const content = chains.get(name);
+      return content !== undefined && !sameHashes(content.hashes, now.chains.get(name));
+    });
+    for (const name of changed) {
+      if (now.chains.has(name)) continue;
+      const base = chains.get(name)?.base;
+      commands.push(base === undefined ? { do: "add-chain", chain: name } : { do: "add-chain", chain: name, base });
+    }
+    for (const name of changed) {
+      const content = chains.get(name);
+      if (now.chains.has(name)) commands.push({ do: "flush-chain", chain: name });
+      for (const [i, each] of (content?.rules ?? []).entries()) commands.push({ do: "add-rule", chain: name, rule: each, hash: content?.hashes[i] ?? "" });
+    }
+    const gone = [...dirtyChains].filter((name) => !chains.has(name) && now.chains.has(name));
+    return [...commands, ...maps, ...gone.map((chain): Command => ({ do: "flush-chain", chain })), ...gone.map((chain): Command => ({ do: "delete-chain", chain })), ...endings];
+  }
+
+  function elementCommands({ spec, elements }: DesiredSet, present: ReadonlySet<string>): Command[] {
+    const added = [...elements].filter(([text]) => !present.has(text)).map(([, element]) => element);
+    const removed = [...present].filter((text) => !elements.has(text)).map((text) => parseElement(text, spec));
+    return [...(removed.length === 0 ? [] : [{ do: "delete-elements", set: spec, elements: removed } as const]), ...(added.length === 0 ? [] : [{ do: "add-elements", set: spec, elements: added } as const])];
+  }
+
+  function remember(now: Actual): void {
+    for (const name of dirtyChains) {
+      const content = chains.get(name);
+      if (content === undefined) now.chains.delete(name);
+      else now.chains.set(name, content.hashes);
+    }
+    for (const name of dirtySets) {
+      const set = sets.get(name);
+      if (set === undefined) now.sets.delete(name);
+      else now.sets.set(name, { flags: setFlags(set.spec), elements: new Set(set.elements.keys()) });
+    }
+    dirtyChains.clear();
+    dirtySets.clear();
+  }
+
+  /** Sets aside the chains that a transaction failed on. False when the failure was about something else. */
+  function setAside(error: TransactionError, now: Actual): boolean {
+    const culprits = error.failures.flatMap(({ command, error: { message } }) => (command?.do === "add-rule" ? [{ chain: command.chain, message }] : []));
+    for (const { chain, message } of culprits) {
+      if (refused.has(chain)) return false;
+      refused.set(chain, message);
+      log.error("The kernel refuses a chain; it keeps what it had, or drops everything", { chain, reason: message });
+      const base = chains.get(chain)?.base;
+      if (now.chains.has(chain)) dirtyChains.delete(chain);
+      else chains.set(chain, chainContent([rule([{ kind: "counter" }, { kind: "verdict", verdict: "drop" }], "refused by the kernel")], base));
+    }
+    return culprits.length > 0;
+  }
+
+  function send(commands: readonly Command[]): void {
+    const table: Command = { do: "add-table", flags: ownerFlags };
+    nft.commit(TABLE, adopted ? commands : [table, ...commands]);
+    adopted = true;
+    commits += 1;
+    commandCount += commands.length;
+  }
+
+  /** Kernels before 5.12 have no owners, those before 6.9 no persistence: then others could change the table, and it is watched. */
+  function withoutOwner(error: unknown): boolean {
+    if (adopted || ownerFlags === 0 || !(error instanceof TransactionError)) return false;
+    if (!error.failures.some(({ command, error: { code } }) => command?.do === "add-table" && (code === "EOPNOTSUPP" || code === "EINVAL"))) return false;
+    ownerFlags = 0;
+    return true;
+  }
+
+  return {
+    setChain(name, content) {
+      const before = chains.get(name);
+      if (content !== null && before !== undefined && sameHashes(content.hashes, before.hashes) && !refused.has(name)) return;
+      refused.delete(name);
+      dirtyChains.add(name);
+      if (content === null) chains.delete(name);
+      else chains.set(name, content);
+    },
+    setSet(name, set) {
+      dirtySets.add(name);
+      if (set === null) sets.delete(name);
+      else sets.set(name, set);
+    },
+    commit() {
+      for (let attempt = 0; attempt <= MAX_REFUSALS; attempt += 1) {
+        const now = (actual ??= load());
+        const commands = plan(now);
+        if (commands.length === 0 && adopted) return remember(now);
+        try {
+          send(commands);
+          return remember(now);
+        } catch (error) {
+          if (withoutOwner(error)) continue;
+          if (error instanceof TransactionError && setAside(error, now)) continue;
+          // What the kernel has is no longer certain.
+          actual = null;
+          throw error;
+        }
+      }
+      throw new Error(`more than ${MAX_REFUSALS} chains were refused`);
+    },
+    refused,
+    suspect() {
+      actual = null;
+    },
+    get stats() {
+      return { chains: chains.size, rules: [...chains.values()].reduce((sum, { rules }) => sum + rules.length, 0), sets: sets.size, commits, commands: commandCount };
+    },
+    [Symbol.dispose]() {
+      subscription[Symbol.dispose]();
+      nft.close();
+    },
+  };
+}
+
+function sameHashes(a: readonly string[], b: readonly string[] | undefined): boolean {
+  return b !== undefined && a.length === b.length && a.every((hash, i) => hash === b[i]);
+}
+
+/** A member from its canonical text, as far as deleting it needs. */
+function parseElement(text: string, spec: SetSpec): SetElement {
+  if (spec.interval === true) {
+    const at = text.indexOf("-");
+    const end = text.slice(at + 1);
+    return { start: text.slice(0, at), end: end === "" ? null : end };
+  }
+  const [key = ""] = spec.map === true ? text.split(" : ") : [text];
+  return { key: key.split(" . ") };
+}
+
+/** A set with these members. */
+export function desiredSet(spec: SetSpec, elements: readonly SetElement[]): DesiredSet {
+  return { spec, elements: keyed(elements) };
+}
+
+export { elementText };
+export type { Nftables };

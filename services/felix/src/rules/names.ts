@@ -1,0 +1,46 @@
+/** Names of chains and sets: from what they are for, so that a restart finds its own again. */
+import { createHash } from "node:crypto";
+import type { IpSetId } from "@calico/calc";
+import type { Family } from "@calico/kernel";
+
+export type Direction = "ingress" | "egress";
+
+function hash(...parts: readonly string[]): string {
+  return createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, 20);
+}
+
+export function policyChain(id: string, direction: Direction): string {
+  return `${direction === "ingress" ? "pi" : "po"}-${hash(id)}`;
+}
+
+export function profileChain(id: string, direction: Direction): string {
+  return `${direction === "ingress" ? "pri" : "pro"}-${hash(id)}`;
+}
+
+/** One tier of one list: shared by all endpoints that have the same policies in it. */
+export function tierChain(tier: string, policies: readonly string[], direction: Direction): string {
+  return `${direction === "ingress" ? "ti" : "to"}-${hash(tier, ...policies)}`;
+}
+
+/** All tiers and profiles of an endpoint: shared by all endpoints that have the same. */
+export function listChain(tiers: readonly string[], profiles: readonly string[], direction: Direction): string {
+  return `${direction === "ingress" ? "li" : "le"}-${hash(...tiers, "|", ...profiles)}`;
+}
+
+export function fromEndpointChain(interfaceName: string): string {
+  return `from-${interfaceName}`;
+}
+
+export function toEndpointChain(interfaceName: string): string {
+  return `to-${interfaceName}`;
+}
+
+/** A set of the calculation in the kernel; "h" holds single addresses, "i" ranges. */
+export function ipSetName(id: IpSetId, family: Family, shape: "h" | "i"): string {
+  return `${id.replace(":", "-")}-${shape}${family}`;
+}
+
+/** A set that holds a list written in a rule: equal lists share it. */
+export function literalSetName(kind: "nets" | "ports", family: Family | 0, items: readonly string[]): string {
+  return `${kind}${family === 0 ? "" : family}-${hash(...items)}`;
+}

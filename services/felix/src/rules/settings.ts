@@ -1,0 +1,13 @@
+/** What the rendering depends on besides policies and endpoints. */
+export type RenderSettings = {
+  readonly interfacePrefix: string;
+  readonly defaultEndpointToHostAction: "Drop" | "Return" | "Accept";
+  readonly iptablesFilterDenyAction: "Drop" | "Reject";
+  readonly natPortRange: string;
+  readonly natOutgoingAddress: string;
+  readonly disableConntrackInvalidCheck: boolean;
+  readonly allowVXLANPacketsFromWorkloads: boolean;
+  readonly allowIPIPPacketsFromWorkloads: boolean;
+  readonly ipv6Support: boolean;
+  readonly logPrefix: string;
+};

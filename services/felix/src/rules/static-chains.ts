@@ -1,0 +1,61 @@
+/** Chains that are there whatever the policies: hooks, dispatch, what comes after an endpoint's egress. */
+import type { Rule, SetSpec, Statement } from "@calico/kernel";
+import { chainContent, rule, type ChainContent } from "./chain.ts";
+import { CHAIN, MAP, NEIGHBOUR_DISCOVERY_TYPES, POOL_SET, PRIORITY, PROTOCOL } from "./constants.ts";
+import type { RenderSettings } from "./settings.ts";
+
+const ACCEPT: Statement = { kind: "verdict", verdict: "accept" };
+const DROP: Statement = { kind: "verdict", verdict: "drop" };
+const COUNTER: Statement = { kind: "counter" };
+
+/** Dispatch maps and the sets of pools. */
+export const staticSets: readonly SetSpec[] = [
+  { name: MAP.from, key: ["ifname"], map: true },
+  { name: MAP.to, key: ["ifname"], map: true },
+  ...([4, 6] as const).flatMap((family): SetSpec[] => [POOL_SET.nat[family], POOL_SET.all[family]].map((name) => ({ name, key: [family === 4 ? "ipv4_addr" : "ipv6_addr"], interval: true }))),
+];
+
+/** Every chain that does not belong to a policy, a profile or an endpoint. */
+export function staticChains(settings: RenderSettings): Map<string, ChainContent> {
+  const unknownFrom = rule([{ kind: "interface", direction: "in", name: settings.interfacePrefix, prefix: true }, COUNTER, DROP], "from an unknown workload interface");
+  const unknownTo = rule([{ kind: "interface", direction: "out", name: settings.interfacePrefix, prefix: true }, COUNTER, DROP], "to an unknown workload interface");
+  const dispatchFrom = rule([{ kind: "interface-map", direction: "in", map: MAP.from }]);
+  const dispatchTo = rule([{ kind: "interface-map", direction: "out", map: MAP.to }]);
+  const filter = (hook: "forward" | "input") => ({ type: "filter", hook, priority: PRIORITY.filter, policy: "accept" }) as const;
+  return new Map([
+    [CHAIN.forward, chainContent([dispatchFrom, unknownFrom, dispatchTo, unknownTo], filter("forward"))],
+    [CHAIN.input, chainContent([dispatchFrom, unknownFrom], filter("input"))],
+    // Behind a workload's egress policy: another workload's ingress, this host, or out. Always ends with a verdict.
+    [CHAIN.towards, chainContent([dispatchTo, unknownTo, rule([...onInput(), { kind: "goto", chain: CHAIN.toHost }]), rule([ACCEPT])])],
+    [CHAIN.toHost, chainContent([rule([{ kind: "ct-state", states: ["established", "related"] }, ACCEPT]), rule([COUNTER, settings.defaultEndpointToHostAction === "Drop" ? DROP : ACCEPT], "endpoint to host")])],
+    [CHAIN.neighbourDiscovery, chainContent(NEIGHBOUR_DISCOVERY_TYPES.map((type) => rule([...onInput(), { kind: "icmp", family: 6, type, code: null }, ACCEPT])))],
+    [CHAIN.postrouting, chainContent(natRules(settings), { type: "nat", hook: "postrouting", priority: PRIORITY.srcnat, policy: "accept" })],
+  ]);
+}
+
+/** A packet on its way into this host has no outgoing interface. */
+function onInput(): Statement[] {
+  return [{ kind: "interface", direction: "out", name: "" }];
+}
+
+/** Traffic from pools with natOutgoing to what is in no pool gets an address of this node. */
+function natRules(settings: RenderSettings): Rule[] {
+  const families = settings.ipv6Support ? ([4, 6] as const) : ([4] as const);
+  return families.flatMap((family) => {
+    const matches: Statement[] = [
+      { kind: "family", family }, { kind: "address-set", side: "source", family, set: POOL_SET.nat[family] }, { kind: "address-set", side: "destination", family, set: POOL_SET.all[family], not: true },
+    ];
+    const address = settings.natOutgoingAddress;
+    if (address !== "" && address.includes(":") === (family === 6)) return [rule([...matches, COUNTER, { kind: "snat", family, address }], "natOutgoing")];
+    const ports = portRange(settings.natPortRange);
+    const withPorts = ports === null ? [] : [PROTOCOL.tcp, PROTOCOL.udp].map((protocol) => rule([...matches, { kind: "protocol", protocol }, COUNTER, { kind: "masquerade", fullyRandom: true, ports }], "natOutgoing"));
+    return [...withPorts, rule([...matches, COUNTER, { kind: "masquerade", fullyRandom: true }], "natOutgoing")];
+  });
+}
+
+function portRange(text: string): { first: number; last: number } | null {
+  const match = /^(\d{1,5}):(\d{1,5})$/.exec(text);
+  if (match === null) return null;
+  const [first, last] = [Number(match[1]), Number(match[2])];
+  return first <= last && last <= 65_535 ? { first, last } : null;
+}

@@ -1,3 +1,4 @@
 export type * from "./messages.ts";
 export * from "./ports.ts";
 export { createClusterHalf, type ClusterStats } from "./cluster-half.ts";
+export { createNodeHalf } from "./node-half.ts";

@@ -61,6 +61,8 @@ export function createMonitor({ controlSocket, applied, onChange, onSilence, clo
     poke: () => interrupt.abort(),
     async run(signal) {
       while (!signal.aborted) {
+        // Made before the look, so that a poke during it is not lost.
+        interrupt = new AbortController();
         const rendered = applied();
         let calm = false;
         if (rendered === null) answeredAt = clock.monotonic();
@@ -73,7 +75,6 @@ export function createMonitor({ controlSocket, applied, onChange, onSilence, clo
             onSilence(clock.monotonic() - answeredAt);
           }
         }
-        interrupt = new AbortController();
         await delay(clock, calm ? SLOW_MS : FAST_MS, AbortSignal.any([signal, interrupt.signal]));
       }
     },

@@ -17,11 +17,12 @@ export class ControlError extends Error {
 
 /** A reply longer than this is not one of BIRD's. */
 const MAX_REPLY_BYTES = 64 * 1024 * 1024;
-const LINE = /^(\d{4})([ -])(.*)$/;
+/** A peer's shutdown message is part of an answer and may have any character: line separators of Unicode end no line. */
+const LINE = /^(\d{4})([ -])(.*)$/s;
 
 /** Runs one command on a connection of its own. Rejects with a ControlError when BIRD does not answer in time. */
 export function runControlCommand(socketPath: string, command: string, timeoutMs = 5_000): Promise<ControlReply> {
-  if (/[\r\n]/.test(command)) throw new ControlError("a command is one line");
+  if (/[\r\n]/.test(command)) return Promise.reject(new ControlError("a command is one line"));
   return new Promise((resolve, reject) => {
     const socket = createConnection(socketPath);
     const parser = createReplyParser();

@@ -77,7 +77,10 @@ export function createBirdProcess({ birdPath, configFile, controlSocket, pidFile
       start();
       const deadline = clock.monotonic() + 3_000;
       while (!signal.aborted && clock.monotonic() < deadline) {
-        if (await answers(1_000)) return;
+        if (await answers(1_000)) {
+          backoff.reset();
+          return;
+        }
         await delay(clock, 20, signal);
       }
       await delay(clock, backoff.next(), signal);

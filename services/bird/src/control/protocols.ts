@@ -24,11 +24,11 @@ export function parseProtocols({ lines }: ControlReply): ProtocolStatus[] {
   const protocols: ProtocolStatus[] = [];
   for (const { code, text } of lines) {
     if (code === ROW) {
-      const match = /^(\S+)\s+(\S+)\s+\S+\s+(\S+)\s+(\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}(?:\.\d+)?)\s*(.*)$/.exec(text);
+      const match = /^(\S+)\s+(\S+)\s+\S+\s+(\S+)\s+(\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}(?:\.\d+)?)\s*(.*)$/s.exec(text);
       if (match === null) continue;
       const [, name = "", kind = "", state = "", since = "", info = ""] = match;
       const [first = "", ...rest] = info.trim().split(/\s+/);
-      protocols.push({ name, kind, state, since, bgpState: kind === "BGP" ? first : "", lastError: rest.join(" ").replace(/^(Socket|Received|BGP Error): ?/, (whole) => whole), imported: 0, exported: 0 });
+      protocols.push({ name, kind, state, since, bgpState: kind === "BGP" ? first : "", lastError: kind === "BGP" ? rest.join(" ") : "", imported: 0, exported: 0 });
     } else if (code === DETAIL) {
       const at = protocols.length - 1;
       const current = protocols[at];
@@ -41,7 +41,7 @@ export function parseProtocols({ lines }: ControlReply): ProtocolStatus[] {
 function withDetail(status: ProtocolStatus, text: string): ProtocolStatus {
   const state = /^BGP state:\s+(\S+)/.exec(text)?.[1];
   if (state !== undefined) return { ...status, bgpState: state };
-  const error = /^Last error:\s+(.*)$/.exec(text)?.[1];
+  const error = /^Last error:\s+(.*)$/s.exec(text)?.[1];
   if (error !== undefined) return { ...status, lastError: error };
   const routes = /^Routes:\s+(\d+) imported, (?:\d+ filtered, )?(\d+) exported/.exec(text);
   if (routes !== null) return { ...status, imported: status.imported + Number(routes[1]), exported: status.exported + Number(routes[2]) };

@@ -1,5 +1,5 @@
 /** Whom this node talks BGP with. */
-import { addressOf, familyOf, parseAddress, type Family, type IpAddress } from "@calico/model";
+import { addressOf, canonicalAddress, familyOf, type Family, type IpAddress } from "@calico/model";
 import type { PeerNode } from "@calico/calc";
 import type { ClusterView, ExplicitPeer } from "./view.ts";
 
@@ -61,11 +61,12 @@ function explicitPeer({ name, spec }: ExplicitPeer, own: PeerNode, view: Cluster
   const unsupported = Object.keys(spec).find((field) => !SUPPORTED.has(field));
   if (unsupported !== undefined) return { name, field: `spec.${unsupported}`, reason: "is not supported yet; the peer is left out" };
   const { host, port } = splitPort(typeof spec["peerIP"] === "string" ? spec["peerIP"] : "");
-  if (parseAddress(host) === null) return { name, field: "spec.peerIP", reason: `${JSON.stringify(spec["peerIP"] ?? null)} is no address` };
-  const address = host as IpAddress;
+  const address = canonicalAddress(host);
+  if (address === null) return { name, field: "spec.peerIP", reason: `${JSON.stringify(spec["peerIP"] ?? null)} is no address` };
+  if (port !== null && (port < 1 || port > 65_535)) return { name, field: "spec.peerIP", reason: `${port} is no port` };
   const family = familyOf(address);
   if ((family === 4 ? own.ipv4 : own.ipv6) === null) return { name, field: "spec.peerIP", reason: `this node has no IPv${family} address` };
-  const asNumber = Number(spec["asNumber"] ?? view.bgp.asNumber);
+  const asNumber = asNumberOf(spec["asNumber"], view.bgp.asNumber);
   if (!Number.isInteger(asNumber) || asNumber < 1 || asNumber > 4_294_967_295) return { name, field: "spec.asNumber", reason: `${JSON.stringify(spec["asNumber"])} is no AS number` };
   const global = spec["node"] === undefined && spec["nodeSelector"] === undefined;
   const node = [...view.nodes.values()].find((candidate) => [candidate.ipv4, candidate.ipv6].some((cidr) => cidr !== null && addressOf(cidr) === address));
@@ -77,10 +78,16 @@ function explicitPeer({ name, spec }: ExplicitPeer, own: PeerNode, view: Cluster
   };
 }
 
+/** A number or its decimal text; NaN for anything else. */
+function asNumberOf(value: unknown, fallback: number): number {
+  if (value === undefined || value === null) return fallback;
+  return typeof value === "number" || (typeof value === "string" && /^\d{1,10}$/.test(value)) ? Number(value) : Number.NaN;
+}
+
 /** "10.0.0.1", "10.0.0.1:1790", "[fd00::1]:1790". */
 function splitPort(text: string): { host: string; port: number | null } {
   const match = /^\[(.+)\]:(\d+)$/.exec(text) ?? /^([0-9.]+):(\d+)$/.exec(text);
-  return match === null ? { host: text.replace(/^\[|\]$/g, ""), port: null } : { host: match[1] ?? "", port: Number(match[2]) };
+  return match === null ? { host: /^\[(.+)\]$/.exec(text)?.[1] ?? text, port: null } : { host: match[1] ?? "", port: Number(match[2]) };
 }
 
 function protocolName(prefix: string, address: string): string {

@@ -8,9 +8,10 @@ export type Rendered = { readonly text: string; readonly peers: readonly BgpPeer
 
 const FAMILIES = [4, 6] as const;
 /** What BIRD logs at each of Calico's severities. */
-const LOG_CLASSES: Record<string, string> = {
-  Debug: "all", Info: "{ info, remote, warning, error, auth, fatal, bug }", Warning: "{ warning, error, auth, fatal, bug }", Error: "{ error, auth, fatal, bug }", Fatal: "{ fatal, bug }",
-};
+const INFO_CLASSES = "{ info, remote, warning, error, auth, fatal, bug }";
+const LOG_CLASSES: ReadonlyMap<string, string> = new Map([
+  ["Debug", "all"], ["Info", INFO_CLASSES], ["Warning", "{ warning, error, auth, fatal, bug }"], ["Error", "{ error, auth, fatal, bug }"], ["Fatal", "{ fatal, bug }"],
+]);
 
 /**
  * Renders the configuration, or null while this node is not known. What it guarantees: this node announces its own
@@ -25,7 +26,7 @@ export function renderBird(view: ClusterView): Rendered | null {
   const blocks = [...view.blocks.keys()].sort();
   const text = [
     `# Node ${view.node}. Made by the bird service; changes here are overwritten.`,
-    `log stderr ${LOG_CLASSES[view.bgp.logSeverity] ?? LOG_CLASSES["Info"]};`,
+    `log stderr ${LOG_CLASSES.get(view.bgp.logSeverity) ?? INFO_CLASSES};`,
     "timeformat protocol iso long;",
     `router id ${routerId(own.ipv4, view.node)};`,
     "",

@@ -18,7 +18,7 @@ export async function buildBird(env: ConfigInputs["env"]): Promise<{ components:
   let step: SyncStep | null = null;
   let connected = "not connected to typha yet";
 
-  const process = createBirdProcess({ ...files, pidFile: config.pidFile, clock, log });
+  const process = createBirdProcess({ ...files, pidFile: config.pidFile, onEnd: () => monitor.poke(), clock, log });
   const reconfigurations = metrics.counter("calico_bird_reconfigurations_total", "Configurations by result.", ["result"]);
   const reconciler = createReconciler({
     view: () => (step === null ? null : state.view), process, files, clock, log,

@@ -11,6 +11,8 @@ export type ProcessOptions = {
   readonly configFile: string;
   readonly controlSocket: string;
   readonly pidFile: string;
+  /** A BIRD that this object started has ended. One that was found running is missed by its silence only. */
+  readonly onEnd?: () => void;
   readonly clock: Clock;
   readonly log: Logger;
 };
@@ -26,7 +28,7 @@ export interface BirdProcess {
 
 const ANSWER_WITHIN_MS = 10_000;
 
-export function createBirdProcess({ birdPath, configFile, controlSocket, pidFile, clock, log }: ProcessOptions): BirdProcess {
+export function createBirdProcess({ birdPath, configFile, controlSocket, pidFile, onEnd, clock, log }: ProcessOptions): BirdProcess {
   /** Lives as long as the machine is up: says that peers may hold our routes. */
   const marker = `${pidFile}.started`;
   let version = "";
@@ -50,7 +52,10 @@ export function createBirdProcess({ birdPath, configFile, controlSocket, pidFile
     child.on("error", (error: NodeJS.ErrnoException) => {
       log.error("BIRD cannot be started", { reason: error.code === "ENOENT" ? `${birdPath} is not installed (Debian package bird2)` : error.message });
     });
-    child.on("exit", (code, signal) => log.warn("BIRD ended", { code, signal }));
+    child.on("exit", (code, signal) => {
+      log.warn("BIRD ended", { code, signal });
+      onEnd?.();
+    });
     child.unref();
     writeFileSync(marker, "");
     starts += 1;

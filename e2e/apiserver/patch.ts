@@ -1,0 +1,116 @@
+/** The patches of the API: RFC 7396, RFC 6902, strategic merge for the lists of core kinds, apply. */
+import { clone, isObject, type Json } from "./object.ts";
+import { ApiError } from "./status.ts";
+
+/** Lists of core kinds that are merged by a key instead of replaced (their patchMergeKey in the Kubernetes API). */
+const MERGE_KEYS: Readonly<Record<string, string>> = {
+  containers: "name", initContainers: "name", ephemeralContainers: "name", volumes: "name", volumeMounts: "mountPath", env: "name", imagePullSecrets: "name", conditions: "type", addresses: "type", tolerations: "key",
+  ownerReferences: "uid", hostAliases: "ip",
+};
+
+/** The patched object; the original is not changed. Throws an ApiError. */
+export function applyPatch(original: Json, patch: unknown, contentType: string): Json {
+  switch (contentType) {
+    case "application/merge-patch+json":
+    case "application/apply-patch+yaml": return mergePatch(original, patch) as Json;
+    case "application/strategic-merge-patch+json": return strategicMerge(original, patch) as Json;
+    case "application/json-patch+json": return jsonPatch(original, patch);
+    default: throw new ApiError(415, `the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml`);
+  }
+}
+
+/** RFC 7396. */
+export function mergePatch(target: unknown, patch: unknown): unknown {
+  if (!isObject(patch)) return clone(patch);
+  const result: Json = isObject(target) ? { ...target } : {};
+  for (const [key, value] of Object.entries(patch)) {
+    if (value === null) delete result[key];
+    else result[key] = mergePatch(result[key], value);
+  }
+  return result;
+}
+
+function strategicMerge(target: unknown, patch: unknown, key = ""): unknown {
+  if (Array.isArray(patch)) return mergeLists(target, patch, key);
+  if (!isObject(patch)) return clone(patch);
+  if (patch["$patch"] === "replace") {
+    const { $patch: _, ...rest } = patch;
+    return clone(rest);
+  }
+  const result: Json = isObject(target) ? { ...target } : {};
+  for (const [name, value] of Object.entries(patch)) {
+    if (name.startsWith("$")) continue;
+    if (value === null || (isObject(value) && value["$patch"] === "delete")) delete result[name];
+    else result[name] = strategicMerge(result[name], value, name);
+  }
+  return result;
+}
+
+function mergeLists(target: unknown, patch: readonly unknown[], key: string): unknown {
+  const mergeKey = MERGE_KEYS[key];
+  if (mergeKey === undefined || !patch.every(isObject)) return clone(patch);
+  const merged = Array.isArray(target) ? target.filter(isObject).map((item) => ({ ...item })) : [];
+  for (const item of patch) {
+    const at = merged.findIndex((present) => present[mergeKey] === item[mergeKey]);
+    if (item["$patch"] === "delete") {
+      if (at >= 0) merged.splice(at, 1);
+    } else if (at >= 0) merged[at] = strategicMerge(merged[at], item) as Json;
+    else merged.push(clone(item));
+  }
+  return merged;
+}
+
+/** RFC 6902: add, remove, replace, test, copy, move. */
+function jsonPatch(original: Json, patch: unknown): Json {
+  if (!Array.isArray(patch)) throw new ApiError(400, "a JSON patch is a list of operations");
+  let document: unknown = clone(original);
+  for (const operation of patch) {
+    if (!isObject(operation) || typeof operation["op"] !== "string" || typeof operation["path"] !== "string") throw new ApiError(400, "a JSON patch operation has op and path");
+    const path = pointer(operation["path"]);
+    const from = typeof operation["from"] === "string" ? pointer(operation["from"]) : [];
+    switch (operation["op"]) {
+      case "add": document = write(document, path, clone(operation["value"]), "add"); break;
+      case "replace": document = write(document, path, clone(operation["value"]), "replace"); break;
+      case "remove": document = write(document, path, undefined, "remove"); break;
+      case "copy": document = write(document, path, clone(readPointer(document, from)), "add"); break;
+      case "move": {
+        const value = readPointer(document, from);
+        document = write(write(document, from, undefined, "remove"), path, value, "add");
+        break;
+      }
+      case "test":
+        if (JSON.stringify(readPointer(document, path)) !== JSON.stringify(operation["value"])) throw new ApiError(422, `the test of ${operation["path"]} failed`);
+        break;
+      default: throw new ApiError(400, `unknown JSON patch operation ${operation["op"]}`);
+    }
+  }
+  return document as Json;
+}
+
+function pointer(text: string): string[] {
+  return text.split("/").slice(1).map((part) => part.replaceAll("~1", "/").replaceAll("~0", "~"));
+}
+
+function readPointer(document: unknown, path: readonly string[]): unknown {
+  let at = document;
+  for (const part of path) at = Array.isArray(at) ? at[Number(part)] : isObject(at) ? at[part] : undefined;
+  if (at === undefined) throw new ApiError(422, `there is nothing at /${path.join("/")}`);
+  return at;
+}
+
+function write(document: unknown, path: readonly string[], value: unknown, how: "add" | "replace" | "remove"): unknown {
+  const last = path.at(-1);
+  if (last === undefined) return value;
+  const parent = readPointer(document, path.slice(0, -1));
+  if (Array.isArray(parent)) {
+    const index = last === "-" ? parent.length : Number(last);
+    if (how === "add") parent.splice(index, 0, value);
+    else if (how === "replace") parent[index] = value;
+    else parent.splice(index, 1);
+  } else if (isObject(parent)) {
+    if (how !== "add" && parent[last] === undefined) throw new ApiError(422, `there is nothing at /${path.join("/")}`);
+    if (how === "remove") delete parent[last];
+    else parent[last] = value;
+  }
+  return document;
+}

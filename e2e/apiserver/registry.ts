@@ -1,0 +1,74 @@
+/** The kinds that the server knows: those of Kubernetes that the lab needs, and custom ones. */
+import { isObject, typeKey, valueAt, type Column, type Json, type ResourceType } from "./object.ts";
+
+function core(group: string, version: string, kind: string, plural: string, namespaced: boolean, shortNames: readonly string[] = [], columns: readonly Column[] = []): ResourceType {
+  return { group, version, kind, plural, singular: kind.toLowerCase(), shortNames, namespaced, status: true, schema: null, columns };
+}
+
+const column = (name: string, path: string, type = "string"): Column => ({ name, type, path });
+
+export const CORE_TYPES: readonly ResourceType[] = [
+  core("", "v1", "Pod", "pods", true, ["po"], [column("Status", ".status.phase"), column("IP", ".status.podIP"), column("Node", ".spec.nodeName")]),
+  core("", "v1", "Namespace", "namespaces", false, ["ns"], [column("Status", ".status.phase")]),
+  core("", "v1", "Node", "nodes", false, ["no"], [column("Version", ".status.nodeInfo.kubeletVersion"), column("Address", ".metadata.annotations.projectcalico\\.org/IPv4Address")]),
+  core("", "v1", "ServiceAccount", "serviceaccounts", true, ["sa"]),
+  core("", "v1", "Secret", "secrets", true),
+  core("", "v1", "ConfigMap", "configmaps", true, ["cm"]),
+  core("", "v1", "Service", "services", true, ["svc"], [column("Cluster-IP", ".spec.clusterIP")]),
+  core("", "v1", "Endpoints", "endpoints", true, ["ep"]),
+  core("", "v1", "Event", "events", true, ["ev"], [column("Type", ".type"), column("Reason", ".reason"), column("Message", ".message")]),
+  core("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices", true),
+  core("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies", true, ["netpol"], [column("Pod-Selector", ".spec.podSelector.matchLabels")]),
+  core("coordination.k8s.io", "v1", "Lease", "leases", true, [], [column("Holder", ".spec.holderIdentity")]),
+  core("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", false, ["crd", "crds"]),
+];
+
+export interface Registry {
+  all(): readonly ResourceType[];
+  find(group: string, version: string, plural: string): ResourceType | null;
+  /** Adds or replaces the kind of a definition. Throws an Error that says what is wrong with it. */
+  define(definition: Json): ResourceType;
+  remove(definition: Json): void;
+}
+
+export function createRegistry(): Registry {
+  const types = new Map(CORE_TYPES.map((type) => [typeKey(type), type]));
+  return {
+    all: () => [...types.values()],
+    find(group, version, plural) {
+      const type = types.get(typeKey({ group, plural }));
+      return type?.version === version ? type : null;
+    },
+    define(definition) {
+      const type = typeOfDefinition(definition);
+      types.set(typeKey(type), type);
+      return type;
+    },
+    remove(definition) {
+      const plural = valueAt(definition, ["spec", "names", "plural"]);
+      const group = valueAt(definition, ["spec", "group"]);
+      if (typeof plural === "string" && typeof group === "string") types.delete(typeKey({ group, plural }));
+    },
+  };
+}
+
+function typeOfDefinition(definition: Json): ResourceType {
+  const text = (...path: string[]): string => {
+    const value = valueAt(definition, path);
+    if (typeof value !== "string" || value === "") throw new Error(`${path.join(".")} is missing`);
+    return value;
+  };
+  const versions = valueAt(definition, ["spec", "versions"]);
+  const version = Array.isArray(versions) ? versions.filter(isObject).find(({ served, storage }) => served === true && storage === true) : undefined;
+  if (version === undefined || typeof version["name"] !== "string") throw new Error("spec.versions has none that is served and stored");
+  const kind = text("spec", "names", "kind");
+  const shortNames = valueAt(definition, ["spec", "names", "shortNames"]);
+  const schema = valueAt(version, ["schema", "openAPIV3Schema"]);
+  const columns = version["additionalPrinterColumns"];
+  return {
+    group: text("spec", "group"), version: version["name"], kind, plural: text("spec", "names", "plural"), singular: (valueAt(definition, ["spec", "names", "singular"]) as string | undefined) ?? kind.toLowerCase(),
+    shortNames: Array.isArray(shortNames) ? shortNames.filter((name) => typeof name === "string") : [], namespaced: text("spec", "scope") === "Namespaced",
+    status: valueAt(version, ["subresources", "status"]) !== undefined, schema: isObject(schema) ? schema : null,
+    columns: Array.isArray(columns) ? columns.filter(isObject).filter(({ priority }) => priority === undefined || priority === 0).map(({ name, type, jsonPath }) => ({ name: String(name as string), type: String(type as string), path: String(jsonPath as string) })) : [],
+  };
+}

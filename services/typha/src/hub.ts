@@ -114,7 +114,8 @@ export function createHub({ clock, config, labelsOf, retentionMs, maxTombstones 
       };
     },
     onValueChange(key: ObjectKey) {
-      cache.invalidate(key, traceparent);
+      // Of what is gone nothing stays in the cache.
+      cache.invalidate(key, traceparent === "" || half?.valueOf(key) === undefined ? "" : traceparent);
       sequence += 1;
       for (const view of viewsOf(key)) view.onValue(key, sequence);
     },

@@ -20,16 +20,25 @@ export interface PendingChanges {
   drain(valueOf: (key: string) => Uint8Array | null): Uint8Array[];
 }
 
-export function createPendingChanges(): PendingChanges {
+/**
+ * `held` are the keys that the client may have already. A key that came and went before it was sent leaves nothing behind,
+ * so that what waits is never more than what the client has and what the node needs.
+ */
+export function createPendingChanges(held: Iterable<string> = []): PendingChanges {
+  const sent = new Set(held);
   let changes = new Map<string, Change>();
   return {
     get size() {
       return changes.size;
     },
     onValue: (key) => void changes.set(key, { op: "value" }),
-    onRemove: (key) => void changes.set(key, { op: "remove" }),
+    onRemove(key) {
+      if (sent.has(key)) changes.set(key, { op: "remove" });
+      else changes.delete(key);
+    },
     onDelta(key, entry) {
       const pending = changes.get(key);
+      if (!sent.has(key) || pending?.op === "remove") return void changes.set(key, { op: "value" });
       if (pending?.op === "value") return;
       if (pending?.op !== "deltas") return void changes.set(key, { op: "deltas", entries: [entry], bytes: entry.length });
       pending.entries.push(entry);
@@ -44,8 +53,10 @@ export function createPendingChanges(): PendingChanges {
       for (const item of taken.sort((a, b) => a.rank - b.rank)) {
         if (item.change.op === "deltas") updates.push(...item.change.entries);
         const value = item.change.op === "value" ? valueOf(item.key) : null;
-        if (value !== null) updates.push(value);
-        else if (item.change.op !== "deltas") removed.push(item);
+        if (value !== null) {
+          updates.push(value);
+          sent.add(item.key);
+        } else if (item.change.op !== "deltas" && sent.delete(item.key)) removed.push(item);
       }
       for (const { key } of removed.reverse()) updates.push(encodeRemoval(key));
       return updates;

@@ -35,7 +35,7 @@ const BYTES_PER_MESSAGE = 1024 * 1024;
 
 export function createSession(options: SessionOptions): Session {
   const { hub, node, kinds, sink } = options;
-  const pending = createPendingChanges();
+  let pending = createPendingChanges();
   const wanted = (key: string): boolean => kinds.has(kindOf(key));
   let closed = false;
   let wake: (() => void) | null = null;
@@ -64,6 +64,7 @@ export function createSession(options: SessionOptions): Session {
   });
   const missed = options.resumeAt === null ? null : opened.view.changesSince(options.resumeAt);
   const values = missed?.values ?? [...opened.view.keys.keys()];
+  if (missed !== null) pending = createPendingChanges([...opened.view.keys.keys(), ...missed.removed].filter(wanted));
   for (const key of values.filter(wanted)) pending.onValue(key);
   for (const key of (missed?.removed ?? []).filter(wanted)) pending.onRemove(key);
 

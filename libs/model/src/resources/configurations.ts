@@ -1,0 +1,67 @@
+/** FelixConfiguration, KubeControllersConfiguration, ClusterInformation. */
+import { z } from "zod";
+import { anyObject, duration, net, portNumber, portOrZero, word } from "./shapes.ts";
+import { trap } from "./rules.ts";
+
+const flag = z.boolean().optional();
+const severity = word("Trace", "Debug", "Info", "Warning", "Error", "Fatal").optional();
+const failsafePorts = z.array(z.strictObject({ protocol: z.string().max(8).default("TCP"), port: portOrZero, net: net.optional() })).max(256).optional();
+
+/** What this version of felix reads, and what people write for it that belongs elsewhere. */
+export const felixConfigurationSpec = z.strictObject({
+  bpfEnabled: flag,
+  nftablesMode: z.enum(["Auto", "Enabled", "Disabled"]).optional(),
+  interfacePrefix: z.string().regex(/^[a-zA-Z0-9_,-]{1,256}$/, "write what the names of the pods' interfaces begin with, such as cali").optional(),
+  defaultEndpointToHostAction: word("Drop", "Accept", "Return").optional(),
+  iptablesFilterDenyAction: word("Drop", "Reject").optional(),
+  natPortRange: z.union([z.int(), z.string().max(11)]).meta({ "x-kubernetes-int-or-string": true }).optional(),
+  natOutgoingAddress: z.string().max(45).optional(),
+  disableConntrackInvalidCheck: flag,
+  allowVXLANPacketsFromWorkloads: flag,
+  allowIPIPPacketsFromWorkloads: flag,
+  ipv6Support: flag,
+  nftablesRefreshInterval: duration.optional(),
+  routeRefreshInterval: duration.optional(),
+  dataplaneWatchdogTimeout: duration.optional(),
+  reportingInterval: duration.optional(),
+  logPrefix: z.string().max(96).optional(),
+  logSeverityScreen: severity,
+  logSeverityFile: severity,
+  failsafeInboundHostPorts: failsafePorts,
+  failsafeOutboundHostPorts: failsafePorts,
+  healthEnabled: flag,
+  healthHost: z.string().max(253).optional(),
+  healthPort: portNumber.optional(),
+  prometheusMetricsEnabled: flag,
+  prometheusMetricsHost: z.string().max(253).optional(),
+  prometheusMetricsPort: portNumber.optional(),
+  mtu: z.int().min(0).max(65_535).optional(),
+  iptablesNATOutgoing: trap(z.boolean(), "there is no such field; whether traffic that leaves a pool is masqueraded is natOutgoing of the IPPool"),
+  conntrackMaxPerCore: trap(z.int(), "this is a field of kube-proxy (conntrack.maxPerCore); the kernel's limit is the sysctl net.netfilter.nf_conntrack_max"),
+});
+
+const controller = z.strictObject({ reconcilerPeriod: duration.optional() }).optional();
+
+export const kubeControllersConfigurationSpec = z.strictObject({
+  logSeverityScreen: severity,
+  healthChecks: z.enum(["Enabled", "Disabled"]).optional(),
+  prometheusMetricsPort: portOrZero.optional(),
+  etcdV3CompactionPeriod: duration.optional(),
+  controllers: z.strictObject({
+    node: z.strictObject({
+      reconcilerPeriod: duration.optional(), leakGracePeriod: duration.optional(), syncLabels: z.enum(["Enabled", "Disabled"]).optional(),
+      hostEndpoint: z.strictObject({ autoCreate: z.enum(["Enabled", "Disabled"]).optional() }).optional(),
+    }).optional(),
+    policy: controller, workloadEndpoint: controller, serviceAccount: controller, namespace: controller,
+    loadBalancer: z.strictObject({ assignIPs: z.enum(["AllServices", "RequestedServicesOnly"]).optional() }).optional(),
+  }).optional(),
+});
+export const kubeControllersConfigurationStatus = z.strictObject({ runningConfig: anyObject.optional(), environmentVars: z.record(z.string(), z.string()).optional() });
+
+export const clusterInformationSpec = z.strictObject({
+  clusterGUID: z.string().max(64).optional(),
+  clusterType: z.string().max(256).optional(),
+  calicoVersion: z.string().max(64).optional(),
+  datastoreReady: z.boolean().optional(),
+  variant: z.string().max(64).optional(),
+});

@@ -1,0 +1,72 @@
+/** Fields that several kinds have. */
+import { z } from "zod";
+import { canonicalAddress, parseCidr } from "../ip.ts";
+import { MAX_SELECTOR_LENGTH, parseSelector } from "../selector/selector.ts";
+
+/** Adds a message for a text that is not what it should be; the API server sees only the length. */
+function textThat(maxLength: number, problem: (text: string) => string | null): z.ZodType<string, string> {
+  return z.string().max(maxLength).superRefine((value, context) => {
+    const message = problem(value);
+    if (message !== null) context.addIssue({ code: "custom", message });
+  });
+}
+
+function selectorProblem(allowGlobal: boolean): (text: string) => string | null {
+  return (text) => {
+    const result = parseSelector(text, { allowGlobal });
+    return result.ok ? null : `${JSON.stringify(text)}: ${result.message} at character ${result.offset + 1}${result.suggestion === undefined ? "" : `; ${result.suggestion}`}`;
+  };
+}
+
+export const selector = textThat(MAX_SELECTOR_LENGTH, selectorProblem(false));
+/** The namespaceSelector of a rule, which may say `global()`. */
+export const ruleNamespaceSelector = textThat(MAX_SELECTOR_LENGTH, selectorProblem(true));
+
+const CIDR_HINT = 'write an address with its prefix length, such as "203.0.113.10/32"';
+/** A CIDR; an address alone stands for itself. */
+export const net = textThat(49, (text) => (parseCidr(text) === null ? `${JSON.stringify(text)} is not a CIDR; ${CIDR_HINT}` : null));
+/** A CIDR without bits behind its prefix. */
+export const maskedNet = textThat(49, (text) => {
+  const parsed = parseCidr(text);
+  if (parsed === null) return `${JSON.stringify(text)} is not a CIDR; ${CIDR_HINT}`;
+  return parsed.masked ? `${JSON.stringify(text)} has bits set behind the prefix; did you mean ${parsed.cidr}?` : null;
+});
+export const address = textThat(45, (text) => (canonicalAddress(text) === null ? `${JSON.stringify(text)} is not an IP address` : null));
+
+/** "10s", "1m30s": a duration as Go writes it. */
+export const duration = z.string().max(64).regex(/^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$/, 'write a duration such as "10s" or "1m30s"');
+export const portNumber = z.int().min(1).max(65_535);
+export const portOrZero = z.int().min(0).max(65_535);
+
+/** A number or a text. The API server calls this int-or-string. */
+export const intOrString = z.union([z.int(), z.string().max(256)]).meta({ "x-kubernetes-int-or-string": true });
+/** An AS number: 1 to 4294967295, also as "64512" or "1.10". */
+export const asNumber = intOrString.refine((value) => asNumberOf(value) !== null, 'an AS number from 1 to 4294967295 is needed, such as 64512 or "1.10"');
+
+/** The number of an AS as people write it: plain, or as two halves ("1.10"); null for anything else. */
+export function asNumberOf(written: unknown): number | null {
+  if (typeof written === "string") {
+    const [, high, low] = /^(\d{1,5})\.(\d{1,5})$/.exec(written) ?? [];
+    if (high !== undefined && low !== undefined) return Number(high) > 65_535 || Number(low) > 65_535 ? null : inRange(Number(high) * 65_536 + Number(low));
+    return /^\d{1,10}$/.test(written) ? inRange(Number(written)) : null;
+  }
+  return typeof written === "number" && Number.isInteger(written) ? inRange(written) : null;
+}
+
+function inRange(number: number): number | null {
+  return number >= 1 && number <= 4_294_967_295 ? number : null;
+}
+
+export const secretKeyRef = z.strictObject({ name: z.string().max(253), key: z.string().max(253), optional: z.boolean().optional() });
+export const labels = z.record(z.string(), z.string());
+/** Anything: written and read by the product itself. */
+export const anyObject = z.looseObject({}).meta({ "x-kubernetes-preserve-unknown-fields": true });
+export const condition = z.strictObject({
+  type: z.string().max(316), status: z.enum(["True", "False", "Unknown"]), reason: z.string().max(1024), message: z.string().max(32_768),
+  lastTransitionTime: z.string(), observedGeneration: z.int().min(0).optional(),
+});
+
+/** One of a few words, in any case. */
+export function word(...words: readonly string[]): z.ZodType<string, string> {
+  return z.string().regex(new RegExp(`^(?i:${words.join("|")})$`), `one of ${words.join(", ")} is needed`);
+}

@@ -3,13 +3,13 @@ import { isObject, valueAt, type ApiObject, type Json, type ResourceType } from 
 import { applyDefaults, prune, validate } from "./schema.ts";
 import { ApiError, type Cause } from "./status.ts";
 
-/** Checks that schemas cannot express (CEL rules of the definitions): field and message of each violation. */
-export type CustomCheck = (object: ApiObject) => readonly { readonly path: string; readonly message: string }[];
+/** Checks that schemas cannot express (CEL rules of the definitions), also against what is stored: field and message of each violation. */
+export type CustomCheck = (object: ApiObject, before: ApiObject | undefined) => readonly { readonly path: string; readonly message: string }[];
 
 const NAME = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
 
 /** Prepares an object for being stored, in place. Unknown fields are refused when `strict`. Throws an ApiError 422 or 400. */
-export function admit(type: ResourceType, object: ApiObject, { strict, check }: { strict: boolean; check: CustomCheck }): string[] {
+export function admit(type: ResourceType, object: ApiObject, { strict, check, before }: { strict: boolean; check: CustomCheck; before?: ApiObject }): string[] {
   const causes: Cause[] = [];
   const { name } = object.metadata;
   if (!NAME.test(name) || name.length > 253) causes.push({ field: "metadata.name", reason: "FieldValueInvalid", message: `Invalid value: ${JSON.stringify(name)}: a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.'` });
@@ -19,7 +19,7 @@ export function admit(type: ResourceType, object: ApiObject, { strict, check }: 
     if (strict && unknown.length > 0) throw new ApiError(400, `${type.kind} in version "${type.version}" cannot be handled as a ${type.kind}: strict decoding error: ${unknown.map((field) => `unknown field "${field}"`).join(", ")}`);
     applyDefaults(object, type.schema);
     causes.push(...validate(object, type.schema));
-    if (causes.length === 0) causes.push(...check(object).map(({ path, message }): Cause => ({ field: path, reason: "FieldValueInvalid", message: `Invalid value: ${message}` })));
+    if (causes.length === 0) causes.push(...check(object, before).map(({ path, message }): Cause => ({ field: path, reason: "FieldValueInvalid", message: `Invalid value: ${message}` })));
   } else defaultCore(type, object);
   if (causes.length > 0) {
     const list = causes.map(({ field, message }) => `${field}: ${message}`);

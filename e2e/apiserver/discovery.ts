@@ -12,7 +12,6 @@ export function coreVersions(): Json {
 export function groupList(types: readonly ResourceType[]): Json {
   const groups = new Map<string, Set<string>>();
   for (const { group, version } of types) if (group !== "") groups.set(group, (groups.get(group) ?? new Set()).add(version));
-  for (const group of ["authentication.k8s.io", "authorization.k8s.io"]) groups.set(group, new Set(["v1"]));
   return { kind: "APIGroupList", apiVersion: "v1", groups: [...groups].map(([name, versions]) => groupOf(name, [...versions])) };
 }
 

@@ -67,7 +67,7 @@ export function createResources({ store, registry, check, now }: { store: Store;
       Object.assign(merged, clone({ ...before, metadata: merged.metadata }), status === undefined ? {} : { status });
     } else if (type.status && before["status"] !== undefined && type.schema !== null) merged["status"] = clone(before["status"]);
     else if (type.schema === null && merged["status"] === undefined && before["status"] !== undefined) merged["status"] = clone(before["status"]);
-    admit(type, merged, { strict: options.strict, check });
+    admit(type, merged, { strict: options.strict, check, before });
     const specChanged = JSON.stringify(merged["spec"]) !== JSON.stringify(before["spec"]);
     if (generation !== undefined) merged.metadata.generation = specChanged ? generation + 1 : generation;
     if (sameExceptRevision(before, merged)) return before;

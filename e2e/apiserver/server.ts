@@ -11,9 +11,10 @@ import { createRegistry, type Registry } from "./registry.ts";
 import { decodeContinue, encodeContinue, parsePath, type Target } from "./requests.ts";
 import { createResources, type Resources } from "./resources.ts";
 import { fieldMatcher, labelMatcher, type Matcher } from "./selectors.ts";
-import { ApiError, expired } from "./status.ts";
+import { ApiError } from "./status.ts";
 import { createStore, type Scope, type Store } from "./store.ts";
 import { toTable } from "./table.ts";
+import { sendBookmarks, watch } from "./watch.ts";
 
 export type ApiServerOptions = {
   readonly host: string;
@@ -68,7 +69,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     const target = parsePath(url.pathname);
     const type = target === null ? null : registry.find(target.group, target.version, target.plural);
     if (target === null || type === null) throw new ApiError(404, "the server could not find the requested resource");
-    if (request.method === "GET" && target.name === undefined && ["true", "1"].includes(url.searchParams.get("watch") ?? "")) return watch(context, type, target, url.searchParams, request, response);
+    if (request.method === "GET" && target.name === undefined && ["true", "1"].includes(url.searchParams.get("watch") ?? "")) return watch(context, type, scopeOf(target, url.searchParams), url.searchParams, wantsTable(request), response);
     const body = request.method === "GET" ? undefined : await readBody(request);
     const answer = carryOut(context, request, type, target, url.searchParams, body);
     send(response, answer.status, wantsTable(request) ? asTable(type, answer.body) : answer.body);
@@ -86,7 +87,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   let server = await listen(options.port);
   const address = server.address();
   const port = typeof address === "object" && address !== null ? address.port : options.port;
-  const bookmarks = setInterval(() => sendBookmarks(context), BOOKMARK_MS);
+  const bookmarks = setInterval(() => sendBookmarks(store), BOOKMARK_MS);
 
   const stop = async (which: Server): Promise<void> => {
     const closed = new Promise<void>((resolve) => which.close(() => resolve()));
@@ -194,48 +195,6 @@ function list({ store }: Context, type: ResourceType, target: Target, query: URL
   return { kind: `${type.kind}List`, apiVersion: apiVersionOf(type), metadata: { resourceVersion: String(revision), ...more }, items };
 }
 
-const bookmarked = new WeakMap<object, { type: ResourceType; write: (line: Buffer) => void }>();
-
-function watch({ store, faults }: Context, type: ResourceType, target: Target, query: URLSearchParams, request: IncomingMessage, response: ServerResponse): void {
-  if (faults.expireWatches) throw expired("too old resource version");
-  const scope = scopeOf(target, query);
-  const from = Number(query.get("resourceVersion") ?? "0") || 0;
-  const write = (line: Buffer): void => {
-    if (!faults.silentWatches) response.write(line);
-  };
-  const end = (): void => void response.end();
-  const watcher = { scope, write, end };
-  const opened = { from: from === 0 ? store.revision : from, initial: from === 0 ? store.list(type, scope) : [] };
-  response.writeHead(200, { "content-type": "application/json", "transfer-encoding": "chunked" });
-  response.flushHeaders();
-  let subscription: Disposable;
-  try {
-    for (const object of opened.initial) write(Buffer.from(`${JSON.stringify({ type: "ADDED", object })}\n`));
-    subscription = store.watch(type, opened.from, watcher);
-  } catch (error) {
-    if (!(error instanceof ApiError)) throw error;
-    response.end(`${JSON.stringify({ type: "ERROR", object: error.toStatus() })}\n`);
-    return;
-  }
-  if (query.get("allowWatchBookmarks") === "true") bookmarked.set(watcher, { type, write });
-  const seconds = Number(query.get("timeoutSeconds") ?? "0");
-  const timer = seconds > 0 ? setTimeout(end, seconds * 1000) : undefined;
-  const close = (): void => {
-    clearTimeout(timer);
-    subscription[Symbol.dispose]();
-  };
-  request.once("close", close);
-  response.once("close", close);
-}
-
-function sendBookmarks({ store }: Context): void {
-  for (const watcher of store.watchers) {
-    const found = bookmarked.get(watcher);
-    if (found === undefined) continue;
-    found.write(Buffer.from(`${JSON.stringify({ type: "BOOKMARK", object: { kind: found.type.kind, apiVersion: apiVersionOf(found.type), metadata: { resourceVersion: String(store.revision) } } })}\n`));
-  }
-}
-
 function takeFault(faults: Faults): void {
   if (faults.tooManyRequests > 0) {
     faults.tooManyRequests -= 1;
@@ -265,6 +224,7 @@ function asTable(type: ResourceType, body: unknown): unknown {
 }
 
 async function readBody(request: IncomingMessage): Promise<Json> {
+  if (/protobuf/.test(request.headers["content-type"] ?? "")) throw new ApiError(415, "this API server of the lab reads JSON and YAML, not protobuf: write the object to a file and use kubectl apply -f");
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of request as AsyncIterable<Buffer>) {

@@ -19,6 +19,7 @@ export async function runDemo(lab: Lab, say: (text: string) => void): Promise<vo
   await lab.apply([...demoNamespaces, ...demoPods]);
   await lab.untilRunning(demoPods.map(keyOf));
   say(`\nPods\n${podTable(lab)}`);
+  await untilTrue("BGP to be established on node-1", async () => !/\b(start|down|Passive|Connect|Active|OpenSent|OpenConfirm)\b/.test(bgpState(lab)), 30_000);
   say(`\nBGP (birdc on node-1)\n${bgpState(lab)}`);
   await untilMatrix(lab, () => true);
   say(`\nWho reaches whom on port ${DEMO_PORT}, without a policy\n${await matrixText(lab)}`);

@@ -12,6 +12,8 @@ export type Faults = {
   /** So many of the next requests are answered with 500. */
   internalErrors: number;
   latencyMs: number;
+  /** Stores what the rules across fields forbid, as a server with older definitions does. */
+  skipChecks: boolean;
 };
 
 export type FaultCommand = Partial<Faults> & {
@@ -24,5 +26,5 @@ export type FaultCommand = Partial<Faults> & {
 };
 
 export function noFaults(): Faults {
-  return { silentWatches: false, expireWatches: false, conflicts: {}, tooManyRequests: 0, internalErrors: 0, latencyMs: 0 };
+  return { silentWatches: false, expireWatches: false, conflicts: {}, tooManyRequests: 0, internalErrors: 0, latencyMs: 0, skipChecks: false };
 }

@@ -1,5 +1,6 @@
 /** A lab with the demo's pods, and what the tests ask of it. */
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, readdirSync } from "node:fs";
 import { request } from "node:http";
 import { tmpdir } from "node:os";
@@ -78,8 +79,14 @@ export function inject(lab: Lab, command: FaultCommand): Promise<void> {
   });
 }
 
-export function kubectl(lab: Lab, args: readonly string[], input?: object): { status: number | null; stdout: string; stderr: string } {
-  return spawnSync("kubectl", ["--kubeconfig", lab.control.kubeconfig, ...args], { encoding: "utf8", timeout: 20_000, ...(input === undefined ? {} : { input: JSON.stringify(input) }) });
+/** Runs kubectl beside the lab, whose kubelet lives in this process. */
+export async function kubectl(lab: Lab, args: readonly string[], input?: object): Promise<{ status: number | null; stdout: string; stderr: string }> {
+  const child = spawn("kubectl", ["--kubeconfig", lab.control.kubeconfig, ...args], { timeout: 20_000 });
+  const output = { stdout: "", stderr: "" };
+  for (const stream of ["stdout", "stderr"] as const) child[stream].on("data", (chunk: Buffer) => (output[stream] += chunk.toString()));
+  child.stdin.end(input === undefined ? "" : JSON.stringify(input));
+  const [status] = (await once(child, "close")) as [number | null];
+  return { status, ...output };
 }
 
 /** Waits until a process of the lab was started again after `restarts`. */

@@ -4,7 +4,7 @@ import { allowPolicies, defaultDeny } from "../lab/demo.ts";
 import { PORTS } from "../lab/components.ts";
 import type { Lab } from "../lab/lab.ts";
 import { untilTrue } from "../lab/wait.ts";
-import { healthOf, kubectl, rules, run, startDemoLab, stopLab, untilReach } from "./cluster.ts";
+import { healthOf, kubectl, rules, run, startDemoLab, stopLab, untilHealthy, untilReach } from "./cluster.ts";
 
 describe("the main job", () => {
   let lab: Lab;
@@ -37,7 +37,7 @@ describe("the main job", () => {
 
   it("answers on the metrics and health ports of every service", async () => {
     for (const [component, { metrics, health }] of Object.entries(PORTS)) {
-      expect(await healthOf(lab, "node-1", health), component).toMatchObject({ status: 200 });
+      await untilHealthy(lab, "node-1", health);
       const { status, text } = await healthOf(lab, "node-1", metrics, "/metrics");
       expect(status, component).toBe(200);
       expect(text, component).toMatch(/^process_cpu_user_seconds_total/m);
@@ -54,20 +54,21 @@ describe("the main job", () => {
 
   it("takes a policy of kubectl's, shows it, and forgets it when it is deleted", async () => {
     const policy = { apiVersion: "networking.k8s.io/v1", kind: "NetworkPolicy", metadata: { namespace: "monitoring", name: "mine" }, spec: { podSelector: { matchLabels: { app: "curious" } }, policyTypes: ["Ingress"] } };
-    expect(kubectl(lab, ["apply", "-f", "-"], policy)).toMatchObject({ status: 0, stdout: "networkpolicy.networking.k8s.io/mine created\n" });
+    expect(await kubectl(lab, ["apply", "-f", "-"], policy)).toMatchObject({ status: 0, stdout: "networkpolicy.networking.k8s.io/mine created\n" });
     await untilTrue("curious to be closed", async () => !(await lab.probe("monitoring/scraper", "monitoring/curious", 8080, "tcp", 200)).reached, 5_000);
-    expect(kubectl(lab, ["delete", "-f", "-"], policy).status).toBe(0);
+    expect((await kubectl(lab, ["delete", "-f", "-"], policy)).status).toBe(0);
     await untilTrue("curious to be open", async () => (await lab.probe("monitoring/scraper", "monitoring/curious", 8080, "tcp", 200)).reached, 5_000);
   });
 
   it("takes a deleted pod out of the kernel and gives its address back", async () => {
     const pod = lab.pods().get("monitoring/curious");
-    expect(kubectl(lab, ["delete", "pod", "-n", "monitoring", "curious", "--grace-period=1"]).status).toBe(0);
+    expect(await kubectl(lab, ["delete", "pod", "-n", "monitoring", "curious", "--grace-period=1"])).toMatchObject({ stderr: "", status: 0 });
+    
     const node = pod?.host.plan.name ?? "";
     const [address = ""] = pod?.addresses ?? [];
     await untilTrue("the pod's chains to go", async () => !rules(lab, node).includes(address), 10_000);
     expect(run(lab, `node/${node}`, "ip", "route")).not.toContain(`${address} dev`);
-    await untilTrue("the address to be free", async () => !JSON.stringify(JSON.parse(kubectl(lab, ["get", "ipamhandles", "-o", "json"]).stdout)).includes(pod?.view.uid ?? "?"), 10_000);
+    await untilTrue("the address to be free", async () => !(await kubectl(lab, ["get", "ipamblocks", "-o", "json"])).stdout.includes('"pod": "curious"'), 10_000);
     expect(readdirSync("/run/netns")).not.toContain(pod?.netns);
   });
 });

@@ -1,5 +1,5 @@
 /** Clients of the services that answer on a unix socket of their node. Every call has a deadline. */
-import { credentials, Metadata, type CallOptions, type Client, type ServiceError } from "@grpc/grpc-js";
+import { credentials, Metadata, type CallOptions, type ServiceError } from "@grpc/grpc-js";
 import { deadlineIn, grpcClientOptions, tracingClientInterceptor } from "@calico/service-kit";
 import { BirdServiceClient, type StatusResponse as BirdStatus } from "./gen/calico/bird/v1/bird.ts";
 import {
@@ -34,10 +34,10 @@ const OPTIONS = { ...grpcClientOptions, "grpc.max_reconnect_backoff_ms": 1_000, 
 
 export function createFelixClient(socketPath: string): FelixClient {
   const client = new FelixServiceClient(`unix:${socketPath}`, credentials.createInsecure(), OPTIONS);
-  const status = unary(client, client.status);
+  const status = unary<object, FelixStatus>((...call) => client.status(...call));
   return {
-    attachEndpoint: unary(client, client.attachEndpoint),
-    detachEndpoint: unary(client, client.detachEndpoint),
+    attachEndpoint: unary((...call) => client.attachEndpoint(...call)),
+    detachEndpoint: unary((...call) => client.detachEndpoint(...call)),
     status: (timeoutMs) => status({}, timeoutMs),
     [Symbol.dispose]: () => client.close(),
   };
@@ -45,11 +45,11 @@ export function createFelixClient(socketPath: string): FelixClient {
 
 export function createIpamClient(socketPath: string): IpamClient {
   const client = new IpamServiceClient(`unix:${socketPath}`, credentials.createInsecure(), OPTIONS);
-  const status = unary(client, client.status);
+  const status = unary<object, IpamStatus>((...call) => client.status(...call));
   return {
-    autoAssign: unary(client, client.autoAssign),
-    assignAddress: unary(client, client.assignAddress),
-    releaseByHandle: unary(client, client.releaseByHandle),
+    autoAssign: unary((...call) => client.autoAssign(...call)),
+    assignAddress: unary((...call) => client.assignAddress(...call)),
+    releaseByHandle: unary((...call) => client.releaseByHandle(...call)),
     status: (timeoutMs) => status({}, timeoutMs),
     [Symbol.dispose]: () => client.close(),
   };
@@ -57,14 +57,14 @@ export function createIpamClient(socketPath: string): IpamClient {
 
 export function createBirdClient(socketPath: string): BirdClient {
   const client = new BirdServiceClient(`unix:${socketPath}`, credentials.createInsecure(), OPTIONS);
-  const status = unary(client, client.status);
+  const status = unary<object, BirdStatus>((...call) => client.status(...call));
   return { status: (timeoutMs) => status({}, timeoutMs), [Symbol.dispose]: () => client.close() };
 }
 
 type Method<Request, Response> = (request: Request, metadata: Metadata, options: Partial<CallOptions>, callback: (error: ServiceError | null, response: Response) => void) => unknown;
 
-function unary<Request, Response>(client: Client, method: Method<Request, Response>): Call<Request, Response> {
+function unary<Request, Response>(method: Method<Request, Response>): Call<Request, Response> {
   return (request, timeoutMs) => new Promise((resolve, reject) => {
-    method.call(client, request, new Metadata(), { deadline: deadlineIn(timeoutMs) }, (error, response) => (error === null ? resolve(response) : reject(error)));
+    method(request, new Metadata(), { deadline: deadlineIn(timeoutMs) }, (error, response) => (error === null ? resolve(response) : reject(error)));
   });
 }

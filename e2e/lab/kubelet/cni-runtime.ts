@@ -26,7 +26,9 @@ export class CniError extends Error {
   }
 }
 
-type Conflist = { readonly name: string; readonly cniVersion: string; readonly plugins: readonly { readonly type: string; readonly [key: string]: unknown }[] };
+export type Conflist = { readonly name: string; readonly cniVersion: string; readonly binDir?: string; readonly plugins: readonly { readonly type: string; readonly [key: string]: unknown }[] };
+
+const BIN_DIR = "/opt/cni/bin";
 
 /** The node's network configuration list: the first file by name, or null while there is none. */
 export function readConflist(host: NodeHost): Conflist | null {
@@ -36,17 +38,15 @@ export function readConflist(host: NodeHost): Conflist | null {
   return file ? (JSON.parse(readFileSync(join(dir, file), "utf8")) as Conflist) : null;
 }
 
-/** Runs ADD through the list and returns the last result. Throws CniError. */
-export async function cniAdd(host: NodeHost, sandbox: Sandbox): Promise<CniResult> {
-  const list = requireConflist(host);
+/** Runs ADD through the list (the node's own when none is given) and returns the last result. Throws CniError. */
+export async function cniAdd(host: NodeHost, sandbox: Sandbox, list = requireConflist(host)): Promise<CniResult> {
   let previous: CniResult | undefined;
   for (const plugin of list.plugins) previous = await callPlugin(host, "ADD", sandbox, list, plugin, previous);
   return previous ?? {};
 }
 
 /** Runs DEL through the list in reverse; `previous` is what ADD returned, when that is known. */
-export async function cniDel(host: NodeHost, sandbox: Sandbox, previous?: CniResult): Promise<void> {
-  const list = requireConflist(host);
+export async function cniDel(host: NodeHost, sandbox: Sandbox, previous?: CniResult, list = requireConflist(host)): Promise<void> {
   for (const plugin of list.plugins.toReversed()) await callPlugin(host, "DEL", sandbox, list, plugin, previous);
 }
 
@@ -57,7 +57,7 @@ function requireConflist(host: NodeHost): Conflist {
 }
 
 async function callPlugin(host: NodeHost, verb: string, sandbox: Sandbox, list: Conflist, plugin: Conflist["plugins"][number], previous: CniResult | undefined): Promise<CniResult> {
-  const [program = "", ...args] = host.enter([`/opt/cni/bin/${plugin.type}`]);
+  const [program = "", ...args] = host.enter([`${list.binDir ?? BIN_DIR}/${plugin.type}`]);
   const child = spawn(program, args, {
     stdio: ["pipe", "pipe", "pipe"],
     env: {
@@ -66,7 +66,7 @@ async function callPlugin(host: NodeHost, verb: string, sandbox: Sandbox, list: 
       CNI_CONTAINERID: sandbox.containerId,
       CNI_NETNS: sandbox.netnsPath,
       CNI_IFNAME: "eth0",
-      CNI_PATH: "/opt/cni/bin",
+      CNI_PATH: list.binDir ?? BIN_DIR,
       CNI_ARGS: `IgnoreUnknown=1;K8S_POD_NAMESPACE=${sandbox.namespace};K8S_POD_NAME=${sandbox.pod};K8S_POD_INFRA_CONTAINER_ID=${sandbox.containerId};K8S_POD_UID=${sandbox.uid}`,
     },
   });

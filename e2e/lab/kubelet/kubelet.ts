@@ -42,6 +42,7 @@ export function createKubelet(options: { labName: string; datastore: Datastore; 
   const next = { node: 0 };
 
   function onPod(view: PodView): void {
+    if (view.unmanaged) return;
     const previous = uidByKey.get(view.key);
     if (previous !== undefined && previous !== view.uid) setDesired(previous, null);
     uidByKey.set(view.key, view.uid);

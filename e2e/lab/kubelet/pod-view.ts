@@ -11,16 +11,21 @@ export type PodView = {
   readonly hostNetwork: boolean;
   readonly deleting: boolean;
   readonly finished: boolean;
+  /** Left to a test or a benchmark, which calls the plugin itself. */
+  readonly unmanaged: boolean;
   readonly nodeSelector: Readonly<Record<string, string>>;
   readonly ports: readonly PodPort[];
   readonly containers: readonly string[];
 };
 
 type RawPod = {
-  metadata: { namespace?: string; name: string; uid?: string; deletionTimestamp?: string };
+  metadata: { namespace?: string; name: string; uid?: string; deletionTimestamp?: string; annotations?: Record<string, string> };
   spec?: { nodeName?: string; hostNetwork?: boolean; nodeSelector?: Record<string, string>; containers?: { name: string; ports?: { containerPort: number; protocol?: string }[] }[] };
   status?: { phase?: string };
 };
+
+/** Annotation of a pod that the lab's kubelet leaves alone. */
+export const UNMANAGED = "lab.calico/unmanaged";
 
 /** Keeps the few fields that matter here. */
 export function podView(raw: unknown): PodView {
@@ -36,6 +41,7 @@ export function podView(raw: unknown): PodView {
     hostNetwork: spec.hostNetwork === true,
     deleting: metadata.deletionTimestamp !== undefined,
     finished: status.phase === "Succeeded" || status.phase === "Failed",
+    unmanaged: metadata.annotations?.[UNMANAGED] === "true",
     nodeSelector: spec.nodeSelector ?? {},
     ports: containers.flatMap((container) => (container.ports ?? []).map((port) => ({ port: port.containerPort, protocol: (port.protocol ?? "TCP") as PodPort["protocol"] }))),
     containers: containers.map((container) => container.name),

@@ -5,5 +5,6 @@ export * as bird from "./gen/calico/bird/v1/bird.ts";
 export * as events from "./gen/calico/events/v1/events.ts";
 export * from "./sync-codec.ts";
 export * from "./sync-client.ts";
+export * from "./revisions-file.ts";
 export * from "./subjects.ts";
 export * from "./unix-clients.ts";

@@ -1,6 +1,5 @@
 /** The bird service, put together. */
-import { readFileSync, renameSync, writeFileSync } from "node:fs";
-import { bird, bgpSessionSubject, createSyncClient, events, nodeStateSubject, querySubject, sync, type SyncStep } from "@calico/proto";
+import { bird, bgpSessionSubject, createSyncClient, events, nodeStateSubject, openRevisionsFile, querySubject, sync, type SyncStep } from "@calico/proto";
 import { ConfigError, createService, every, httpComponent, startGrpcServer, unaryHandler, type Component, type ConfigInputs, type GrpcServer, type Logger } from "@calico/service-kit";
 import { birdParams, ENV_PREFIX } from "./config.ts";
 import { createBirdProcess } from "./control/process.ts";
@@ -41,10 +40,11 @@ export async function buildBird(env: ConfigInputs["env"]): Promise<{ components:
   metrics.sampled("calico_bird_starts", "How often BIRD was started by this process.", () => process.starts);
   metrics.sampled("calico_bird_blocks", "Blocks of this node.", () => state.view.blocks.size);
 
+  const revisions = openRevisionsFile(config.stateFile, clock);
   const syncClient = createSyncClient({
     addresses: () => Promise.resolve(config.typhaAddr), serverName: config.typhaCn, tokenFile: config.typhaTokenFile,
     tls: config.typhaCaFile === "" ? "insecure" : { caFile: config.typhaCaFile, certFile: config.typhaCertFile, keyFile: config.typhaKeyFile },
-    node, client: sync.ClientKind.CLIENT_KIND_BIRD, programVersion: service.version, revisions: loadRevisions(config.stateFile), clock, log,
+    node, client: sync.ClientKind.CLIENT_KIND_BIRD, programVersion: service.version, revisions: revisions.load(), clock, log,
     onStatus(_, detail) {
       connected = detail;
     },
@@ -52,7 +52,7 @@ export async function buildBird(env: ConfigInputs["env"]): Promise<{ components:
       if (received.snapshot) state.onSnapshotStart();
       for (const { update } of received.updates) state.onUpdate(update);
       step = received;
-      saveRevisions(config.stateFile, received.revisions);
+      revisions.save(received.revisions);
       reconciler.trigger();
     },
   });
@@ -113,6 +113,7 @@ export async function buildBird(env: ConfigInputs["env"]): Promise<{ components:
         running.abort();
         for (const timer of timers) timer[Symbol.dispose]();
         await loops;
+        revisions[Symbol.dispose]();
         await process.stop();
       },
     },
@@ -126,18 +127,4 @@ export async function buildBird(env: ConfigInputs["env"]): Promise<{ components:
     },
   ];
   return { components, log };
-}
-
-function loadRevisions(file: string): Record<string, string> {
-  try {
-    const parsed: unknown = JSON.parse(readFileSync(file, "utf8"));
-    return typeof parsed === "object" && parsed !== null ? Object.fromEntries(Object.entries(parsed).filter((entry): entry is [string, string] => typeof entry[1] === "string")) : {};
-  } catch {
-    return {};
-  }
-}
-
-function saveRevisions(file: string, revisions: Readonly<Record<string, string>>): void {
-  writeFileSync(`${file}.new`, JSON.stringify(revisions), { mode: 0o600 });
-  renameSync(`${file}.new`, file);
 }

@@ -1,9 +1,9 @@
 /** Felix, put together. */
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createNodeHalf } from "@calico/calc";
 import { openKubernetesDatastore } from "@calico/datastore";
-import { createSyncClient, events, felix, nodeStateSubject, policyAppliedSubject, querySubject, sync, type SyncStep } from "@calico/proto";
+import { createSyncClient, events, felix, nodeStateSubject, openRevisionsFile, policyAppliedSubject, querySubject, sync, type SyncStep } from "@calico/proto";
 import {
   changedParams, commonParams, ConfigError, createService, every, httpComponent, readConfigFile, resolveConfig, startGrpcServer, startSpan, type Component, type ConfigInputs, type ConfigLayer, type GrpcServer,
   type Logger,
@@ -27,17 +27,21 @@ export async function buildFelix(env: ConfigInputs["env"]): Promise<{ components
   reportUnbuilt(config, log);
   const datastore = openKubernetesDatastore({ kubeconfig: config.kubeconfig, userAgent: `calico-felix/${service.version}` });
   const attachments = createAttachmentStore(join(config.stateDir, "endpoints"));
-  const revisionsFile = join(config.stateDir, "revisions.json");
+  const revisions = openRevisionsFile(join(config.stateDir, "revisions.json"), clock);
 
   let resolved = resolveConfig({ ...commonParams, ...felixParams }, inputs);
   const dataplane = createDataplane({ log, clock, config: resolved.values, onDrift: () => engine.trigger() });
   const nodeObject = createNodeObject({ datastore, node, libDir: config.libDir, settings: config, clock, log });
+  let nodeReady = false;
   const applyTime = metrics.histogram("felix_int_dataplane_apply_time_seconds", "Time to bring the kernel up to date.");
   const engine = createEngine({
     createNodeHalf: (sink) => createNodeHalf({ sink }), dataplane, clock, log,
     onApplied(steps, seconds) {
       applyTime.observe(seconds);
-      if (engine.isInSync) nodeObject.onReady();
+      if (engine.isInSync && !nodeReady) {
+        nodeReady = true;
+        nodeObject.onReady();
+      }
       if (steps.length > 0) reportApplied(steps);
     },
   });
@@ -66,7 +70,7 @@ export async function buildFelix(env: ConfigInputs["env"]): Promise<{ components
   async function onStep(step: SyncStep): Promise<void> {
     for (const { update } of step.updates) if (update.kind === "FelixConfig") onLayers(update.layers);
     await engine.onStep(step);
-    if (engine.lastError === "") saveRevisions(revisionsFile, step.revisions);
+    if (engine.lastError === "") revisions.save(step.revisions);
   }
 
   function reportApplied(steps: readonly SyncStep[]): void {
@@ -84,7 +88,7 @@ export async function buildFelix(env: ConfigInputs["env"]): Promise<{ components
   const syncClient = createSyncClient({
     addresses: () => Promise.resolve(config.typhaAddr), serverName: config.typhaCn, tokenFile: config.typhaTokenFile,
     tls: config.typhaCaFile === "" ? "insecure" : { caFile: config.typhaCaFile, certFile: config.typhaCertFile, keyFile: config.typhaKeyFile },
-    node, client: sync.ClientKind.CLIENT_KIND_FELIX, programVersion: service.version, revisions: loadRevisions(revisionsFile), clock, log, onStep,
+    node, client: sync.ClientKind.CLIENT_KIND_FELIX, programVersion: service.version, revisions: revisions.load(), clock, log, onStep,
     onStatus(isConnected, detail) {
       connected = isConnected;
       connection = detail;
@@ -142,6 +146,7 @@ export async function buildFelix(env: ConfigInputs["env"]): Promise<{ components
         running.abort();
         for (const timer of timers) timer[Symbol.dispose]();
         await loops;
+        revisions[Symbol.dispose]();
         await dataplane.stop();
         datastore.close();
       },
@@ -168,19 +173,4 @@ function reportUnbuilt(config: Pick<FelixConfig, "bpfEnabled" | "nftablesMode">,
 function interfaceExists(name: string, index: number): boolean {
   const path = `/sys/class/net/${name}/ifindex`;
   return existsSync(path) && Number(readFileSync(path, "utf8")) === index;
-}
-
-function loadRevisions(path: string): Record<string, string> {
-  try {
-    const parsed: unknown = JSON.parse(readFileSync(path, "utf8"));
-    return typeof parsed === "object" && parsed !== null ? Object.fromEntries(Object.entries(parsed).filter((entry): entry is [string, string] => typeof entry[1] === "string")) : {};
-  } catch {
-    return {};
-  }
-}
-
-function saveRevisions(path: string, revisions: Readonly<Record<string, string>>): void {
-  mkdirSync(join(path, ".."), { recursive: true });
-  writeFileSync(`${path}.new`, JSON.stringify(revisions), { mode: 0o600 });
-  renameSync(`${path}.new`, path);
 }

@@ -6,7 +6,7 @@ import type { Clock, Logger } from "@calico/service-kit";
 import { chainContent, type LiteralSet } from "../rules/chain.ts";
 import { MAP, POOL_SET } from "../rules/constants.ts";
 import { renderEndpoint, type EndpointChains } from "../rules/endpoint-chains.ts";
-import { policyChain, profileChain, type Direction } from "../rules/names.ts";
+import { fromEndpointChain, policyChain, profileChain, toEndpointChain, type Direction } from "../rules/names.ts";
 import { renderRules } from "../rules/policy-rules.ts";
 import type { RenderSettings } from "../rules/settings.ts";
 import { staticChains, staticSets } from "../rules/static-chains.ts";
@@ -49,6 +49,8 @@ export function createDataplane({ config: initial, onDrift, clock, log }: Datapl
   const policies = new Map<PolicyId, NodePolicy>();
   const profiles = new Map<ProfileId, NodeProfile>();
   const endpoints = new Map<string, Rendered>();
+  /** Ids of the endpoints behind an interface: two while a recreated pod takes over the name of the old one. */
+  const endpointsOn = new Map<string, Set<string>>();
   const pools = new Map<string, NodePool>();
   const blocks = new Set<string>();
   /** How many endpoints use a shared chain, and how many chains a literal set. */
@@ -61,6 +63,8 @@ export function createDataplane({ config: initial, onDrift, clock, log }: Datapl
   const freedAddresses = new Set<string>();
   let poolsDirty = true;
   let everythingDirty = true;
+  let mapsMade = false;
+  let hadRefusals = false;
   const ready = new Set<string>();
 
   const hasPass = (id: PolicyId, direction: Direction): boolean => {
@@ -135,8 +139,9 @@ export function createDataplane({ config: initial, onDrift, clock, log }: Datapl
 
   /** Sets first: a set that changed its shape has another name, and the rules that use it follow. */
   function stageSets(to: NftTable): void {
-    const { changed, removed, renamed } = ipSets.takeChanges();
-    for (const [name, set] of changed) to.setSet(name, set);
+    const { replaced, changed, removed, renamed } = ipSets.takeChanges();
+    for (const [name, set] of replaced) to.setSet(name, set);
+    for (const [name, change] of changed) to.changeSet(name, change);
     for (const name of removed) to.setSet(name, null);
     if (renamed.size === 0) return;
     for (const { id, inbound, outbound } of policies.values()) if (mentions([...inbound, ...outbound], renamed)) dirtyPolicies.add(id);
@@ -180,8 +185,9 @@ export function createDataplane({ config: initial, onDrift, clock, log }: Datapl
     dirtyProfiles.clear();
   }
 
-  function stageEndpoints(to: NftTable, kernel: Routes): void {
-    if (dirtyEndpoints.size === 0) return;
+  /** Returns the interfaces and the endpoints that were touched. */
+  function stageEndpoints(to: NftTable, kernel: Routes): Set<string> {
+    const interfaces = new Set<string>();
     for (const [id, endpoint] of dirtyEndpoints) {
       const before = endpoints.get(id);
       if (endpoint !== null) {
@@ -191,21 +197,35 @@ export function createDataplane({ config: initial, onDrift, clock, log }: Datapl
           to.setChain(name, content);
         }
         endpoints.set(id, { endpoint, chains });
+        join(id, endpoint.interfaceName);
         kernel.setInterface(endpoint.interfaceName, endpoint.addresses);
+        interfaces.add(endpoint.interfaceName);
       } else endpoints.delete(id);
       if (before === undefined) continue;
       release(to, before.chains);
       for (const address of before.endpoint.addresses) if (endpoint === null || !endpoint.addresses.includes(address)) freedAddresses.add(address);
-      if (before.endpoint.interfaceName !== endpoint?.interfaceName && !interfaceInUse(before.endpoint.interfaceName)) kernel.setInterface(before.endpoint.interfaceName, []);
+      const { interfaceName } = before.endpoint;
+      interfaces.add(interfaceName);
+      if (interfaceName !== endpoint?.interfaceName && leave(id, interfaceName)) kernel.setInterface(interfaceName, []);
     }
     dirtyEndpoints.clear();
-    stageDispatch(to);
+    stageDispatch(to, interfaces);
+    return interfaces;
   }
 
-  /** A recreated pod has the interface's name of the old one: whoever is left keeps it. */
-  function interfaceInUse(name: string): boolean {
-    for (const { endpoint } of endpoints.values()) if (endpoint.interfaceName === name) return true;
-    return false;
+  function join(id: string, interfaceName: string): void {
+    const ids = endpointsOn.get(interfaceName);
+    if (ids === undefined) endpointsOn.set(interfaceName, new Set([id]));
+    else ids.add(id);
+  }
+
+  /** True when nobody is left behind the interface. */
+  function leave(id: string, interfaceName: string): boolean {
+    const ids = endpointsOn.get(interfaceName);
+    ids?.delete(id);
+    if (ids !== undefined && ids.size > 0) return false;
+    endpointsOn.delete(interfaceName);
+    return true;
   }
 
   function release(to: NftTable, { chains }: EndpointChains): void {
@@ -219,15 +239,13 @@ export function createDataplane({ config: initial, onDrift, clock, log }: Datapl
     }
   }
 
-  function stageDispatch(to: NftTable): void {
-    const from: SetElement[] = [];
-    const towards: SetElement[] = [];
-    for (const { endpoint, chains } of endpoints.values()) {
-      from.push({ key: [endpoint.interfaceName], verdict: { goto: chains.from } });
-      towards.push({ key: [endpoint.interfaceName], verdict: { goto: chains.to } });
+  function stageDispatch(to: NftTable, interfaces: ReadonlySet<string>): void {
+    const present = [...interfaces].filter((name) => endpointsOn.has(name));
+    const gone = [...interfaces].filter((name) => !endpointsOn.has(name));
+    for (const [map, chainOf] of [[MAP.from, fromEndpointChain], [MAP.to, toEndpointChain]] as const) {
+      const elements = (names: readonly string[]): SetElement[] => names.map((name) => ({ key: [name], verdict: { goto: chainOf(name) } }));
+      if (interfaces.size > 0) to.changeSet(map, { added: elements(present), removed: elements(gone) });
     }
-    to.setSet(MAP.from, desiredSet({ name: MAP.from, key: ["ifname"], map: true }, from));
-    to.setSet(MAP.to, desiredSet({ name: MAP.to, key: ["ifname"], map: true }, towards));
   }
 
   function stagePools(to: NftTable): void {
@@ -246,8 +264,19 @@ export function createDataplane({ config: initial, onDrift, clock, log }: Datapl
   function stageStatic(to: NftTable): void {
     if (!everythingDirty) return;
     everythingDirty = false;
-    for (const spec of staticSets) if (spec.map === true && endpoints.size === 0) to.setSet(spec.name, desiredSet(spec, []));
+    if (!mapsMade) for (const spec of staticSets) if (spec.map === true) to.setSet(spec.name, desiredSet(spec, []));
+    mapsMade = true;
     for (const [name, content] of staticChains(settings)) to.setChain(name, content);
+  }
+
+  /** Notes whether an endpoint is in force. */
+  function judge(id: string, { refused }: NftTable, kernel: Routes): void {
+    const rendered = endpoints.get(id);
+    if (rendered === undefined) return;
+    const { endpoint, chains } = rendered;
+    const isRefused = refused.size > 0 && [...chains.chains.keys()].some((name) => refused.has(name));
+    if (!isRefused && kernel.missing(endpoint.interfaceName) === null) ready.add(id);
+    else ready.delete(id);
   }
 
   function every(ms: () => number, run: () => void): Disposable {
@@ -284,19 +313,18 @@ export function createDataplane({ config: initial, onDrift, clock, log }: Datapl
       stageStatic(table);
       stagePools(table);
       stagePolicies(table);
-      stageEndpoints(table, routes);
+      const interfaces = stageEndpoints(table, routes);
       table.commit();
       // The old owner's connections go before somebody new gets the address' route.
       if (freedAddresses.size > 0) {
         conntrack?.deleteByAddresses(freedAddresses);
         freedAddresses.clear();
       }
-      routes.apply();
-      for (const [id, { endpoint, chains }] of endpoints) {
-        const refused = [...chains.chains.keys()].some((name) => table?.refused.has(name) === true);
-        if (!refused && routes.missing(endpoint.interfaceName) === null) ready.add(id);
-        else ready.delete(id);
-      }
+      for (const name of routes.apply()) interfaces.add(name);
+      const anyRefused = table.refused.size > 0;
+      if (anyRefused || hadRefusals) for (const id of endpoints.keys()) judge(id, table, routes);
+      else for (const name of interfaces) for (const id of endpointsOn.get(name) ?? []) judge(id, table, routes);
+      hadRefusals = anyRefused;
     },
     reconfigure(config) {
       settings = config;

@@ -7,6 +7,9 @@ import { ipSetName } from "../rules/names.ts";
 /** A kernel set as it should be: members by their canonical text. */
 export type DesiredSet = { readonly spec: SetSpec; readonly elements: Map<string, SetElement> };
 
+/** What became of members of a kernel set that is otherwise as it was. */
+export type SetChange = { readonly added: readonly SetElement[]; readonly removed: readonly SetElement[] };
+
 type Entry = { readonly type: IpSetType; readonly members: Set<string>; /** Members that are no single addresses, by family. */ readonly wide: Record<Family, number> };
 
 export interface IpSets {
@@ -16,18 +19,23 @@ export interface IpSets {
   remove(id: IpSetId): void;
   /** Name of the set in the kernel; of one that is unknown, the name that it would have. */
   nameOf(id: IpSetId, family: Family): string;
-  /** Kernel sets that changed since the last call, and those that are gone; `renamed` sets have another name now, so rules must follow. */
-  takeChanges(): { readonly changed: ReadonlyMap<string, DesiredSet>; readonly removed: ReadonlySet<string>; readonly renamed: ReadonlySet<IpSetId> };
+  /**
+   * What happened since the last call: kernel sets that are to be replaced, those of which only members changed, and
+   * those that are gone; `renamed` sets have another name now, so rules must follow.
+   */
+  takeChanges(): {
+    readonly replaced: ReadonlyMap<string, DesiredSet>; readonly changed: ReadonlyMap<string, SetChange>; readonly removed: ReadonlySet<string>; readonly renamed: ReadonlySet<IpSetId>;
+  };
 }
 
 const FAMILIES = [4, 6] as const;
 
 export function createIpSets(): IpSets {
   const entries = new Map<IpSetId, Entry>();
-  const dirty = new Set<IpSetId>();
+  /** Members that came or went, by set; null: all of it. */
+  const dirty = new Map<IpSetId, Set<string> | null>();
   /** Names under which a set was given out, by set and family. */
   const names = new Map<IpSetId, Record<Family, string>>();
-  const kernel = new Map<string, DesiredSet>();
 
   const isWide = (member: string): boolean => prefixLengthOf(member) !== (familyOf(member) === 4 ? 32 : 128);
 
@@ -51,25 +59,28 @@ export function createIpSets(): IpSets {
       const entry: Entry = { type, members: new Set(), wide: { 4: 0, 6: 0 } };
       for (const member of members) add(entry, member);
       entries.set(id, entry);
-      dirty.add(id);
+      dirty.set(id, null);
     },
     change(id, added, removed) {
       const entry = entries.get(id);
       if (entry === undefined) return;
       for (const member of removed) drop(entry, member);
       for (const member of added) add(entry, member);
-      dirty.add(id);
+      const touched = dirty.has(id) ? dirty.get(id) : new Set<string>();
+      for (const member of [...removed, ...added]) touched?.add(member);
+      dirty.set(id, touched ?? null);
     },
     remove(id) {
       entries.delete(id);
-      dirty.add(id);
+      dirty.set(id, null);
     },
     nameOf: currentName,
     takeChanges() {
-      const changed = new Map<string, DesiredSet>();
+      const replaced = new Map<string, DesiredSet>();
+      const changed = new Map<string, SetChange>();
       const removed = new Set<string>();
       const renamed = new Set<IpSetId>();
-      for (const id of dirty) {
+      for (const [id, touched] of dirty) {
         const before = names.get(id);
         const entry = entries.get(id);
         if (before !== undefined) for (const family of FAMILIES) if (entry === undefined || before[family] !== currentName(id, family)) removed.add(before[family]);
@@ -80,21 +91,36 @@ export function createIpSets(): IpSets {
         const now = { 4: currentName(id, 4), 6: currentName(id, 6) };
         if (before !== undefined && (before[4] !== now[4] || before[6] !== now[6])) renamed.add(id);
         names.set(id, now);
-        for (const family of FAMILIES) changed.set(now[family], kernelSet(now[family], entry, family));
+        for (const family of FAMILIES) {
+          const name = now[family];
+          // Ranges are a cover of all members: one member may change many of them.
+          if (touched === null || before?.[family] !== name || entry.wide[family] > 0) replaced.set(name, kernelSet(name, entry, family));
+          else changed.set(name, changeOf(entry, [...touched].filter((member) => familyOf(member) === family)));
+        }
       }
       dirty.clear();
-      for (const name of removed) kernel.delete(name);
-      for (const [name, set] of changed) kernel.set(name, set);
-      return { changed, removed, renamed };
+      return { replaced, changed, removed, renamed };
     },
   };
+}
+
+function changeOf({ type, members }: Entry, touched: readonly string[]): SetChange {
+  const elements = (list: readonly string[]): SetElement[] => list.map((member) => elementOf(type, member));
+  return { added: elements(touched.filter((member) => members.has(member))), removed: elements(touched.filter((member) => !members.has(member))) };
+}
+
+/** A member that is one address, perhaps with protocol and port. */
+function elementOf(type: IpSetType, member: string): SetElement {
+  return { key: type === "ip-port" ? member.split(",") : [addressOf(member)] };
 }
 
 function kernelSet(name: string, { type, members, wide }: Entry, family: Family): DesiredSet {
   const address = family === 4 ? "ipv4_addr" : "ipv6_addr";
   const own = [...members].filter((member) => familyOf(member) === family);
-  if (type === "ip-port") return { spec: { name, key: [address, "inet_proto", "inet_service"] }, elements: keyed(own.map((member): SetElement => ({ key: member.split(",") }))) };
-  if (wide[family] === 0) return { spec: { name, key: [address] }, elements: keyed(own.map((member): SetElement => ({ key: [addressOf(member)] }))) };
+  if (wide[family] === 0) {
+    const key = type === "ip-port" ? ([address, "inet_proto", "inet_service"] as const) : ([address] as const);
+    return { spec: { name, key }, elements: keyed(own.map((member) => elementOf(type, member))) };
+  }
   const ranges = disjointCover(own, family).map(({ start, end }): SetElement => ({ start: formatAddress(start), end: end === null ? null : formatAddress(end) }));
   return { spec: { name, key: [address], interval: true }, elements: keyed(ranges) };
 }

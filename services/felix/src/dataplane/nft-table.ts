@@ -3,12 +3,14 @@ import { elementText, openNftables, openSys, setFlags, TABLE_OWNER, TABLE_PERSIS
 import type { Logger } from "@calico/service-kit";
 import { chainContent, rule, type ChainContent } from "../rules/chain.ts";
 import { TABLE } from "../rules/constants.ts";
-import { keyed, type DesiredSet } from "./ip-sets.ts";
+import { keyed, type DesiredSet, type SetChange } from "./ip-sets.ts";
 
 export interface NftTable extends Disposable {
   /** What a chain should hold; null: it should not be there. */
   setChain(name: string, content: ChainContent | null): void;
   setSet(name: string, set: DesiredSet | null): void;
+  /** Members that come to or go from a set; work in proportion to them. */
+  changeSet(name: string, change: SetChange): void;
   /** Brings the kernel up to date. Throws when that was impossible as a whole. */
   commit(): void;
   /** Chains that the kernel refused, with its words: they keep what they had, or drop everything. */
@@ -35,7 +37,8 @@ export function createNftTable({ log, onForeignChange }: NftTableOptions): NftTa
   const sets = new Map<string, DesiredSet>();
   const refused = new Map<string, string>();
   let dirtyChains = new Set<string>();
-  let dirtySets = new Set<string>();
+  /** Members that may differ, by set, in their canonical text; null: any. */
+  let dirtySets = new Map<string, Set<string> | null>();
   let actual: Actual | null = null;
   let adopted = false;
   let ownerFlags = TABLE_OWNER | TABLE_PERSIST;
@@ -59,7 +62,7 @@ export function createNftTable({ log, onForeignChange }: NftTableOptions): NftTa
   function load(): Actual {
     const dump = nft.dumpTable(TABLE);
     dirtyChains = new Set([...chains.keys(), ...(dump?.chains.keys() ?? [])]);
-    dirtySets = new Set([...sets.keys(), ...(dump?.sets.keys() ?? [])]);
+    dirtySets = new Map([...sets.keys(), ...(dump?.sets.keys() ?? [])].map((name) => [name, null]));
     return {
       chains: new Map([...(dump?.chains ?? [])].map(([name, rules]) => [name, rules.map(({ hash }) => hash ?? "")])),
       sets: new Map([...(dump?.sets ?? [])].map(([name, set]: [string, KernelSet]) => [name, { flags: set.flags, elements: new Set(set.elements) }])),
@@ -71,8 +74,7 @@ export function createNftTable({ log, onForeignChange }: NftTableOptions): NftTa
     const commands: Command[] = [];
     const maps: Command[] = [];
     const endings: Command[] = [];
-    const replacedSets = new Set<string>();
-    for (const name of dirtySets) {
+    for (const [name, members] of dirtySets) {
       const wanted = sets.get(name);
       const present = now.sets.get(name);
       if (wanted === undefined) {
@@ -82,8 +84,7 @@ export function createNftTable({ log, onForeignChange }: NftTableOptions): NftTa
       if (present !== undefined && present.flags !== setFlags(wanted.spec)) throw new Error(`set ${name} is there with other flags`);
       if (present === undefined) commands.push({ do: "add-set", set: wanted.spec });
       const target = wanted.spec.map === true ? maps : commands;
-      target.push(...elementCommands(wanted, present?.elements ?? new Set()));
-      replacedSets.add(name);
+      target.push(...elementCommands(wanted, present?.elements ?? new Set(), members));
     }
     const changed = [...dirtyChains].filter((name) => {
       const content = chains.get(name);
@@ -103,9 +104,9 @@ export function createNftTable({ log, onForeignChange }: NftTableOptions): NftTa
     return [...commands, ...maps, ...gone.map((chain): Command => ({ do: "flush-chain", chain })), ...gone.map((chain): Command => ({ do: "delete-chain", chain })), ...endings];
   }
 
-  function elementCommands({ spec, elements }: DesiredSet, present: ReadonlySet<string>): Command[] {
-    const added = [...elements].filter(([text]) => !present.has(text)).map(([, element]) => element);
-    const removed = [...present].filter((text) => !elements.has(text)).map((text) => parseElement(text, spec));
+  function elementCommands({ spec, elements }: DesiredSet, present: ReadonlySet<string>, members: ReadonlySet<string> | null): Command[] {
+    const added = [...(members ?? elements.keys())].flatMap((text) => (present.has(text) ? [] : (elements.get(text) ?? [])));
+    const removed = [...(members ?? present)].filter((text) => present.has(text) && !elements.has(text)).map((text) => parseElement(text, spec));
     return [...(removed.length === 0 ? [] : [{ do: "delete-elements", set: spec, elements: removed } as const]), ...(added.length === 0 ? [] : [{ do: "add-elements", set: spec, elements: added } as const])];
   }
 
@@ -115,10 +116,12 @@ export function createNftTable({ log, onForeignChange }: NftTableOptions): NftTa
       if (content === undefined) now.chains.delete(name);
       else now.chains.set(name, content.hashes);
     }
-    for (const name of dirtySets) {
+    for (const [name, members] of dirtySets) {
       const set = sets.get(name);
+      const present = now.sets.get(name);
       if (set === undefined) now.sets.delete(name);
-      else now.sets.set(name, { flags: setFlags(set.spec), elements: new Set(set.elements.keys()) });
+      else if (members === null || present === undefined) now.sets.set(name, { flags: setFlags(set.spec), elements: new Set(set.elements.keys()) });
+      else for (const text of members) if (set.elements.has(text)) present.elements.add(text); else present.elements.delete(text);
     }
     dirtyChains.clear();
     dirtySets.clear();
@@ -164,9 +167,25 @@ export function createNftTable({ log, onForeignChange }: NftTableOptions): NftTa
       else chains.set(name, content);
     },
     setSet(name, set) {
-      dirtySets.add(name);
+      dirtySets.set(name, null);
       if (set === null) sets.delete(name);
       else sets.set(name, set);
+    },
+    changeSet(name, { added, removed }) {
+      const set = sets.get(name);
+      if (set === undefined) throw new Error(`set ${name} is not there, its members cannot change`);
+      const touched = dirtySets.has(name) ? dirtySets.get(name) : new Set<string>();
+      for (const element of removed) {
+        const text = elementText(element);
+        set.elements.delete(text);
+        touched?.add(text);
+      }
+      for (const element of added) {
+        const text = elementText(element);
+        set.elements.set(text, element);
+        touched?.add(text);
+      }
+      dirtySets.set(name, touched ?? null);
     },
     commit() {
       for (let attempt = 0; attempt <= MAX_REFUSALS; attempt += 1) {

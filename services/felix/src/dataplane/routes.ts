@@ -10,8 +10,8 @@ export interface Routes extends Disposable {
   setInterface(name: string, addresses: readonly string[]): void;
   /** Blocks of this node: what no pod has leads nowhere. */
   setBlock(cidr: string, present: boolean): void;
-  /** Brings the kernel up to date; cleans up what carries our protocol number and is not wanted. */
-  apply(): void;
+  /** Brings the kernel up to date; cleans up what carries our protocol number and is not wanted. The interfaces that this was about. */
+  apply(): ReadonlySet<string>;
   /** In words why an interface has no route yet; null when all are there. */
   missing(name: string): string | null;
   readonly count: number;
@@ -26,29 +26,40 @@ export function createRoutes({ log, onDrift }: RoutesOptions): Routes {
   const rtnetlink = openRtnetlink(sys);
   const links = new Map<string, Link>();
   const wanted = new Map<string, readonly string[]>();
-  const blocks = new Set<string>();
+  /** What should be, by destination, with the interface it is for; null: a block. */
+  const desired = new Map<string, { readonly route: Route; readonly owner: string | null }>();
+  /** Destinations that an interface has in `desired`. */
+  const destinationsOf = new Map<string, readonly string[]>();
   /** Our routes in the kernel, by destination. */
   const actual = new Map<string, Route>();
   const errors = new Map<string, KernelError>();
   const prepared = new Map<string, number>();
+  const dirtyInterfaces = new Set<string>();
+  const dirtyDestinations = new Set<string>();
   let loaded = false;
 
   const subscription = rtnetlink.subscribe({
     onLink(link, present) {
+      const known = links.get(link.name);
       if (present) links.set(link.name, link);
       else links.delete(link.name);
-      if (wanted.has(link.name)) onDrift();
+      if (present && known?.index === link.index && known.up === link.up) return;
+      if (!wanted.has(link.name)) return;
+      dirtyInterfaces.add(link.name);
+      onDrift();
     },
     onRoute(route, present) {
       if (route.protocol !== ROUTE_PROTOCOL || route.table !== ROUTE_TABLE_MAIN) return;
       const known = actual.get(route.destination);
       if (present) {
         actual.set(route.destination, route);
-        if (known === undefined || !sameRoute(known, route)) onDrift();
-      } else if (known !== undefined && sameRoute(known, route)) {
+        if (known !== undefined && sameRoute(known, route)) return;
+      } else {
+        if (known === undefined || !sameRoute(known, route)) return;
         actual.delete(route.destination);
-        onDrift();
       }
+      dirtyDestinations.add(route.destination);
+      onDrift();
     },
     onOverflow() {
       loaded = false;
@@ -61,24 +72,33 @@ export function createRoutes({ log, onDrift }: RoutesOptions): Routes {
     actual.clear();
     for (const link of rtnetlink.listLinks()) links.set(link.name, link);
     for (const family of [4, 6] as const) for (const route of rtnetlink.listRoutes(family, { table: ROUTE_TABLE_MAIN, protocol: ROUTE_PROTOCOL })) actual.set(route.destination, route);
+    for (const name of [...wanted.keys(), ...destinationsOf.keys()]) dirtyInterfaces.add(name);
+    for (const destination of [...actual.keys(), ...desired.keys()]) dirtyDestinations.add(destination);
     loaded = true;
   }
 
-  function desired(): Map<string, Route> {
-    const routes = new Map<string, Route>();
-    for (const cidr of blocks) {
-      // A block of one address has no room for a route beside its pod's.
-      if (!cidr.endsWith("/32") && !cidr.endsWith("/128")) routes.set(cidr, route(cidr, { type: "blackhole" }));
+  /** Works out again what an interface should have: nothing while it is down. */
+  function refresh(name: string): void {
+    const addresses = wanted.get(name) ?? [];
+    if (addresses.length > 0 && !links.has(name)) {
+      // The event of a link that was made a moment ago may still be on its way.
+      const found = rtnetlink.getLink(name);
+      if (found !== null) links.set(name, found);
     }
-    for (const [name, addresses] of wanted) {
-      const link = links.get(name);
-      if (link?.up !== true) continue;
-      for (const address of addresses) {
-        const destination = `${address}/${familyOf(address) === 4 ? 32 : 128}`;
-        routes.set(destination, route(destination, { interfaceIndex: link.index, scope: familyOf(address) === 4 ? SCOPE_LINK : SCOPE_GLOBAL }));
-      }
+    const link = links.get(name);
+    if (addresses.length > 0) prepare(name);
+    for (const destination of destinationsOf.get(name) ?? []) {
+      dirtyDestinations.add(destination);
+      if (desired.get(destination)?.owner === name) desired.delete(destination);
     }
-    return routes;
+    destinationsOf.delete(name);
+    if (link?.up !== true || addresses.length === 0) return;
+    const destinations = addresses.map((address) => `${address}/${familyOf(address) === 4 ? 32 : 128}`);
+    for (const destination of destinations) {
+      desired.set(destination, { owner: name, route: route(destination, { interfaceIndex: link.index, scope: destination.includes(":") ? SCOPE_GLOBAL : SCOPE_LINK }) });
+      dirtyDestinations.add(destination);
+    }
+    destinationsOf.set(name, destinations);
   }
 
   /** What an interface of a pod needs besides its route; again when it is another interface of that name. */
@@ -95,46 +115,60 @@ export function createRoutes({ log, onDrift }: RoutesOptions): Routes {
     }
   }
 
+  /** Sends what differs, of the destinations that may; the interfaces that this was about are added to `touched`. */
+  function send(touched: Set<string>): void {
+    const replace: Route[] = [];
+    const remove: Route[] = [];
+    for (const destination of dirtyDestinations) {
+      const want = desired.get(destination);
+      const have = actual.get(destination);
+      if (want?.owner !== null && want?.owner !== undefined) touched.add(want.owner);
+      if (want === undefined) {
+        if (have !== undefined) remove.push(have);
+      } else if (have === undefined || !sameRoute(have, want.route)) replace.push(want.route);
+    }
+    dirtyDestinations.clear();
+    if (replace.length === 0 && remove.length === 0) return;
+    const results = rtnetlink.applyRoutes({ replace, remove });
+    for (const [i, each] of remove.entries()) if (results.removed[i] === null) actual.delete(each.destination);
+    for (const [i, each] of replace.entries()) {
+      const error = results.replaced[i];
+      if (error === null || error === undefined) {
+        actual.set(each.destination, each);
+        errors.delete(each.destination);
+      } else {
+        errors.set(each.destination, error);
+        // The next apply, whatever it is for, tries again.
+        dirtyDestinations.add(each.destination);
+        log.warn("A route could not be set", { route: each.destination, error });
+      }
+    }
+  }
+
   return {
     setInterface(name, addresses) {
       if (addresses.length === 0) {
         wanted.delete(name);
         prepared.delete(name);
       } else wanted.set(name, addresses);
+      dirtyInterfaces.add(name);
     },
     setBlock(cidr, present) {
-      if (present) blocks.add(cidr);
-      else blocks.delete(cidr);
+      // A block of one address has no room for a route beside its pod's.
+      if (cidr.endsWith("/32") || cidr.endsWith("/128")) return;
+      if (present) desired.set(cidr, { owner: null, route: route(cidr, { type: "blackhole" }) });
+      else desired.delete(cidr);
+      dirtyDestinations.add(cidr);
     },
     apply() {
       if (!loaded) load();
-      // The event of a link that was made a moment ago may still be on its way.
-      for (const name of wanted.keys()) {
-        if (!links.has(name)) {
-          const link = rtnetlink.getLink(name);
-          if (link !== null) links.set(name, link);
-        }
-        prepare(name);
-      }
-      const routes = desired();
-      const replace = [...routes.values()].filter((each) => {
-        const present = actual.get(each.destination);
-        return present === undefined || !sameRoute(present, each);
-      });
-      const remove = [...actual.values()].filter(({ destination }) => !routes.has(destination));
-      if (replace.length === 0 && remove.length === 0) return;
-      const results = rtnetlink.applyRoutes({ replace, remove });
-      for (const [i, each] of remove.entries()) if (results.removed[i] === null) actual.delete(each.destination);
-      for (const [i, each] of replace.entries()) {
-        const error = results.replaced[i];
-        if (error === null || error === undefined) {
-          actual.set(each.destination, each);
-          errors.delete(each.destination);
-        } else {
-          errors.set(each.destination, error);
-          log.warn("A route could not be set", { route: each.destination, error });
-        }
-      }
+      const touched = new Set(dirtyInterfaces);
+      for (const name of dirtyInterfaces) refresh(name);
+      dirtyInterfaces.clear();
+      // An interface that is not there yet is looked for again at the next apply.
+      for (const name of touched) if (wanted.has(name) && !links.has(name)) dirtyInterfaces.add(name);
+      send(touched);
+      return touched;
     },
     missing(name) {
       const link = links.get(name);

@@ -1,5 +1,5 @@
 /** What felix says about its node in the API: addresses, and that the network is there. */
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { coreTypes, type Datastore, type KubeObject } from "@calico/datastore";
 import { addressOf, NODE_IPV4_ANNOTATION, NODE_IPV6_ANNOTATION, type Cidr, type Family } from "@calico/model";
@@ -104,7 +104,9 @@ export function createNodeObject({ datastore, node, libDir, settings, clock, log
   };
 }
 
+/** Writes a file when its content is to change; readers see the old one or the new one. */
 function replace(path: string, text: string): void {
+  if (existsSync(path) && readFileSync(path, "utf8") === `${text}\n`) return;
   writeFileSync(`${path}.new`, `${text}\n`, { mode: 0o644 });
   renameSync(`${path}.new`, path);
 }

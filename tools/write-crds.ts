@@ -1,7 +1,7 @@
 /** Writes the CustomResourceDefinitions of the chart from the schemas in libs/model. */
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { crdManifests } from "../libs/model/src/index.ts";
+import { crdManifests } from "../libs/model/src/resources/index.ts";
 
 const directory = join(import.meta.dirname, "..", "charts", "calico", "crds");
 rmSync(directory, { recursive: true, force: true });

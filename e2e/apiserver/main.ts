@@ -3,7 +3,7 @@ import { existsSync, globSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { API_GROUP, API_VERSION, validateResource } from "@calico/model";
+import { API_GROUP, API_VERSION, validateResource } from "@calico/model/resources";
 import { parseAllDocuments } from "yaml";
 import type { Token } from "./auth.ts";
 import type { FaultCommand } from "./faults.ts";

@@ -1,8 +1,11 @@
 /** HTTP/1.1 to one API server, with kept connections. */
-import { Agent as HttpAgent, request as httpRequest, type ClientRequest, type IncomingMessage, type RequestOptions as HttpOptions } from "node:http";
+import type { ClientRequest, IncomingMessage, RequestOptions as HttpOptions } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import type { Connection } from "./connection.ts";
 import { DatastoreError, errorFromStatus } from "./errors.ts";
+
+// Not an import: that reads every export, and one of them, WebSocket, loads 16 MB of a client that is not used here.
+const { Agent: HttpAgent, request: httpRequest } = process.getBuiltinModule("node:http");
 
 /** Requests at a time on kept connections; more wait for one. Watches have connections of their own. */
 const MAX_CONNECTIONS = 32;
@@ -46,7 +49,7 @@ export function openHttpClient(connection: Connection, userAgent: string): HttpC
   const running = new Set<(error: DatastoreError) => void>();
   let closed = false;
 
-  async function open(call: HttpCall, agentToUse: HttpAgent, onRequest: (request: ClientRequest) => void): Promise<IncomingMessage> {
+  async function open(call: HttpCall, agentToUse: InstanceType<typeof HttpAgent>, onRequest: (request: ClientRequest) => void): Promise<IncomingMessage> {
     let headers: Record<string, string>;
     let pluginTls: { cert?: string; key?: string } = {};
     try {

@@ -1,9 +1,12 @@
 /** The daemon's unix socket: one HTTP request per call of the plugin. */
 import { chmodSync, existsSync, mkdirSync, rmSync } from "node:fs";
-import { createServer, type IncomingMessage, type Server } from "node:http";
+import type { IncomingMessage, Server } from "node:http";
 import { createConnection } from "node:net";
 import { dirname } from "node:path";
 import { CniError, CODE, renderError } from "./errors.ts";
+
+// Not an import: that reads every export, and one of them, WebSocket, loads 16 MB of a client that is not used here.
+const { createServer } = process.getBuiltinModule("node:http");
 
 export type CniCall = { readonly env: Readonly<Record<string, string>>; readonly stdin: string };
 /** Answers with the JSON that the plugin prints; throws a CniError. */

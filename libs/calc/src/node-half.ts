@@ -1,361 +1,297 @@
 /** What one node was told, joined with the interfaces that exist, as what its dataplane shall hold. */
-import { parseSelector, type EndpointId, type PolicyId, type ProfileId, type Tier } from "@calico/model";
-import { failClosed, missingSets, setsOf } from "./fail-closed.ts";
-import type { IpSetId, IpSetType, NodeBlock, NodeEndpoint, NodePolicy, NodePool, NodeProfile, NodeRule, NodeUpdate, RemovableKind } from "./messages.ts";
-import { tiersFor, type KnownPolicy } from "./policy-order.ts";
+import { parseSelector, selector, type EndpointId, type PolicyId, type ProfileId, type Tier } from "@calico/model";
+import type { IpSetId, NodeBlock, NodeEndpoint, NodePolicy, NodePool, NodeProfile, NodeUpdate, RemovableKind } from "./messages.ts";
+import { Matching } from "./node/matching.ts";
+import { NodeSets } from "./node/node-sets.ts";
+import { inTiers } from "./node/policy-order.ts";
+import { RuleObjects } from "./node/rule-objects.ts";
 import type { Attachment, DataplaneSink, NodeHalf, ResolvedEndpoint } from "./ports.ts";
 
-type KnownSet = { readonly type: IpSetType; readonly members: Set<string> };
-
-/** Everything that was told, by kind and id. */
-type Told = {
-  readonly sets: Map<IpSetId, KnownSet>;
-  readonly policies: Map<PolicyId, KnownPolicy>;
-  readonly profiles: Map<ProfileId, NodeProfile>;
-  readonly tiers: Map<string, Tier>;
-  readonly endpoints: Map<EndpointId, NodeEndpoint>;
-  readonly pools: Map<string, NodePool>;
-  readonly blocks: Map<string, NodeBlock>;
-};
-
-/** What the dataplane was given last, so that only differences are reported. Values are compared by their text. */
-type Reported = {
-  readonly sets: Map<IpSetId, { type: IpSetType; members: Set<string> }>;
-  readonly policies: Map<PolicyId, string>;
-  readonly profiles: Map<ProfileId, string>;
-  readonly endpoints: Map<EndpointId, string>;
-  readonly pools: Map<string, string>;
-  readonly blocks: Map<string, string>;
-};
+/** Of a selector that cannot be read here (a newer typha wrote it) nobody knows whom it protects, so it is for everybody. */
+const EVERYBODY = selector("all()");
 
 export function createNodeHalf({ sink }: { readonly sink: DataplaneSink }): NodeHalf {
-  const told: Told = { sets: new Map(), policies: new Map(), profiles: new Map(), tiers: new Map(), endpoints: new Map(), pools: new Map(), blocks: new Map() };
-  const reported: Reported = { sets: new Map(), policies: new Map(), profiles: new Map(), endpoints: new Map(), pools: new Map(), blocks: new Map() };
-  const attachments = new Map<string, Attachment>();
-  /** By uid, the endpoints that may be resolved. */
-  const byUid = new Map<string, EndpointId>();
+  return new NodeCalculator(sink);
+}
+
+class NodeCalculator implements NodeHalf {
+  readonly #sink: DataplaneSink;
+  readonly #sets: NodeSets;
+  readonly #policies: RuleObjects<PolicyId, NodePolicy>;
+  readonly #profiles: RuleObjects<ProfileId, NodeProfile>;
+  readonly #tiers = new Map<string, Tier>();
+  readonly #endpoints = new Map<EndpointId, NodeEndpoint>();
+  readonly #byUid = new Map<string, EndpointId>();
+  readonly #attachments = new Map<string, Attachment>();
+  readonly #matching = new Matching();
+  readonly #pools: PlainReports<NodePool>;
+  readonly #blocks: PlainReports<NodeBlock>;
+  readonly #dirtyEndpoints = new Set<EndpointId>();
+  /** What the dataplane was given last. */
+  readonly #reported = new Map<EndpointId, ResolvedEndpoint>();
   /** Keys repeated since the snapshot began; null outside of one. */
-  let repeated: Set<string> | null = null;
-  const dirtySets = new Set<IpSetId>();
-  const dirtyEndpoints = new Set<EndpointId>();
-  /** Tiers or the selection of policies changed: every endpoint is looked at again. */
-  let orderDirty = false;
-  let dirtyPolicies = new Set<PolicyId>();
-  let dirtyProfiles = new Set<ProfileId>();
-  let poolsDirty = false;
-  let inSync = false;
-  /** What each reported endpoint uses, for finding what is active. */
-  const resolved = new Map<EndpointId, ResolvedEndpoint>();
+  #repeated: Set<string> | null = null;
+  #inSync = false;
 
-  const MAPS: Partial<Record<RemovableKind, Map<string, unknown>>> = {
-    IpSet: told.sets, Policy: told.policies, Profile: told.profiles, Tier: told.tiers, WorkloadEndpoint: told.endpoints, IpPool: told.pools, Block: told.blocks,
-  };
-
-  function setUpdate(id: IpSetId, type: IpSetType, members: readonly string[]): void {
-    const isNew = !told.sets.has(id);
-    told.sets.set(id, { type, members: new Set(members) });
-    dirtySets.add(id);
-    if (isNew) markUsersOf(id);
+  constructor(sink: DataplaneSink) {
+    this.#sink = sink;
+    this.#sets = new NodeSets(sink);
+    this.#policies = new RuleObjects(this.#sets, { onUpdate: (policy) => sink.onPolicyUpdate(policy), onRemove: (id) => sink.onPolicyRemove(id) });
+    this.#profiles = new RuleObjects(this.#sets, { onUpdate: (profile) => sink.onProfileUpdate(profile), onRemove: (id) => sink.onProfileRemove(id) });
+    this.#pools = new PlainReports((pool) => sink.onPoolUpdate(pool), (name) => sink.onPoolRemove(name));
+    this.#blocks = new PlainReports((block) => sink.onBlockUpdate(block), (cidr) => sink.onBlockRemove(cidr));
   }
 
-  /** A set came or went: rules that refer to it fail closed no longer, or do so now. */
-  function markUsersOf(id: IpSetId): void {
-    for (const { policy } of told.policies.values()) if (mentions([...policy.inbound, ...policy.outbound], id)) dirtyPolicies.add(policy.id);
-    for (const profile of told.profiles.values()) if (mentions([...profile.inbound, ...profile.outbound], id)) dirtyProfiles.add(profile.id);
-  }
-
-  function policyUpdate(policy: NodePolicy): void {
-    const before = told.policies.get(policy.id);
-    const parsed = parseSelector(policy.selector, { allowGlobal: true });
-    // A selector that a newer typha writes and that cannot be read here: nobody knows whom it protects, so it is for everybody.
-    const selector = parsed.ok ? parsed.selector : EVERYBODY;
-    told.policies.set(policy.id, { policy, selector });
-    dirtyPolicies.add(policy.id);
-    if (before === undefined || before.selector.text !== selector.text || orderOf(before.policy) !== orderOf(policy)) orderDirty = true;
-  }
-
-  function onRemove(of: RemovableKind, id: string): void {
-    if (MAPS[of]?.delete(id) !== true) return;
-    switch (of) {
+  onUpdate(update: NodeUpdate): void {
+    switch (update.kind) {
       case "IpSet":
-        dirtySets.add(id as IpSetId);
-        markUsersOf(id as IpSetId);
-        break;
-      case "Policy":
-        dirtyPolicies.add(id as PolicyId);
-        orderDirty = true;
-        break;
-      case "Profile":
-        dirtyProfiles.add(id as ProfileId);
-        orderDirty = true;
-        break;
+        this.#note("IpSet", update.id);
+        if (this.#sets.replace(update.id, update.type, update.members)) this.#onSetPresence(update.id);
+        return;
+      case "IpSetDelta": return this.#sets.change(update.id, update.added, update.removed);
+      case "Policy": return this.#onPolicy(update.value);
+      case "Profile": return this.#onProfile(update.value);
       case "Tier":
-        orderDirty = true;
-        break;
-      case "WorkloadEndpoint":
-        dirtyEndpoints.add(id as EndpointId);
-        break;
+        this.#note("Tier", update.value.name);
+        this.#tiers.set(update.value.name, update.value);
+        return this.#onTierChange(update.value.name);
+      case "WorkloadEndpoint": return this.#onEndpoint(update.value);
+      case "IpPool":
+        this.#note("IpPool", update.value.name);
+        return this.#pools.set(update.value.name, update.value);
+      case "Block":
+        this.#note("Block", update.value.cidr);
+        return this.#blocks.set(update.value.cidr, update.value);
+      case "Remove": return this.#onRemove(update.of, update.id);
       default:
-        poolsDirty = true;
     }
   }
 
-  function note(kind: string, id: string): void {
-    repeated?.add(`${kind}:${id}`);
+  onSnapshotStart(): void {
+    this.#repeated = new Set();
+  }
+
+  onInSync(): void {
+    this.#inSync = true;
+    const repeated = this.#repeated;
+    this.#repeated = null;
+    if (repeated === null) return;
+    const known: Partial<Record<RemovableKind, Iterable<string>>> = {
+      IpSet: this.#sets.ids, Policy: this.#policies.ids, Profile: this.#profiles.ids, Tier: this.#tiers.keys(), WorkloadEndpoint: this.#endpoints.keys(), IpPool: this.#pools.ids, Block: this.#blocks.ids,
+    };
+    for (const [kind, ids] of Object.entries(known)) for (const id of [...ids]) if (!repeated.has(`${kind}:${id}`)) this.#onRemove(kind as RemovableKind, id);
+  }
+
+  onAttach(attachment: Attachment): void {
+    this.#attachments.set(attachment.uid, attachment);
+    this.#touchUid(attachment.uid);
+  }
+
+  onDetach(uid: string, containerId: string): void {
+    if (this.#attachments.get(uid)?.containerId !== containerId) return;
+    this.#attachments.delete(uid);
+    this.#touchUid(uid);
+  }
+
+  flush(): void {
+    if (!this.#inSync) return;
+    const { updated, removed } = this.#resolveDirty();
+    this.#policies.settle();
+    this.#profiles.settle();
+    this.#pools.report();
+    this.#blocks.report();
+    this.#sets.report();
+    this.#policies.report();
+    this.#profiles.report();
+    for (const endpoint of updated) this.#sink.onEndpointUpdate(endpoint);
+    for (const id of removed) this.#sink.onEndpointRemove(id);
+    this.#profiles.reportRemovals();
+    this.#policies.reportRemovals();
+    this.#sets.reportRemovals();
+  }
+
+  waitingFor(uid: string): string | null {
+    if (!this.#inSync) return "the first snapshot from typha has not arrived";
+    const id = this.#byUid.get(uid);
+    const endpoint = id === undefined ? undefined : this.#endpoints.get(id);
+    if (endpoint === undefined) return `the pod with uid ${uid} was not announced by typha yet`;
+    const result = this.#resolve(endpoint);
+    if (typeof result === "string") return result;
+    for (const policy of this.#matching.policiesOf(endpoint.id)) {
+      const missing = this.#policies.missingSetOf(policy);
+      if (missing !== undefined) return `set ${missing} of policy ${policy} has not arrived`;
+    }
+    return null;
+  }
+
+  #note(kind: RemovableKind, id: string): void {
+    this.#repeated?.add(`${kind}:${id}`);
+  }
+
+  #touchUid(uid: string): void {
+    const id = this.#byUid.get(uid);
+    if (id !== undefined) this.#dirtyEndpoints.add(id);
+  }
+
+  #touch(ids: Iterable<EndpointId>): void {
+    for (const id of ids) this.#dirtyEndpoints.add(id);
+  }
+
+  #onSetPresence(id: IpSetId): void {
+    this.#policies.onSetPresence(id);
+    this.#profiles.onSetPresence(id);
+  }
+
+  #onPolicy(policy: NodePolicy): void {
+    this.#note("Policy", policy.id);
+    const before = this.#policies.get(policy.id);
+    this.#policies.set(policy.id, policy);
+    const parsed = parseSelector(policy.selector, { allowGlobal: true });
+    this.#touch(this.#matching.setPolicy(policy.id, parsed.ok ? parsed.selector : EVERYBODY));
+    if (before !== undefined && placeOf(before) !== placeOf(policy)) this.#touch(this.#matching.endpointsOf(policy.id));
+  }
+
+  #onProfile(profile: NodeProfile): void {
+    this.#note("Profile", profile.id);
+    const isNew = this.#profiles.get(profile.id) === undefined;
+    this.#profiles.set(profile.id, profile);
+    if (isNew) this.#touchProfile(profile.id);
+  }
+
+  #touchProfile(id: ProfileId): void {
+    for (const endpoint of this.#endpoints.values()) if (endpoint.profiles.includes(id)) this.#dirtyEndpoints.add(endpoint.id);
+  }
+
+  #onTierChange(name: string): void {
+    for (const id of this.#policies.ids) if (this.#policies.get(id)?.tier === name) this.#touch(this.#matching.endpointsOf(id));
+  }
+
+  #onEndpoint(endpoint: NodeEndpoint): void {
+    this.#note("WorkloadEndpoint", endpoint.id);
+    const before = this.#endpoints.get(endpoint.id);
+    if (before !== undefined && before.uid !== endpoint.uid) this.#forgetUid(before);
+    this.#endpoints.set(endpoint.id, endpoint);
+    this.#byUid.set(endpoint.uid, endpoint.id);
+    this.#matching.setEndpoint(endpoint.id, endpoint.labels);
+    this.#dirtyEndpoints.add(endpoint.id);
+  }
+
+  #forgetUid({ uid, id }: NodeEndpoint): void {
+    if (this.#byUid.get(uid) === id) this.#byUid.delete(uid);
+  }
+
+  #onRemove(of: RemovableKind, id: string): void {
+    switch (of) {
+      case "IpSet":
+        if (this.#sets.remove(id as IpSetId)) this.#onSetPresence(id as IpSetId);
+        return;
+      case "Policy":
+        if (this.#policies.remove(id as PolicyId)) this.#touch(this.#matching.setPolicy(id as PolicyId, null));
+        return;
+      case "Profile":
+        if (this.#profiles.remove(id as ProfileId)) this.#touchProfile(id as ProfileId);
+        return;
+      case "Tier":
+        if (this.#tiers.delete(id)) this.#onTierChange(id);
+        return;
+      case "WorkloadEndpoint": {
+        const endpoint = this.#endpoints.get(id as EndpointId);
+        if (endpoint === undefined) return;
+        this.#forgetUid(endpoint);
+        this.#endpoints.delete(endpoint.id);
+        this.#matching.setEndpoint(endpoint.id, null);
+        this.#dirtyEndpoints.add(endpoint.id);
+        return;
+      }
+      case "IpPool": return this.#pools.set(id, null);
+      case "Block": return this.#blocks.set(id, null);
+      default:
+    }
   }
 
   /** The endpoint as its dataplane shall know it; or in words what is missing. */
-  function resolve(endpoint: NodeEndpoint): ResolvedEndpoint | string {
-    const attachment = attachments.get(endpoint.uid);
+  #resolve(endpoint: NodeEndpoint): ResolvedEndpoint | string {
+    const attachment = this.#attachments.get(endpoint.uid);
     const addresses = attachment?.addresses ?? endpoint.addresses;
     const { id, uid, namespace, pod, profiles } = endpoint;
     if (addresses.length === 0) return `pod ${namespace}/${pod} has no address and no interface yet`;
-    const absent = profiles.find((profile) => !told.profiles.has(profile));
+    const absent = profiles.find((profile) => this.#profiles.get(profile) === undefined);
     if (absent !== undefined) return `profile ${absent} of pod ${namespace}/${pod} has not arrived (is its namespace or service account known?)`;
-    return { id, uid, namespace, pod, interfaceName: attachment?.interfaceName ?? endpoint.interfaceName, addresses, tiers: tiersFor(endpoint.labels, told.policies.values(), told.tiers), profiles };
+    const policies = [...this.#matching.policiesOf(id)].flatMap((policy) => this.#policies.get(policy) ?? []);
+    return { id, uid, namespace, pod, interfaceName: attachment?.interfaceName ?? endpoint.interfaceName, addresses, tiers: inTiers(policies, this.#tiers), profiles };
   }
 
-  function resolveDirty(): { updated: ResolvedEndpoint[]; removed: EndpointId[] } {
+  #resolveDirty(): { updated: ResolvedEndpoint[]; removed: EndpointId[] } {
     const updated: ResolvedEndpoint[] = [];
     const removed: EndpointId[] = [];
-    const ids = orderDirty ? new Set([...told.endpoints.keys(), ...dirtyEndpoints]) : new Set(dirtyEndpoints);
-    orderDirty = false;
-    dirtyEndpoints.clear();
-    for (const id of ids) {
-      const endpoint = told.endpoints.get(id);
-      const result = endpoint === undefined ? null : resolve(endpoint);
-      if (result === null || typeof result === "string") {
-        resolved.delete(id);
-        if (reported.endpoints.delete(id)) removed.push(id);
-        continue;
+    for (const id of this.#dirtyEndpoints) {
+      const endpoint = this.#endpoints.get(id);
+      const result = endpoint === undefined ? "gone" : this.#resolve(endpoint);
+      const before = this.#reported.get(id);
+      if (typeof result === "string") {
+        if (before === undefined) continue;
+        this.#reported.delete(id);
+        removed.push(id);
+      } else {
+        if (before !== undefined && JSON.stringify(before) === JSON.stringify(result)) continue;
+        this.#reported.set(id, result);
+        updated.push(result);
+        this.#count(result, "acquire");
       }
-      resolved.set(id, result);
-      const text = JSON.stringify(result);
-      if (reported.endpoints.get(id) === text) continue;
-      reported.endpoints.set(id, text);
-      updated.push(result);
+      if (before !== undefined) this.#count(before, "release");
     }
+    this.#dirtyEndpoints.clear();
     return { updated, removed };
   }
 
-  /** What the resolved endpoints use. */
-  function active(): { policies: Set<PolicyId>; profiles: Set<ProfileId>; sets: Set<IpSetId> } {
-    const policies = new Set<PolicyId>();
-    const profiles = new Set<ProfileId>();
-    for (const { tiers, profiles: own } of resolved.values()) {
-      for (const { ingress, egress } of tiers) for (const id of [...ingress, ...egress]) policies.add(id);
-      for (const id of own) profiles.add(id);
-    }
-    const sets = new Set<IpSetId>();
-    const collect = (rules: readonly NodeRule[]): void => {
-      for (const { source, destination } of rules) for (const id of [...setsOf(source), ...setsOf(destination)]) if (told.sets.has(id)) sets.add(id);
-    };
-    for (const id of policies) {
-      const policy = told.policies.get(id)?.policy;
-      if (policy !== undefined) collect([...policy.inbound, ...policy.outbound]);
-    }
-    for (const id of profiles) {
-      const profile = told.profiles.get(id);
-      if (profile !== undefined) collect([...profile.inbound, ...profile.outbound]);
-    }
-    return { policies, profiles, sets };
+  /** What an endpoint refers to is in force as long as it is. */
+  #count({ tiers, profiles }: ResolvedEndpoint, how: "acquire" | "release"): void {
+    for (const { ingress, egress } of tiers) for (const id of new Set([...ingress, ...egress])) this.#policies[how](id);
+    for (const id of profiles) this.#profiles[how](id);
   }
-
-  const hasSet = (id: IpSetId): boolean => told.sets.has(id);
-
-  function reportSets(wanted: ReadonlySet<IpSetId>): void {
-    for (const id of wanted) {
-      const now = told.sets.get(id);
-      if (now === undefined) continue;
-      const before = reported.sets.get(id);
-      if (before === undefined || before.type !== now.type) {
-        sink.onIpSetUpdate(id, now.type, [...now.members]);
-        reported.sets.set(id, { type: now.type, members: new Set(now.members) });
-      } else if (dirtySets.has(id)) {
-        const added = [...now.members].filter((member) => !before.members.has(member));
-        const removed = [...before.members].filter((member) => !now.members.has(member));
-        if (added.length + removed.length === 0) continue;
-        sink.onIpSetDelta(id, added, removed);
-        for (const member of removed) before.members.delete(member);
-        for (const member of added) before.members.add(member);
-      }
-    }
-    dirtySets.clear();
-  }
-
-  function reportPolicies(wanted: ReadonlySet<PolicyId>): void {
-    for (const id of wanted) {
-      const policy = told.policies.get(id)?.policy;
-      if (policy === undefined || (reported.policies.has(id) && !dirtyPolicies.has(id))) continue;
-      const value: NodePolicy = { ...policy, inbound: failClosed(policy.inbound, hasSet), outbound: failClosed(policy.outbound, hasSet) };
-      const text = JSON.stringify(value);
-      if (reported.policies.get(id) === text) continue;
-      reported.policies.set(id, text);
-      sink.onPolicyUpdate(value);
-    }
-    dirtyPolicies = new Set();
-  }
-
-  function reportProfiles(wanted: ReadonlySet<ProfileId>): void {
-    for (const id of wanted) {
-      const profile = told.profiles.get(id);
-      if (profile === undefined || (reported.profiles.has(id) && !dirtyProfiles.has(id))) continue;
-      const value: NodeProfile = { id, inbound: failClosed(profile.inbound, hasSet), outbound: failClosed(profile.outbound, hasSet) };
-      const text = JSON.stringify(value);
-      if (reported.profiles.get(id) === text) continue;
-      reported.profiles.set(id, text);
-      sink.onProfileUpdate(value);
-    }
-    dirtyProfiles = new Set();
-  }
-
-  function reportPools(): void {
-    if (!poolsDirty) return;
-    poolsDirty = false;
-    difference(told.pools, reported.pools, (pool) => sink.onPoolUpdate(pool), (name) => sink.onPoolRemove(name));
-    difference(told.blocks, reported.blocks, (block) => sink.onBlockUpdate(block), (cidr) => sink.onBlockRemove(cidr));
-  }
-
-  return {
-    onUpdate(update: NodeUpdate) {
-      switch (update.kind) {
-        case "IpSet":
-          note("IpSet", update.id);
-          return setUpdate(update.id, update.type, update.members);
-        case "IpSetDelta": {
-          const set = told.sets.get(update.id);
-          if (set === undefined) return;
-          for (const member of update.removed) set.members.delete(member);
-          for (const member of update.added) set.members.add(member);
-          dirtySets.add(update.id);
-          return;
-        }
-        case "Policy":
-          note("Policy", update.value.id);
-          return policyUpdate(update.value);
-        case "Profile":
-          note("Profile", update.value.id);
-          if (!told.profiles.has(update.value.id)) orderDirty = true;
-          told.profiles.set(update.value.id, update.value);
-          dirtyProfiles.add(update.value.id);
-          return;
-        case "Tier":
-          note("Tier", update.value.name);
-          told.tiers.set(update.value.name, update.value);
-          orderDirty = true;
-          return;
-        case "WorkloadEndpoint":
-          note("WorkloadEndpoint", update.value.id);
-          told.endpoints.set(update.value.id, update.value);
-          byUid.set(update.value.uid, update.value.id);
-          dirtyEndpoints.add(update.value.id);
-          return;
-        case "IpPool":
-          note("IpPool", update.value.name);
-          told.pools.set(update.value.name, update.value);
-          poolsDirty = true;
-          return;
-        case "Block":
-          note("Block", update.value.cidr);
-          told.blocks.set(update.value.cidr, update.value);
-          poolsDirty = true;
-          return;
-        case "Remove":
-          return onRemove(update.of, update.id);
-        default:
-      }
-    },
-    onSnapshotStart() {
-      repeated = new Set();
-    },
-    onInSync() {
-      if (repeated !== null) {
-        for (const [kind, map] of Object.entries(MAPS)) for (const id of [...map.keys()]) if (!repeated.has(`${kind}:${id}`)) onRemove(kind as RemovableKind, id);
-      }
-      repeated = null;
-      inSync = true;
-    },
-    onAttach(attachment) {
-      attachments.set(attachment.uid, attachment);
-      const id = byUid.get(attachment.uid);
-      if (id !== undefined) dirtyEndpoints.add(id);
-    },
-    onDetach(uid, containerId) {
-      if (attachments.get(uid)?.containerId !== containerId) return;
-      attachments.delete(uid);
-      const id = byUid.get(uid);
-      if (id !== undefined) dirtyEndpoints.add(id);
-    },
-    flush() {
-      if (!inSync) return;
-      const { updated, removed } = resolveDirty();
-      const wanted = active();
-      reportPools();
-      reportSets(wanted.sets);
-      reportPolicies(wanted.policies);
-      reportProfiles(wanted.profiles);
-      for (const endpoint of updated) sink.onEndpointUpdate(endpoint);
-      for (const id of removed) sink.onEndpointRemove(id);
-      for (const id of [...reported.profiles.keys()]) {
-        if (wanted.profiles.has(id)) continue;
-        reported.profiles.delete(id);
-        sink.onProfileRemove(id);
-      }
-      for (const id of [...reported.policies.keys()]) {
-        if (wanted.policies.has(id)) continue;
-        reported.policies.delete(id);
-        sink.onPolicyRemove(id);
-      }
-      for (const id of [...reported.sets.keys()]) {
-        if (wanted.sets.has(id)) continue;
-        reported.sets.delete(id);
-        sink.onIpSetRemove(id);
-      }
-    },
-    waitingFor(uid) {
-      if (!inSync) return "the first snapshot from typha has not arrived";
-      const id = byUid.get(uid);
-      const endpoint = id === undefined ? undefined : told.endpoints.get(id);
-      if (endpoint === undefined) return `the pod with uid ${uid} was not announced by typha yet`;
-      const result = resolve(endpoint);
-      if (typeof result === "string") return result;
-      for (const { ingress, egress } of result.tiers) {
-        for (const policyId of [...ingress, ...egress]) {
-          const policy = told.policies.get(policyId)?.policy;
-          const missing = policy === undefined ? [] : [...policy.inbound, ...policy.outbound].flatMap((rule) => missingSets(rule, hasSet));
-          if (missing[0] !== undefined) return `set ${missing[0]} of policy ${policyId} has not arrived`;
-        }
-      }
-      return null;
-    },
-  };
 }
 
-const EVERYBODY = ((): KnownPolicy["selector"] => {
-  const parsed = parseSelector("all()");
-  if (!parsed.ok) throw new Error("all() is a selector");
-  return parsed.selector;
-})();
+/** Objects that are reported as they are. */
+class PlainReports<T> {
+  readonly #told = new Map<string, T>();
+  readonly #reported = new Map<string, string>();
+  readonly #dirty = new Set<string>();
+  readonly #onUpdate: (value: T) => void;
+  readonly #onRemove: (id: string) => void;
 
-/** What of a policy decides about its place. */
-function orderOf({ tier, order, name, ingress, egress }: NodePolicy): string {
+  constructor(onUpdate: (value: T) => void, onRemove: (id: string) => void) {
+    this.#onUpdate = onUpdate;
+    this.#onRemove = onRemove;
+  }
+
+  get ids(): Iterable<string> {
+    return this.#told.keys();
+  }
+
+  /** null: it is gone. */
+  set(id: string, value: T | null): void {
+    if (value === null) this.#told.delete(id);
+    else this.#told.set(id, value);
+    this.#dirty.add(id);
+  }
+
+  report(): void {
+    for (const id of this.#dirty) {
+      const value = this.#told.get(id);
+      if (value === undefined) {
+        if (this.#reported.delete(id)) this.#onRemove(id);
+        continue;
+      }
+      const text = JSON.stringify(value);
+      if (this.#reported.get(id) === text) continue;
+      this.#reported.set(id, text);
+      this.#onUpdate(value);
+    }
+    this.#dirty.clear();
+  }
+}
+
+/** What of a policy decides about its place in the order. */
+function placeOf({ tier, order, name, ingress, egress }: NodePolicy): string {
   return JSON.stringify([tier, order, name, ingress, egress]);
-}
-
-function mentions(rules: readonly NodeRule[], id: IpSetId): boolean {
-  return rules.some(({ source, destination }) => setsOf(source).includes(id) || setsOf(destination).includes(id));
-}
-
-function difference<K extends string, V>(now: ReadonlyMap<K, V>, before: Map<K, string>, onUpdate: (value: V) => void, onRemove: (key: K) => void): void {
-  for (const [key, value] of now) {
-    const text = JSON.stringify(value);
-    if (before.get(key) === text) continue;
-    before.set(key, text);
-    onUpdate(value);
-  }
-  for (const key of [...before.keys()]) {
-    if (now.has(key)) continue;
-    before.delete(key);
-    onRemove(key);
-  }
 }

@@ -1,5 +1,5 @@
 /** Rules whose sets have not arrived: they match nothing if they open, and everything if they deny. */
-import type { IpSetId, NodeEntityMatch, NodeRule } from "./messages.ts";
+import type { IpSetId, NodeEntityMatch, NodeRule } from "../messages.ts";
 
 /** The rules as they may be put into force while only the sets that `has` knows are there. */
 export function failClosed(rules: readonly NodeRule[], has: (id: IpSetId) => boolean): readonly NodeRule[] {

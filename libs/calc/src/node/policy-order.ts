@@ -1,18 +1,15 @@
 /** In which order an endpoint's policies are evaluated. */
-import type { Labels, PolicyId, Selector, Tier } from "@calico/model";
-import type { NodePolicy } from "./messages.ts";
-import type { EndpointTier } from "./ports.ts";
-
-export type KnownPolicy = { readonly policy: NodePolicy; readonly selector: Selector };
+import type { PolicyId, Tier } from "@calico/model";
+import type { NodePolicy } from "../messages.ts";
+import type { EndpointTier } from "../ports.ts";
 
 /**
- * Tiers with a policy for these labels, in order: known tiers first, then by order (null last), then by name. Inside a tier policies by
+ * The tiers of the policies that are for one endpoint, in order: known tiers first, then by order (null last), then by name. Inside a tier policies by
  * order (null last), then by "name/namespace/kind". A tier that is not known denies at its end.
  */
-export function tiersFor(labels: Labels, policies: Iterable<KnownPolicy>, tiers: ReadonlyMap<string, Tier>): EndpointTier[] {
+export function inTiers(policies: Iterable<NodePolicy>, tiers: ReadonlyMap<string, Tier>): EndpointTier[] {
   const byTier = new Map<string, NodePolicy[]>();
-  for (const { policy, selector } of policies) {
-    if (!selector.evaluate(labels)) continue;
+  for (const policy of policies) {
     const list = byTier.get(policy.tier);
     if (list === undefined) byTier.set(policy.tier, [policy]);
     else list.push(policy);

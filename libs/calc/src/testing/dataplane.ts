@@ -1,0 +1,142 @@
+/** A dataplane that keeps what it is told, insists on the order of the calls, and can say what it would do with a packet. */
+import { contains, familyOf, type EndpointId, type PolicyId, type ProfileId } from "@calico/model";
+import type { Direction, Packet } from "../evaluator.ts";
+import type { IpSetId, NodeEntityMatch, NodePolicy, NodeProfile, NodeRule } from "../messages.ts";
+import type { DataplaneSink, ResolvedEndpoint } from "../ports.ts";
+
+export class FakeDataplane implements DataplaneSink {
+  readonly sets = new Map<IpSetId, { type: string; members: Set<string> }>();
+  readonly policies = new Map<PolicyId, NodePolicy>();
+  readonly profiles = new Map<ProfileId, NodeProfile>();
+  readonly endpoints = new Map<EndpointId, ResolvedEndpoint>();
+  readonly pools = new Map<string, unknown>();
+  readonly blocks = new Map<string, unknown>();
+  calls = 0;
+
+  onIpSetUpdate(id: IpSetId, type: string, members: readonly string[]): void {
+    this.calls += 1;
+    this.sets.set(id, { type, members: new Set(members) });
+  }
+  onIpSetDelta(id: IpSetId, added: readonly string[], removed: readonly string[]): void {
+    this.calls += 1;
+    const { members } = must(this.sets.get(id), `delta of ${id}`);
+    for (const member of removed) if (!members.delete(member)) throw new Error(`${member} was not in ${id}`);
+    for (const member of added) {
+      if (members.has(member)) throw new Error(`${member} is in ${id} already`);
+      members.add(member);
+    }
+  }
+  onIpSetRemove(id: IpSetId): void {
+    this.calls += 1;
+    for (const object of [...this.policies.values(), ...this.profiles.values()]) if (setsIn(object).includes(id)) throw new Error(`${id} is removed while ${object.id} uses it`);
+    must(this.sets.get(id), `removal of ${id}`);
+    this.sets.delete(id);
+  }
+  onPolicyUpdate(policy: NodePolicy): void {
+    this.#checkSets(policy);
+    this.policies.set(policy.id, policy);
+  }
+  onPolicyRemove(id: PolicyId): void {
+    this.calls += 1;
+    for (const { id: user, tiers } of this.endpoints.values()) if (tiers.some(({ ingress, egress }) => [...ingress, ...egress].includes(id))) throw new Error(`${id} is removed while ${user} uses it`);
+    must(this.policies.get(id), `removal of ${id}`);
+    this.policies.delete(id);
+  }
+  onProfileUpdate(profile: NodeProfile): void {
+    this.#checkSets(profile);
+    this.profiles.set(profile.id, profile);
+  }
+  onProfileRemove(id: ProfileId): void {
+    this.calls += 1;
+    for (const { id: user, profiles } of this.endpoints.values()) if (profiles.includes(id)) throw new Error(`${id} is removed while ${user} uses it`);
+    must(this.profiles.get(id), `removal of ${id}`);
+    this.profiles.delete(id);
+  }
+  onEndpointUpdate(endpoint: ResolvedEndpoint): void {
+    this.calls += 1;
+    for (const { ingress, egress } of endpoint.tiers) for (const id of [...ingress, ...egress]) must(this.policies.get(id), `${endpoint.id} with ${id}`);
+    for (const id of endpoint.profiles) must(this.profiles.get(id), `${endpoint.id} with ${id}`);
+    this.endpoints.set(endpoint.id, endpoint);
+  }
+  onEndpointRemove(id: EndpointId): void {
+    this.calls += 1;
+    must(this.endpoints.get(id), `removal of ${id}`);
+    this.endpoints.delete(id);
+  }
+  onPoolUpdate(pool: { readonly name: string }): void {
+    this.calls += 1;
+    this.pools.set(pool.name, pool);
+  }
+  onPoolRemove(name: string): void {
+    this.calls += 1;
+    this.pools.delete(name);
+  }
+  onBlockUpdate(block: { readonly cidr: string }): void {
+    this.calls += 1;
+    this.blocks.set(block.cidr, block);
+  }
+  onBlockRemove(cidr: string): void {
+    this.calls += 1;
+    this.blocks.delete(cidr);
+  }
+
+  /** What an endpoint's chains would do; null: the endpoint is not there. */
+  allows(id: EndpointId, direction: Direction, packet: Packet): boolean | null {
+    const endpoint = this.endpoints.get(id);
+    if (endpoint === undefined) return null;
+    for (const { [direction]: list, defaultAction } of endpoint.tiers) {
+      if (list.length === 0) continue;
+      const action = this.#first(list.map((policy) => rulesOf(this.policies.get(policy), direction)).flat(), packet);
+      if (action === "Allow" || action === "Deny") return action === "Allow";
+      if (action === null && defaultAction === "Deny") return false;
+    }
+    return this.#first(endpoint.profiles.flatMap((profile) => rulesOf(this.profiles.get(profile), direction)), packet) === "Allow";
+  }
+
+  /** Everything, in an order that does not depend on how it came to be. */
+  picture(): unknown {
+    const sorted = (map: ReadonlyMap<string, unknown>): unknown => [...map].toSorted(([a], [b]) => (a < b ? -1 : 1));
+    return [
+      [...this.sets].map(([id, { type, members }]) => [id, type, [...members].toSorted()]).toSorted(([a], [b]) => (String(a) < String(b) ? -1 : 1)), sorted(this.policies), sorted(this.profiles), sorted(this.endpoints),
+      sorted(this.pools), sorted(this.blocks),
+    ];
+  }
+
+  #checkSets(object: NodePolicy | NodeProfile): void {
+    this.calls += 1;
+    for (const id of setsIn(object)) must(this.sets.get(id), `${object.id} with ${id}`);
+  }
+
+  #first(rules: readonly NodeRule[], packet: Packet): "Allow" | "Deny" | "Pass" | null {
+    for (const rule of rules) if (rule.action !== "Log" && this.#matches(rule, packet)) return rule.action;
+    return null;
+  }
+
+  #matches(rule: NodeRule, { protocol, source, destination, icmp }: Packet): boolean {
+    const isIcmp = (match: NodeRule["icmp"]): boolean => match !== null && match.type === icmp?.type && (match.code === null || match.code === icmp.code);
+    return (rule.ipVersion === 0 || rule.ipVersion === familyOf(source.address)) && (rule.protocol === null || rule.protocol === protocol) && rule.notProtocol !== protocol
+      && (rule.icmp === null || isIcmp(rule.icmp)) && !isIcmp(rule.notIcmp) && this.#sideMatches(rule.source, source, protocol) && this.#sideMatches(rule.destination, destination, protocol);
+  }
+
+  #sideMatches(side: NodeEntityMatch, { address, port }: Packet["source"], protocol: number): boolean {
+    const inSet = (id: IpSetId): boolean => [...must(this.sets.get(id), id).members].some((member) => contains(member, address));
+    const inPortSet = (id: IpSetId): boolean => must(this.sets.get(id), id).members.has(`${address},${protocol},${port}`);
+    const inRange = (ranges: NodeEntityMatch["ports"]): boolean => ranges.some(({ first, last }) => port >= first && port <= last);
+    return (side.nets.length === 0 || side.nets.some((net) => contains(net, address))) && !side.notNets.some((net) => contains(net, address))
+      && side.ipSets.every(inSet) && !side.notIpSets.some(inSet)
+      && ((side.ports.length === 0 && side.portSets.length === 0) || inRange(side.ports) || side.portSets.some(inPortSet)) && !inRange(side.notPorts) && !side.notPortSets.some(inPortSet);
+  }
+}
+
+function rulesOf(object: { readonly inbound: readonly NodeRule[]; readonly outbound: readonly NodeRule[] } | undefined, direction: Direction): readonly NodeRule[] {
+  return object === undefined ? [] : direction === "ingress" ? object.inbound : object.outbound;
+}
+
+function setsIn({ inbound, outbound }: { readonly inbound: readonly NodeRule[]; readonly outbound: readonly NodeRule[] }): IpSetId[] {
+  return [...inbound, ...outbound].flatMap(({ source, destination }) => [source, destination].flatMap((side) => [...side.ipSets, ...side.notIpSets, ...side.portSets, ...side.notPortSets]));
+}
+
+function must<T>(value: T | undefined, what: string): T {
+  if (value === undefined) throw new Error(`${what}: it is not there`);
+  return value;
+}

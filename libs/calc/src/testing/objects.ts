@@ -1,0 +1,51 @@
+/** Objects of a small cluster for tests, and arbitrary changes of them. */
+import { all, selector, type EndpointId, type EntityMatch, type IpAddress, type Policy, type PolicyId, type Profile, type ProfileId, type Rule, type WorkloadEndpoint } from "@calico/model";
+import fc from "fast-check";
+import type { ClusterUpdate } from "../ports.ts";
+
+export const anySide: EntityMatch = { nets: [], notNets: [], ports: [], notPorts: [], namedPorts: [], notNamedPorts: [], selector: null, notSelector: null, service: null };
+export const rule = (source: Partial<EntityMatch>, destination: Partial<EntityMatch> = {}): Rule => ({
+  action: "Allow", ipVersion: 0, protocol: 6, notProtocol: null, icmp: null, notIcmp: null,
+  source: { ...anySide, ...source }, destination: { ...anySide, ...destination }, index: 0,
+});
+export const policy = (name: string, applies: string, inbound: readonly Rule[]): Policy => ({
+  id: `NetworkPolicy/a/${name}` as PolicyId, kind: "NetworkPolicy", namespace: "a", name, tier: "default", order: null, selector: selector(applies),
+  ingress: true, egress: false, inbound, outbound: [], doNotTrack: false, preDnat: false, applyOnForward: false, revision: "1",
+});
+export const profile = (id: string, labels: Record<string, string>): Profile => ({ id: id as ProfileId, labels, inbound: [rule({})], outbound: [rule({})] });
+export const endpoint = (pod: string, over: Partial<WorkloadEndpoint> = {}): WorkloadEndpoint => ({
+  id: `wep/a/${pod}/u` as EndpointId, uid: pod, node: "n1", namespace: "a", pod, interfaceName: `cali${pod}`, addresses: ["10.0.0.1" as IpAddress],
+  labels: { app: "web" }, profiles: ["kns.a" as ProfileId], ports: [{ name: "http", protocol: 6, port: 8080 }], revision: "1", ...over,
+});
+export const put = <T extends { kind: ClusterUpdate["kind"]; id: string; value: unknown }>(update: T): ClusterUpdate => update as unknown as ClusterUpdate;
+export const ofPolicy = (value: Policy): ClusterUpdate => put({ kind: "Policy", id: value.id, value });
+export const ofProfile = (value: Profile): ClusterUpdate => put({ kind: "Profile", id: value.id, value });
+export const ofEndpoint = (value: WorkloadEndpoint): ClusterUpdate => put({ kind: "WorkloadEndpoint", id: value.id, value });
+
+
+export const selectorTexts = ["all()", 'app == "web"', 'app != "web"', 'team in {"red", "blue"}', "!has(team)", "has(team)", 'has(app) && team == "red"', 'app == "db" || team == "red"'];
+const anySelector = fc.constantFrom(...selectorTexts).map(selector);
+export const labels = fc.record({ app: fc.constantFrom("web", "db"), team: fc.constantFrom("red", "blue") }, { requiredKeys: [] });
+export const addresses = fc.array(fc.constantFrom("10.0.0.1", "10.0.0.2", "fd00::1") as fc.Arbitrary<IpAddress>, { maxLength: 3 });
+const side = fc.record({
+  selector: fc.option(anySelector), notSelector: fc.option(fc.constant(all())), namedPorts: fc.subarray(["http", "dns"]), notNamedPorts: fc.subarray(["http"]),
+  ports: fc.subarray([{ first: 80, last: 90 }]),
+});
+export const profiles = fc.subarray(["kns.a", "ksa.a.s"]) as unknown as fc.Arbitrary<ProfileId[]>;
+const gone = <T>(value: fc.Arbitrary<T>): fc.Arbitrary<T | null> => fc.option(value, { freq: 3 });
+const anyRule = fc.tuple(fc.constantFrom("Allow", "Deny", "Pass", "Log"), side, side).map(([action, from, to]): Rule => ({ ...rule(from, to), action: action as Rule["action"] }));
+const place = fc.record({ tier: fc.constantFrom("default", "t"), order: fc.constantFrom(null, 1, 2), ingress: fc.boolean(), egress: fc.boolean() });
+export const clusterChange: fc.Arbitrary<ClusterUpdate> = fc.oneof(
+  fc.record({ name: fc.constantFrom("p", "q"), applies: fc.constantFrom(...selectorTexts), inbound: fc.array(anyRule, { maxLength: 2 }), outbound: fc.array(anyRule, { maxLength: 2 }), place, there: fc.boolean() })
+    .map(({ name, applies, inbound, outbound, place: at, there }) => put({ kind: "Policy", id: `NetworkPolicy/a/${name}`, value: there ? { ...policy(name, applies, inbound), outbound, ...at } : null })),
+  fc.tuple(fc.constantFrom("kns.a", "ksa.a.s"), gone(labels), side)
+    .map(([id, own, from]) => put({ kind: "Profile", id, value: own === null ? null : { ...profile(id, own), inbound: [rule(from)] } })),
+  fc.tuple(fc.constantFrom("x", "y", "z"), gone(fc.record({ labels, addresses, profiles, node: fc.constantFrom("", "n1", "n2"), ports: fc.subarray([{ name: "http", protocol: 6, port: 8080 }, { name: "dns", protocol: 17, port: 53 }]) })))
+    .map(([pod, over]) => put({ kind: "WorkloadEndpoint", id: endpoint(pod).id, value: over === null ? null : endpoint(pod, over) })),
+  fc.tuple(fc.constantFrom("s", "t"), gone(fc.record({ labels, profiles, nets: fc.subarray(["10.0.0.1/32", "192.168.0.0/16"]) })))
+    .map(([name, value]) => put({ kind: "NetworkSet", id: `a/${name}`, value: value === null ? null : { id: `a/${name}`, ...value } })),
+  fc.tuple(fc.constantFrom("b", "c"), gone(fc.constantFrom("n1", "n2", null).map((node) => ({ node }))))
+    .map(([id, value]) => put({ kind: "Block", id, value: value === null ? null : { cidr: `10.0.${id === "b" ? 0 : 1}.0/26`, node: value.node } })),
+  fc.tuple(fc.constantFrom("default", "t"), gone(fc.constantFrom("Deny", "Pass")))
+    .map(([name, action]) => put({ kind: "Tier", id: name, value: action === null ? null : { name, order: null, defaultAction: action } })),
+);

@@ -3,11 +3,11 @@ import { existsSync, globSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { API_GROUP, API_VERSION, validateResource } from "@calico/model/resources";
 import { parseAllDocuments } from "yaml";
 import type { Token } from "./auth.ts";
 import type { FaultCommand } from "./faults.ts";
 import type { Json } from "./object.ts";
+import { checkCalico } from "./calico-check.ts";
 import { startApiServer, type ApiServer } from "./server.ts";
 
 const { values } = parseArgs({
@@ -24,11 +24,7 @@ const tokens = values["token-file"] === undefined ? [] : (JSON.parse(read(values
 const crds = values.crds === undefined ? [] : globSync("*.yaml", { cwd: values.crds }).sort().flatMap((file) => parseAllDocuments(read(join(values.crds ?? "", file))).map((document) => document.toJS() as Json));
 const server = await startApiServer({
   host: values.host, port: Number(values.port), ...(cert === undefined || key === undefined ? {} : { tls: { cert: read(cert), key: read(key) } }), tokens, crds,
-  check(object, before) {
-    if (object.apiVersion !== `${API_GROUP}/${API_VERSION}`) return [];
-    const result = validateResource(object, before);
-    return result.ok ? [] : result.issues.map(({ path, message, suggestion }) => ({ path, message: suggestion === undefined ? message : `${message}; ${suggestion}` }));
-  },
+  check: checkCalico,
 });
 process.stdout.write(`API server at ${server.url}, ${crds.length} definitions\n`);
 

@@ -26,7 +26,7 @@ export function createResources({ store, registry, check, now }: { store: Store;
 
   function existing(type: ResourceType, namespace: string | undefined, name: string): ApiObject {
     const found = store.get(type, namespace, name);
-    if (found === undefined) throw notFound(type.plural, name);
+    if (found === undefined) throw notFound(groupResource(type), name);
     return found;
   }
 
@@ -47,7 +47,7 @@ export function createResources({ store, registry, check, now }: { store: Store;
   }
 
   function conflict(type: ResourceType, name: string): ApiError {
-    return new ApiError(409, `Operation cannot be fulfilled on ${type.plural}${type.group === "" ? "" : `.${type.group}`} "${name}": the object has been modified; please apply your changes to the latest version and try again`);
+    return new ApiError(409, `Operation cannot be fulfilled on ${groupResource(type)} "${name}": the object has been modified; please apply your changes to the latest version and try again`);
   }
 
   /** Replaces an object by its successor, which keeps what clients may not change. */
@@ -118,7 +118,7 @@ export function createResources({ store, registry, check, now }: { store: Store;
       const before = store.get(type, namespace, name);
       if (before === undefined) {
         if (contentType === "application/apply-patch+yaml") return resources.create(type, namespace, { ...(isObject(patch) ? patch : {}) }, options);
-        throw notFound(type.plural, name);
+        throw notFound(groupResource(type), name);
       }
       return store_(type, before, incoming(type, namespace, applyPatch(before, patch, contentType), name), subresource, options);
     },
@@ -139,6 +139,11 @@ export function createResources({ store, registry, check, now }: { store: Store;
     },
   };
   return resources;
+}
+
+/** "ippools.projectcalico.org": as error messages name a kind. */
+function groupResource({ plural, group }: ResourceType): string {
+  return group === "" ? plural : `${plural}.${group}`;
 }
 
 const NAMESPACES = { group: "", version: "v1", kind: "Namespace", plural: "namespaces", singular: "namespace", shortNames: [], namespaced: false, status: true, schema: null, columns: [] } as const satisfies ResourceType;

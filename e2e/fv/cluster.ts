@@ -79,6 +79,9 @@ export function inject(lab: Lab, command: FaultCommand): Promise<void> {
   });
 }
 
+/** False: tests that need kubectl are skipped, by name. */
+export const hasKubectl = Number(/v1\.(\d+)/.exec(spawnSync("kubectl", ["version", "--client"], { encoding: "utf8" }).stdout)?.[1] ?? 0) >= 27;
+
 /** Runs kubectl beside the lab, whose kubelet lives in this process. */
 export async function kubectl(lab: Lab, args: readonly string[], input?: object): Promise<{ status: number | null; stdout: string; stderr: string }> {
   const child = spawn("kubectl", ["--kubeconfig", lab.control.kubeconfig, ...args], { timeout: 20_000 });

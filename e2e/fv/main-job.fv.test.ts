@@ -1,10 +1,11 @@
 import { readdirSync } from "node:fs";
+import { calicoTypes, coreTypes } from "@calico/datastore";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { allowPolicies, defaultDeny } from "../lab/demo.ts";
 import { PORTS } from "../lab/components.ts";
 import type { Lab } from "../lab/lab.ts";
 import { untilTrue } from "../lab/wait.ts";
-import { healthOf, kubectl, rules, run, startDemoLab, stopLab, untilHealthy, untilReach } from "./cluster.ts";
+import { hasKubectl, healthOf, kubectl, rules, run, startDemoLab, stopLab, untilHealthy, untilReach } from "./cluster.ts";
 
 describe("the main job", () => {
   let lab: Lab;
@@ -52,7 +53,7 @@ describe("the main job", () => {
     await untilReach(lab, (from, to) => !to.startsWith("shop/") || allowed.has(`${from}>${to}`));
   });
 
-  it("takes a policy of kubectl's, shows it, and forgets it when it is deleted", async () => {
+  it.skipIf(!hasKubectl)("takes a policy of kubectl's, shows it, and forgets it when it is deleted", async () => {
     const policy = { apiVersion: "networking.k8s.io/v1", kind: "NetworkPolicy", metadata: { namespace: "monitoring", name: "mine" }, spec: { podSelector: { matchLabels: { app: "curious" } }, policyTypes: ["Ingress"] } };
     expect(await kubectl(lab, ["apply", "-f", "-"], policy)).toMatchObject({ status: 0, stdout: "networkpolicy.networking.k8s.io/mine created\n" });
     await untilTrue("curious to be closed", async () => !(await lab.probe("monitoring/scraper", "monitoring/curious", 8080, "tcp", 200)).reached, 5_000);
@@ -62,13 +63,14 @@ describe("the main job", () => {
 
   it("takes a deleted pod out of the kernel and gives its address back", async () => {
     const pod = lab.pods().get("monitoring/curious");
-    expect(await kubectl(lab, ["delete", "pod", "-n", "monitoring", "curious", "--grace-period=1"])).toMatchObject({ stderr: "", status: 0 });
+    await lab.datastore.delete(coreTypes.pods, { namespace: "monitoring", name: "curious" }, { gracePeriodSeconds: 1 });
+    await untilTrue("the pod to be gone", async () => !lab.pods().has("monitoring/curious"), 10_000);
     
     const node = pod?.host.plan.name ?? "";
     const [address = ""] = pod?.addresses ?? [];
     await untilTrue("the pod's chains to go", async () => !rules(lab, node).includes(address), 10_000);
     expect(run(lab, `node/${node}`, "ip", "route")).not.toContain(`${address} dev`);
-    await untilTrue("the address to be free", async () => !(await kubectl(lab, ["get", "ipamblocks", "-o", "json"])).stdout.includes('"pod": "curious"'), 10_000);
+    await untilTrue("the address to be free", async () => !JSON.stringify(await lab.datastore.list(calicoTypes.ipamBlocks)).includes('"pod":"curious"'), 10_000);
     expect(readdirSync("/run/netns")).not.toContain(pod?.netns);
   });
 });

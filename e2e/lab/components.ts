@@ -24,7 +24,7 @@ export const PORTS: Record<string, { metrics: number; health: number }> = {
 
 export type LabCertificates = { readonly typha: CertificateFiles; readonly typhaClient: CertificateFiles };
 
-type Surroundings = { readonly labName: string; readonly paths: LabPaths; readonly control: ControlPlane; readonly certificates: LabCertificates; readonly typhaAddresses: readonly string[] };
+type Surroundings = { readonly labName: string; readonly paths: LabPaths; readonly control: ControlPlane; readonly certificates: LabCertificates; readonly typhaAddresses: readonly string[]; readonly parameters: Readonly<Record<string, Readonly<Record<string, string>>>> };
 
 /** What every component is told: how to reach the API and NATS, and who it is. */
 function commonEnv(component: string, host: NodeHost, { labName, control, certificates }: Surroundings, perNode: boolean): Record<string, string> {
@@ -102,7 +102,7 @@ export function componentSpec(component: string, host: NodeHost, perNode: boolea
   return {
     id,
     command: host.enter([nodeBinary, ...memoryFlags(component), bundleOf(component)]),
-    env: { ...commonEnv(component, host, surroundings, perNode), ...componentEnv(component, host, surroundings) },
+    env: { ...commonEnv(component, host, surroundings, perNode), ...componentEnv(component, host, surroundings), ...surroundings.parameters[component] },
     logFile: join(surroundings.paths.logs, `${id}.log`),
   };
 }

@@ -31,6 +31,8 @@ export type LabOptions = {
   readonly onProgress?: (line: string) => void;
   /** Components to leave out (a test runs its own instead). */
   readonly without?: readonly string[];
+  /** Parameters of components that differ from the lab's own: environment variables by component. */
+  readonly parameters?: Readonly<Record<string, Readonly<Record<string, string>>>>;
 };
 
 export type Lab = {
@@ -100,7 +102,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
       typha: await authority.issue("typha", { commonName: "typha-server", dns: ["typha-server"], ip: [hosts[0]?.plan.address ?? ""] }),
       typhaClient: await authority.issue("typha-client", { commonName: "typha-client" }),
     };
-    startComponents({ hosts, supervisor, without, surroundings: { labName: name, paths, control, certificates, typhaAddresses: [`${hosts[0]?.plan.address ?? ""}:${TYPHA_PORT}`] } });
+    startComponents({ hosts, supervisor, without, surroundings: { labName: name, parameters: options.parameters ?? {}, paths, control, certificates, typhaAddresses: [`${hosts[0]?.plan.address ?? ""}:${TYPHA_PORT}`] } });
     onProgress("services started");
     await untilNodesReady(store, hosts, onProgress);
     return labObject({ plan, paths, control, datastore: store, hosts, supervisor, network, kubelet, stop });

@@ -1,0 +1,200 @@
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createLogger } from "@calico/service-kit";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { createCallHandler } from "./calls.ts";
+import type { Surroundings } from "./commands.ts";
+import { createContainerStore } from "./container-store.ts";
+import type { PodInfo } from "./ports.ts";
+import type { CallHandler } from "./server.ts";
+import { createSpool } from "./spool.ts";
+
+const log = createLogger("cni", "Fatal", { write: () => {} });
+const config = { cniVersion: "1.0.0", name: "net", type: "calico", ipam: { type: "calico-ipam" } };
+
+let dir: string;
+/** What the world did, in order. */
+let done: string[];
+let failing: string;
+let pod: PodInfo;
+let free: string[];
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), "cni-"));
+  writeFileSync(join(dir, "netns"), "");
+  done = [];
+  failing = "";
+  pod = { uid: "u1", annotations: {}, namespaceLabels: { team: "a" } };
+  free = ["10.65.0.1/26"];
+});
+afterEach(() => rmSync(dir, { recursive: true }));
+
+function act(what: string): void {
+  done.push(what);
+  if (what.startsWith(failing) && failing !== "") throw new Error(`${failing} broke`);
+}
+
+function handler(over: Partial<Surroundings> = {}): CallHandler {
+  const surroundings: Surroundings = {
+    node: "n1", log, settings: { mtu: 0, mtuFile: join(dir, "mtu"), assignIpv6: false, policyTimeout: 10_000 }, onStage: () => {}, containers: createContainerStore(join(dir, "containers")),
+    network: {
+      setUp({ hostInterface, mtu, addresses }) {
+        act(`set up ${hostInterface} ${mtu} ${addresses.join()}`);
+        return { hostIndex: 7, podMac: "02:00:00:00:00:01" };
+      },
+      tearDown: ({ hostIndex }) => act(`tear down ${hostIndex}`),
+      isUp: () => true,
+    },
+    pods: {
+      async find() {
+        act("find");
+        return pod;
+      },
+      announce: (_namespace, _pod, _uid, _container, addresses) => act(`announce ${addresses.join()}`),
+      withdraw: () => act("withdraw"),
+      backlog: 0,
+      stop: async () => {},
+    },
+    ipam: {
+      async autoAssign({ ipv4Pools, owner }) {
+        act(`assign ${ipv4Pools.join()}${owner?.podUid}`);
+        return { ipv4: free, ipv6: [], because: free.length === 0 ? ["pool p 10.65.0.0/26: 64 of 64 addresses in use"] : [] };
+      },
+      async assignAddress({ address }) {
+        act(`assign ${address}`);
+        return { cidr: `${address}/26` };
+      },
+      async releaseByHandle() {
+        act("release");
+        return { released: [] };
+      },
+    },
+    felix: {
+      async attachEndpoint({ interfaceName }) {
+        act(`attach ${interfaceName}`);
+        return { sequence: 1n };
+      },
+      async detachEndpoint() {
+        act("detach");
+        return {};
+      },
+    },
+    ...over,
+  };
+  return createCallHandler({ surroundings, notReady: async () => null, onCall: () => {} });
+}
+
+const call = (handle: CallHandler, command: string, env: Record<string, string> = {}, conf: object = config): Promise<string> =>
+  handle({ env: { CNI_COMMAND: command, CNI_CONTAINERID: "c1", CNI_NETNS: join(dir, "netns"), CNI_IFNAME: "eth0", CNI_ARGS: "K8S_POD_NAMESPACE=a;K8S_POD_NAME=web;K8S_POD_UID=u1", ...env }, stdin: JSON.stringify(conf) });
+
+describe("ADD", () => {
+  it("asks, assigns, makes, waits for felix, and tells the API afterwards", async () => {
+    const result = JSON.parse(await call(handler(), "ADD")) as object;
+    expect(result).toEqual({
+      cniVersion: "1.0.0", dns: {}, routes: [], ips: [{ address: "10.65.0.1/32", interface: 1 }],
+      interfaces: [{ name: expect.stringMatching(/^cali[0-9a-f]{11}$/) as string }, { name: "eth0", mac: "02:00:00:00:00:01", sandbox: join(dir, "netns") }],
+    });
+    expect(done.map((each) => each.split(" ")[0])).toEqual(["find", "assign", "set", "attach", "announce"]);
+  });
+
+  it("gives the same when it is repeated, without doing anything", async () => {
+    const handle = handler();
+    const first = await call(handle, "ADD");
+    done = [];
+    expect(await call(handle, "ADD")).toBe(first);
+    expect(done).toEqual([]);
+  });
+
+  it.each([
+    ["find", ["find"]],
+    ["assign", ["find", "assign", "release"]],
+    ["set up", ["find", "assign", "set", "release"]],
+    ["attach", ["find", "assign", "set", "attach", "detach", "tear", "release"]],
+  ])("that fails at %s is undone in reverse", async (where, expected) => {
+    failing = where;
+    const handle = handler();
+    await expect(call(handle, "ADD")).rejects.toThrow(/broke|no address|not in the kernel/);
+    expect(done.map((each) => each.split(" ")[0])).toEqual(expected);
+    expect(readdirSync(join(dir, "containers"))).toEqual([]);
+  });
+
+  it("says which pool is exhausted, and that trying later may help", async () => {
+    free = [];
+    await expect(call(handler(), "ADD")).rejects.toMatchObject({ code: 11, details: "pool p 10.65.0.0/26: 64 of 64 addresses in use" });
+  });
+
+  it("refuses another pod of the same name", async () => {
+    pod = { ...pod, uid: "u2" };
+    await expect(call(handler(), "ADD")).rejects.toMatchObject({ code: 100, details: "the runtime means uid u1, the API server has u2" });
+  });
+
+  it("follows the annotations, and refuses those that it does not put into effect", async () => {
+    pod = { ...pod, annotations: { "cni.projectcalico.org/ipv4pools": '["gold"]' } };
+    await call(handler(), "ADD");
+    expect(done).toContain("assign goldu1");
+    pod = { ...pod, annotations: { "cni.projectcalico.org/ipAddrs": '["10.65.0.9"]' } };
+    await call(handler(), "ADD", { CNI_CONTAINERID: "c2" });
+    expect(done).toContain("assign 10.65.0.9");
+    pod = { ...pod, annotations: { "cni.projectcalico.org/ipAddrs": "10.65.0.9" } };
+    await expect(call(handler(), "ADD", { CNI_CONTAINERID: "c3" })).rejects.toMatchObject({ code: 7 });
+    pod = { ...pod, annotations: { "cni.projectcalico.org/floatingIPs": "[]" } };
+    await expect(call(handler(), "ADD", { CNI_CONTAINERID: "c4" })).rejects.toMatchObject({ code: 2 });
+  });
+
+  it("takes the MTU of the configuration, else what felix found, else 1500", async () => {
+    const mtus = (): string[] => done.filter((each) => each.startsWith("set")).map((each) => each.split(" ")[3] ?? "");
+    await call(handler(), "ADD");
+    writeFileSync(join(dir, "mtu"), "1430\n");
+    await call(handler(), "ADD", { CNI_CONTAINERID: "c2" });
+    await call(handler(), "ADD", { CNI_CONTAINERID: "c3" }, { ...config, mtu: 9000 });
+    expect(mtus()).toEqual(["1500", "1430", "9000"]);
+  });
+});
+
+describe("DEL", () => {
+  it("takes away what ADD made, and what is gone already is fine", async () => {
+    const handle = handler();
+    await call(handle, "ADD");
+    done = [];
+    expect(await call(handle, "DEL")).toBe("");
+    expect(done).toEqual(["detach", "tear down 7", "release", "withdraw"]);
+    done = [];
+    await call(handle, "DEL");
+    expect(done).toEqual(["tear down null", "release"]);
+  });
+
+  it("goes on without felix, and is to be repeated when the addresses cannot be released", async () => {
+    const handle = handler();
+    await call(handle, "ADD");
+    failing = "detach";
+    await call(handle, "DEL");
+    await call(handle, "ADD");
+    failing = "release";
+    await expect(call(handle, "DEL")).rejects.toMatchObject({ code: 11 });
+    expect(readdirSync(join(dir, "containers"))).toHaveLength(1);
+  });
+
+  it("of a container waits for its ADD", async () => {
+    const handle = handler();
+    await Promise.all([call(handle, "ADD"), call(handle, "DEL")]);
+    expect(done.at(-1)).toBe("withdraw");
+    expect(readdirSync(join(dir, "containers"))).toEqual([]);
+  });
+});
+
+describe("spool", () => {
+  const request = (container: string): string => `POST /cni HTTP/1.1\r\nHost: calico\r\nX-CNI_COMMAND: DEL\r\nX-CNI_CONTAINERID: ${container}\r\n\r\n${JSON.stringify(config)}`;
+
+  it("replays in order, keeps what failed, and sets aside what nobody can read", async () => {
+    const spool = createSpool(join(dir, "spool"), log);
+    for (const [name, text] of [["2.request", request("two")], ["1.request", request("one")], ["3.request", "garbage"]] as const) writeFileSync(join(dir, "spool", name), text);
+    const seen: string[] = [];
+    await spool.replay(async ({ env }) => {
+      seen.push(env["CNI_CONTAINERID"] ?? "");
+      if (env["CNI_CONTAINERID"] === "one") throw new Error("not now");
+      return "";
+    });
+    expect(seen).toEqual(["one", "two"]);
+    expect(readdirSync(join(dir, "spool")).toSorted((a, b) => (a < b ? -1 : 1))).toEqual(["1.request", "3.request.unreadable"]);
+  });
+});

@@ -1,0 +1,107 @@
+import { createNodeHalf, type Attachment, type DataplaneSink, type NodeUpdate } from "@calico/calc";
+import type { EndpointId, IpAddress, ProfileId } from "@calico/model";
+import type { SyncStep } from "@calico/proto";
+import { createFakeClock, createLogger } from "@calico/service-kit";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { createEngine, type Engine } from "./engine.ts";
+
+const ignore = (): void => {};
+const endpoint: NodeUpdate = {
+  kind: "WorkloadEndpoint",
+  value: { id: "wep/a" as EndpointId, uid: "u", namespace: "a", pod: "web", interfaceName: "cali1", addresses: [], labels: {}, profiles: ["kns.a" as ProfileId], ports: [], revision: "1" },
+};
+const profile: NodeUpdate = { kind: "Profile", value: { id: "kns.a" as ProfileId, inbound: [], outbound: [] } };
+const attachment: Attachment = { uid: "u", namespace: "a", pod: "web", containerId: "c", interfaceName: "cali1", interfaceIndex: 3, addresses: ["10.0.0.1" as IpAddress] };
+const step = (snapshot: boolean, ...updates: NodeUpdate[]): SyncStep => ({ epoch: "e", sequence: 1n, snapshot, updates: updates.map((update) => ({ update, traceparent: "" })), revisions: {}, receivedAt: 0 });
+
+let engine: Engine;
+let clock: ReturnType<typeof createFakeClock>;
+let applies: number;
+let fail: boolean;
+let present: Set<string>;
+let stop: AbortController;
+let running: Promise<void>;
+beforeEach(() => {
+  applies = 0;
+  fail = false;
+  present = new Set();
+  clock = createFakeClock();
+  const told = new Set<string>();
+  const sink: DataplaneSink = {
+    onIpSetUpdate: ignore, onIpSetDelta: ignore, onIpSetRemove: ignore, onPolicyUpdate: ignore, onPolicyRemove: ignore, onProfileUpdate: ignore, onProfileRemove: ignore, onPoolUpdate: ignore, onPoolRemove: ignore, onBlockUpdate: ignore, onBlockRemove: ignore,
+    onEndpointUpdate: ({ id }) => void told.add(id), onEndpointRemove: (id) => void told.delete(id),
+  };
+  engine = createEngine({
+    createNodeHalf: (to) => createNodeHalf({ sink: to }), clock, log: createLogger("felix", "Fatal", { write: ignore }), onApplied: ignore,
+    dataplane: {
+      sink,
+      async apply() {
+        applies += 1;
+        if (fail) throw new Error("EBUSY");
+        present = new Set(told);
+      },
+      isReady: (id) => present.has(id), failures: () => [],
+    },
+  });
+  stop = new AbortController();
+  running = engine.run(stop.signal);
+});
+afterEach(async () => {
+  stop.abort();
+  await running;
+});
+const settle = async (): Promise<void> => {
+  for (let i = 0; i < 5; i += 1) await new Promise((resolve) => setImmediate(resolve));
+};
+
+describe("the engine", () => {
+  it("touches the kernel only after the first snapshot", async () => {
+    engine.trigger();
+    await settle();
+    expect([applies, engine.isInSync]).toEqual([0, false]);
+    await engine.onStep(step(true, profile));
+    expect([applies, engine.isApplied]).toEqual([1, true]);
+  });
+
+  it("an attach is done when the endpoint is in the kernel, whatever comes first", async () => {
+    await engine.onStep(step(true, profile));
+    const attached = engine.attach(attachment, "wep/a", 10_000);
+    let done = false;
+    void attached.then(() => (done = true));
+    await settle();
+    expect([done, engine.waitingFor("u")]).toEqual([false, "the pod with uid u was not announced by typha yet"]);
+    await engine.onStep(step(false, endpoint));
+    await attached;
+    expect(present.has("wep/a")).toBe(true);
+  });
+
+  it("an attach whose time is over says what is missing and takes the interface out again", async () => {
+    await engine.onStep(step(true));
+    const attached = engine.attach(attachment, "wep/a", 10_000);
+    await settle();
+    clock.advance(10_000);
+    await expect(attached).rejects.toThrow("the pod with uid u was not announced by typha yet");
+    await engine.onStep(step(false, profile, endpoint));
+    expect(present.has("wep/a")).toBe(false);
+  });
+
+  it("a failed apply is tried again, and says so meanwhile", async () => {
+    await engine.onStep(step(true, profile, endpoint));
+    fail = true;
+    await engine.onStep(step(false, profile));
+    expect([engine.lastError, engine.commitErrors]).toEqual(["EBUSY", 1]);
+    fail = false;
+    clock.advance(60_000);
+    await settle();
+    expect([engine.lastError, engine.commits]).toEqual(["", 2]);
+  });
+
+  it("a detach takes the endpoint out, and one of another container does not", async () => {
+    await engine.onStep(step(true, profile, endpoint));
+    await engine.attach(attachment, "wep/a", 1_000);
+    await engine.detach("u", "another", 1_000);
+    expect(present.has("wep/a")).toBe(true);
+    await engine.detach("u", "c", 1_000);
+    expect(present.has("wep/a")).toBe(false);
+  });
+});

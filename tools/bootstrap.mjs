@@ -31,8 +31,8 @@ if (program.rootNeeded && process.getuid() !== 0 && !quick) {
   fail(2, `This needs root: it makes network namespaces and nftables tables. Try: sudo npm ${name === "test" ? "test" : `run ${name}`}`);
 }
 
-installNodeModules();
 if (!quick) installSystemPackages(program.packages.flatMap((set) => Object.entries(SYSTEM_PACKAGES[set])));
+installNodeModules();
 if (program.build && !quick) build();
 const node = join(root, "node_modules", ".bin", "node");
 const done = spawnSync(node, ["--disable-warning=ExperimentalWarning", join(root, program.script), ...args], { stdio: "inherit", cwd: root, env: { ...process.env, PATH: `${join(root, "node_modules", ".bin")}:${process.env.PATH}` } });

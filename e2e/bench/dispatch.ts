@@ -16,7 +16,6 @@ export async function benchDispatch(lab: Lab, report: Report): Promise<void> {
   const host = lab.hosts[1];
   if (host === undefined) return;
   const felix = `felix@${host.plan.name}`;
-  report.add("felix idle", "RSS", residentMb(lab, felix), "MB");
   const attached: Attached[] = [];
   let next = 0;
   const began = performance.now();

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startLab, type Lab } from "../lab/lab.ts";
 import { benchCniAdd } from "./cni-add.ts";
-import { benchDispatch } from "./dispatch.ts";
+import { benchDispatch, residentMb } from "./dispatch.ts";
 import { benchPolicyLatency } from "./policy-latency.ts";
 import { createReport, type Report } from "./report.ts";
 
@@ -23,6 +23,7 @@ let lab: Lab | null = null;
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => void lab?.stop().finally(() => process.exit(130)));
 try {
   lab = await startLab({ name: "bench", octet: 29, dir: mkdtempSync(join(tmpdir(), "bench-")), nodes: 3, onProgress: say });
+  report.add("felix after its start", "RSS", residentMb(lab, "felix@node-2"), "MB");
   for (const [name, run] of Object.entries(BENCHMARKS)) {
     if (wanted.length > 0 && !wanted.includes(name)) continue;
     say(`== ${name}`);

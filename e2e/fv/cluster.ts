@@ -16,9 +16,14 @@ import { untilTrue } from "../lab/wait.ts";
 /** Starts a lab of its own name and addresses with the demo's pods running. */
 export async function startDemoLab(name: string, octet: number, options: Partial<LabOptions> = {}): Promise<Lab> {
   const lab = await startLab({ name, octet, dir: mkdtempSync(join(tmpdir(), `${name}-`)), nodes: 3, ...options });
-  await lab.apply([...demoNamespaces, ...demoPods]);
-  await lab.untilRunning(demoPods.map((pod) => `${(pod as KubeObject).metadata.namespace}/${(pod as KubeObject).metadata.name}`));
-  await untilReach(lab, () => true);
+  try {
+    await lab.apply([...demoNamespaces, ...demoPods]);
+    await lab.untilRunning(demoPods.map((pod) => `${(pod as KubeObject).metadata.namespace}/${(pod as KubeObject).metadata.name}`));
+    await untilReach(lab, () => true);
+  } catch (error) {
+    await lab.stop();
+    throw error;
+  }
   return lab;
 }
 

@@ -5,7 +5,7 @@ describe("parseArguments", () => {
   it.each([
     ["", { verb: "up", nodes: 3, subnets: 1, detach: false, demo: true }],
     ["up", { verb: "up", nodes: 3, subnets: 1, detach: false, demo: false }],
-    ["up --nodes 5 --subnets 2 --detach", { verb: "up", nodes: 5, subnets: 2, detach: true, demo: false }],
+    ["up --nodes 5 --subnets 1 --detach", { verb: "up", nodes: 5, subnets: 1, detach: true, demo: false }],
     ["up --dataplane nftables --encapsulation none", { verb: "up", nodes: 3, subnets: 1, detach: false, demo: false }],
     ["status -o json", { verb: "status", json: true }],
     ["exec shop/web -- ip route", { verb: "exec", target: "shop/web", command: ["ip", "route"] }],
@@ -22,6 +22,7 @@ describe("parseArguments", () => {
     ["upp", /no command "upp"/],
     ["up --nodes many", /wants a number/],
     ["up --kubernetes", /not built/],
+    ["up --subnets 2", /--subnets 2: not built yet/],
     ["up --dataplane bpf", /--dataplane bpf: not built yet/],
     ["up --encapsulation vxlan", /vxlan: not built yet/],
     ["exec shop/web ls", /then --/],

@@ -19,7 +19,7 @@ export class UsageError extends Error {}
 export const USAGE = `A cluster on one machine: nodes are network namespaces, pods are wired by the real services.
 
   npm run lab                                 three nodes and a demo, until Ctrl-C
-  npm run lab -- up [--nodes N] [--subnets K] [--demo] [--detach]
+  npm run lab -- up [--nodes N] [--demo] [--detach]
   npm run lab -- status [-o json] | down
   npm run lab -- exec NAMESPACE/POD -- COMMAND...       also node/NAME
   npm run lab -- netns NAMESPACE/POD          name of its network namespace
@@ -34,7 +34,7 @@ kubectl works with KUBECONFIG=.lab/kubeconfig.`;
 const NOT_BUILT: Record<string, string> = {
   "--kubernetes": "a real kubelet and API server are not built into the lab yet; without the flag the lab runs its embedded API server",
   "--tor": "a top-of-rack router is not built yet; nodes peer with each other",
-  "--racks": "racks are not built yet; --subnets K spreads the nodes over K subnets",
+  "--racks": "racks are not built yet; all nodes are on one subnet",
 };
 
 const VERBS = ["up", "status", "down", "exec", "netns", "probe", "matrix", "logs", "help"];
@@ -72,8 +72,9 @@ function parseUp(rest: readonly string[]): Command {
     else if (flag === "--dataplane") only(flag, rest[++index], "nftables");
     else if (flag === "--encapsulation") only(flag, rest[++index], "none");
     else if (NOT_BUILT[flag]) throw new UsageError(`${flag}: ${NOT_BUILT[flag]}`);
-    else throw new UsageError(`"up" does not know ${flag}; it knows --nodes, --subnets, --dataplane, --encapsulation, --demo, --detach`);
+    else throw new UsageError(`"up" does not know ${flag}; it knows --nodes, --dataplane, --encapsulation, --demo, --detach`);
   }
+  if (subnets > 1) throw new UsageError(`--subnets ${subnets}: not built yet; pods of different subnets reach each other through an overlay or through routers that learn their routes, and there is neither`);
   return { verb: "up", nodes, subnets, detach, demo };
 }
 

@@ -14,8 +14,8 @@ export interface AllocationStore {
   run<T>(steps: Steps<T>, signal?: AbortSignal): Promise<T>;
 }
 
-/** `onWrite` is called for each write with its outcome: "written" or "conflict". */
-export function createAllocationStore(datastore: Datastore, onWrite: (kind: ObjectKind, outcome: string) => void): AllocationStore {
+/** `onWrite` is called for each write with its outcome, "written" or "conflict", and the seconds that the datastore took. */
+export function createAllocationStore(datastore: Datastore, onWrite: (kind: ObjectKind, outcome: string, seconds: number) => void): AllocationStore {
   async function perform(effect: Effect, signal: AbortSignal | undefined): Promise<Outcome> {
     const options = signal === undefined ? {} : { signal };
     if (effect.op === "list-blocks") {
@@ -32,13 +32,15 @@ export function createAllocationStore(datastore: Datastore, onWrite: (kind: Obje
         throw error;
       }
     }
+    const started = performance.now();
+    const seconds = (): number => (performance.now() - started) / 1000;
     try {
       const revision = await write(datastore, effect, type, options);
-      onWrite(effect.kind, "written");
+      onWrite(effect.kind, "written", seconds());
       return { op: "written", revision };
     } catch (error) {
       if (!isDatastoreError(error, "Conflict", "AlreadyExists", "NotFound")) throw error;
-      onWrite(effect.kind, "conflict");
+      onWrite(effect.kind, "conflict", seconds());
       return { op: "conflict" };
     }
   }

@@ -15,7 +15,11 @@ export async function buildIpam(env: ConfigInputs["env"]): Promise<{ components:
   const datastore = openKubernetesDatastore({ kubeconfig: config.kubeconfig, userAgent: `calico-ipam/${service.version}`, requestTimeoutMs: config.requestTimeout });
   const writes = metrics.counter("calico_ipam_writes_total", "Writes of IPAM objects by kind and outcome.", ["kind", "outcome"]);
   const assigning = metrics.histogram("calico_ipam_assign_duration_seconds", "Time to serve an assignment.", ["ok"]);
-  const store = createAllocationStore(datastore, (kind, outcome) => writes.inc({ kind, outcome }));
+  const writeTime = metrics.histogram("calico_ipam_write_duration_seconds", "Time that the datastore takes for a write.", ["kind"]);
+  const store = createAllocationStore(datastore, (kind, outcome, seconds) => {
+    writes.inc({ kind, outcome });
+    writeTime.observe({ kind }, seconds);
+  });
   const view = createClusterView(datastore, node, log);
   const handles = createHandleWriter(store, clock, log);
   const now = (): string => new Date(clock.now()).toISOString();

@@ -13,6 +13,8 @@ export interface HandleWriter {
 
 /** Above this many waiting handles the oldest is given up: kube-controllers makes it again from the block. */
 const MAX_BACKLOG = 10_000;
+/** The answer to a pod's ADD goes first. */
+const PATIENCE_MS = 10;
 
 export function createHandleWriter(store: AllocationStore, clock: Clock, log: Logger): HandleWriter {
   const waiting = new Map<string, Readonly<Record<string, number>>>();
@@ -21,6 +23,7 @@ export function createHandleWriter(store: AllocationStore, clock: Clock, log: Lo
 
   async function drain(): Promise<void> {
     const backoff = createBackoff({ firstMs: 100, maxMs: 10_000 });
+    await delay(clock, PATIENCE_MS, stopping.signal);
     for (let next = waiting.entries().next(); next.done !== true; next = waiting.entries().next()) {
       const [handleId, counts] = next.value;
       try {

@@ -1,9 +1,10 @@
 // Entry of `npm run lab`, `npm test` and `npm run bench` on a fresh machine: installs what is missing, then starts
 // the real program on the project's own Node.js. Plain JavaScript, because it runs on whatever Node.js is there.
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { accessSync, constants, existsSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { constants as osConstants } from "node:os";
 import { fileURLToPath } from "node:url";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -35,8 +36,10 @@ if (!quick) installSystemPackages(program.packages.flatMap((set) => Object.entri
 installNodeModules();
 if (program.build && !quick) build();
 const node = join(root, "node_modules", ".bin", "node");
-const done = spawnSync(node, ["--disable-warning=ExperimentalWarning", join(root, program.script), ...args], { stdio: "inherit", cwd: root, env: { ...process.env, PATH: `${join(root, "node_modules", ".bin")}:${process.env.PATH}` } });
-process.exit(done.status ?? 1);
+const child = spawn(node, ["--disable-warning=ExperimentalWarning", join(root, program.script), ...args], { stdio: "inherit", cwd: root, env: { ...process.env, PATH: `${join(root, "node_modules", ".bin")}:${process.env.PATH}` } });
+// The program cleans up before it ends; this one waits for it.
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
+child.on("exit", (code, signal) => process.exit(code ?? (signal === null ? 1 : 128 + (osConstants.signals[signal] ?? 0))));
 
 function installNodeModules() {
   const lock = createHash("sha256").update(readFileSync(join(root, "package-lock.json"))).digest("hex");

@@ -54,7 +54,7 @@ async function up(command: Extract<Command, { verb: "up" }>): Promise<number> {
     return 1;
   }
   const interrupted = new Promise<void>((resolve) => {
-    for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, resolve);
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, resolve);
   });
   const began = performance.now();
   const since = (): string => `${((performance.now() - began) / 1000).toFixed(1).padStart(5)} s`;

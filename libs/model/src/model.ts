@@ -3,10 +3,8 @@
  * (see `convert/`); everything that reads them may trust them.
  */
 import type { Cidr, Family, IpAddress } from "./ip.ts";
+import type { Labels } from "./labels.ts";
 import type { Selector } from "./selector/selector.ts";
-
-/** Labels of an endpoint or a network set. */
-export type Labels = Readonly<Record<string, string>>;
 
 export type Action = "Allow" | "Deny" | "Log" | "Pass";
 

@@ -1,17 +1,7 @@
-/** Names that several components must agree on: labels, annotations, ids, interfaces, objects. */
+/** Names that several components must agree on: annotations, ids, interfaces, objects. */
 import { sha1 } from "@noble/hashes/legacy.js";
 import { bytesToHex, utf8ToBytes } from "@noble/hashes/utils.js";
 import type { EndpointId, PolicyId, PolicyKind, ProfileId } from "./model.ts";
-
-export const NAMESPACE_LABEL = "projectcalico.org/namespace";
-export const ORCHESTRATOR_LABEL = "projectcalico.org/orchestrator";
-export const SERVICE_ACCOUNT_LABEL = "projectcalico.org/serviceaccount";
-/** In front of a label that an endpoint inherits from its namespace. */
-export const NAMESPACE_LABEL_PREFIX = "pcns.";
-/** In front of a label that an endpoint inherits from its service account. */
-export const SERVICE_ACCOUNT_LABEL_PREFIX = "pcsa.";
-/** Label with the name of an object, for those that are selected by name. */
-export const NAME_LABEL = "projectcalico.org/name";
 
 /** Written on a pod by the CNI daemon once it has its addresses; set to "" while it is torn down. */
 export const POD_IP_ANNOTATION = "cni.projectcalico.org/podIP";

@@ -1,7 +1,5 @@
 /** gRPC servers and clients with the options that every service uses. */
-import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
-import { createConnection } from "node:net";
-import { dirname } from "node:path";
+import { chmodSync, readFileSync } from "node:fs";
 import {
   credentials, InterceptingCall, Metadata, Server, ServerCredentials, ServerInterceptingCall, status,
   type ChannelCredentials, type ClientOptions, type Interceptor, type ServerInterceptor, type ServiceError, type handleUnaryCall, type UntypedServiceImplementation, type ServiceDefinition,
@@ -10,6 +8,7 @@ import { context } from "@opentelemetry/api";
 import { contextFrom, traceparentOf } from "./tracing.ts";
 import { PortInUseError } from "./http.ts";
 import { describeError, type Logger } from "./log.ts";
+import { clearSocket } from "./unix-socket.ts";
 
 export type TlsFiles = { readonly caFile: string; readonly certFile: string; readonly keyFile: string };
 
@@ -57,11 +56,7 @@ export async function startGrpcServer(address: GrpcAddress, services: readonly G
 }
 
 async function bindSocket(server: Server, path: string): Promise<number> {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
-  if (existsSync(path)) {
-    if (await somebodyListens(path)) throw new Error(`${path} is in use by another process; stop it first`);
-    rmSync(path);
-  }
+  await clearSocket(path);
   const before = process.umask(0o177);
   try {
     await bind(server, `unix:${path}`, ServerCredentials.createInsecure());
@@ -103,17 +98,6 @@ function readTlsFile(path: string): Buffer {
   } catch (error) {
     throw new Error(`cannot read the TLS file ${path}`, { cause: error });
   }
-}
-
-function somebodyListens(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = createConnection(path);
-    socket.once("connect", () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once("error", () => resolve(false));
-  });
 }
 
 function closeServer(server: Server, graceMs: number): Promise<void> {

@@ -10,4 +10,5 @@ export * from "./metrics.ts";
 export * from "./nats.ts";
 export * from "./params.ts";
 export * from "./tracing.ts";
+export { clearSocket } from "./unix-socket.ts";
 export * from "./service.ts";

@@ -2,4 +2,3 @@
 export * from "./params/types.ts";
 export * from "./params/builders.ts";
 export * from "./params/resolve.ts";
-export { closest } from "./params/closest.ts";

@@ -1,8 +1,7 @@
 /** The daemon's unix socket: one HTTP request per call of the plugin. */
-import { chmodSync, existsSync, mkdirSync, rmSync } from "node:fs";
+import { chmodSync } from "node:fs";
 import type { IncomingMessage, Server } from "node:http";
-import { createConnection } from "node:net";
-import { dirname } from "node:path";
+import { clearSocket } from "@calico/service-kit";
 import { CniError, CODE, renderError } from "./errors.ts";
 
 // Not an import: that reads every export, and one of them, WebSocket, loads 16 MB of a client that is not used here.
@@ -20,11 +19,7 @@ const MAX_BODY = 1 << 20;
 
 /** Listens for the owner only (mode 0600). A socket that a dead process left is taken over. */
 export async function startCniServer(path: string, handle: CallHandler): Promise<CniServer> {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
-  if (existsSync(path)) {
-    if (await somebodyListens(path)) throw new Error(`${path} is in use by another process; stop it first`);
-    rmSync(path);
-  }
+  await clearSocket(path);
   const server = createServer((request, response) => {
     answer(request, handle).then(({ status, body }) => response.writeHead(status, { "content-type": "application/json", connection: "close" }).end(`${body}\n`), () => response.destroy());
   });
@@ -88,15 +83,4 @@ function requestedVersion(stdin: string): string {
   } catch {
     return "1.0.0";
   }
-}
-
-function somebodyListens(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = createConnection(path);
-    socket.once("connect", () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once("error", () => resolve(false));
-  });
 }

@@ -18,11 +18,12 @@ export function suggestField(written: string, known: readonly string[]): string 
   return near === null ? undefined : `did you mean ${near}?`;
 }
 
-/** The candidate that differs least; null when all differ in more than a third of their letters. */
+/** The candidate that differs least; null when all differ in more than two letters and a third of them. */
 export function nearest(written: string, candidates: readonly string[]): string | null {
   if (written.length > 64) return null;
   let best: string | null = null;
-  let least = Math.max(1, Math.floor(written.length / 3)) + 1;
+  // Two letters the wrong way round are two edits.
+  let least = Math.max(written.length > 3 ? 2 : 1, Math.floor(written.length / 3)) + 1;
   for (const candidate of candidates) {
     const distance = editDistance(written.toLowerCase(), candidate.toLowerCase());
     if (distance < least) [best, least] = [candidate, distance];

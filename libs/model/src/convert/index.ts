@@ -8,3 +8,4 @@ export { builtInTiers, convertTier } from "./tier.ts";
 export { convertGlobalNetworkSet, convertNetworkSet } from "./network-set.ts";
 export { convertKubernetesNetworkPolicy } from "./kubernetes-policy.ts";
 export { convertGlobalNetworkPolicy, convertNetworkPolicy } from "./policy.ts";
+export { nearest } from "./did-you-mean.ts";

@@ -1,7 +1,7 @@
 /** Peers of Kubernetes NetworkPolicy rules: address blocks, or pods by label. */
 import { contains, parseCidr, type Cidr } from "../ip.ts";
 import type { EntityMatch } from "../model.ts";
-import { NAMESPACE_LABEL, ORCHESTRATOR_LABEL } from "../names.ts";
+import { NAMESPACE_LABEL, ORCHESTRATOR_LABEL } from "../labels.ts";
 import { all, and, labelEquals, overNamespaces, type Selector } from "../selector/selector.ts";
 import type { FindingCollector } from "./conversion.ts";
 import { suggestField } from "./did-you-mean.ts";

@@ -1,6 +1,7 @@
 /** Kubernetes NetworkPolicies (networking.k8s.io/v1). */
 import type { EntityMatch, Policy, Rule } from "../model.ts";
-import { DEFAULT_TIER, NAMESPACE_LABEL, ORCHESTRATOR_LABEL, policyId } from "../names.ts";
+import { NAMESPACE_LABEL, ORCHESTRATOR_LABEL } from "../labels.ts";
+import { DEFAULT_TIER, policyId } from "../names.ts";
 import { and, labelEquals } from "../selector/selector.ts";
 import { FindingCollector, type Conversion } from "./conversion.ts";
 import { suggestField } from "./did-you-mean.ts";

@@ -1,6 +1,6 @@
 /** Labels that mean something to the calculation, and who may set them. */
-import type { Labels } from "../model.ts";
-import { NAMESPACE_LABEL, NAMESPACE_LABEL_PREFIX, ORCHESTRATOR_LABEL, SERVICE_ACCOUNT_LABEL, SERVICE_ACCOUNT_LABEL_PREFIX } from "../names.ts";
+import type { Labels } from "../labels.ts";
+import { NAMESPACE_LABEL, NAMESPACE_LABEL_PREFIX, ORCHESTRATOR_LABEL, SERVICE_ACCOUNT_LABEL, SERVICE_ACCOUNT_LABEL_PREFIX } from "../labels.ts";
 
 const DERIVED: ReadonlySet<string> = new Set([NAMESPACE_LABEL, ORCHESTRATOR_LABEL, SERVICE_ACCOUNT_LABEL]);
 

@@ -1,7 +1,8 @@
 /** Network sets: CIDRs that selectors find by label. */
 import { parseCidr, type Cidr } from "../ip.ts";
 import type { NetworkSet } from "../model.ts";
-import { NAMESPACE_LABEL, namespaceProfileId } from "../names.ts";
+import { NAMESPACE_LABEL } from "../labels.ts";
+import { namespaceProfileId } from "../names.ts";
 import { FindingCollector, type Conversion } from "./conversion.ts";
 import { withoutInheritedKeys } from "./labels.ts";
 import { isAbsent, metadataOf, show, specOf } from "./raw.ts";

@@ -1,10 +1,8 @@
 /** Pods as workload endpoints. */
 import { canonicalAddress, type IpAddress } from "../ip.ts";
 import type { NamedPort, ProfileId, WorkloadEndpoint } from "../model.ts";
-import {
-  CONTAINER_ID_ANNOTATION, interfaceNameForPod, NAMESPACE_LABEL, namespaceProfileId, ORCHESTRATOR_LABEL, POD_IP_ANNOTATION, POD_IPS_ANNOTATION,
-  SERVICE_ACCOUNT_LABEL, serviceAccountProfileId, workloadEndpointId,
-} from "../names.ts";
+import { NAMESPACE_LABEL, ORCHESTRATOR_LABEL, SERVICE_ACCOUNT_LABEL } from "../labels.ts";
+import { CONTAINER_ID_ANNOTATION, interfaceNameForPod, namespaceProfileId, POD_IP_ANNOTATION, POD_IPS_ANNOTATION, serviceAccountProfileId, workloadEndpointId } from "../names.ts";
 import { FindingCollector, type Conversion } from "./conversion.ts";
 import { withoutInheritedKeys } from "./labels.ts";
 import { protocolNumber } from "./protocol.ts";

@@ -1,5 +1,5 @@
 /** Selectors of v3 policies: whom a policy applies to, and whom a side of a rule stands for. */
-import { NAMESPACE_LABEL, SERVICE_ACCOUNT_LABEL } from "../names.ts";
+import { NAMESPACE_LABEL, SERVICE_ACCOUNT_LABEL } from "../labels.ts";
 import { and, labelEquals, overNamespaces, overServiceAccounts, parseSelector, selectorOf, not, sortedValues, type Selector } from "../selector/selector.ts";
 import { suggestField } from "./did-you-mean.ts";
 import { isAbsent, isObject, show, unknownKeys, type RawObject } from "./raw.ts";

@@ -1,6 +1,7 @@
 /** Namespaces and service accounts as profiles: what their pods inherit. */
 import type { Profile } from "../model.ts";
-import { NAME_LABEL, NAMESPACE_LABEL_PREFIX, namespaceProfileId, SERVICE_ACCOUNT_LABEL_PREFIX, serviceAccountProfileId } from "../names.ts";
+import { NAME_LABEL, NAMESPACE_LABEL_PREFIX, SERVICE_ACCOUNT_LABEL_PREFIX } from "../labels.ts";
+import { namespaceProfileId, serviceAccountProfileId } from "../names.ts";
 import { FindingCollector, type Conversion } from "./conversion.ts";
 import { prefixed } from "./labels.ts";
 import { metadataOf } from "./raw.ts";

@@ -2,7 +2,7 @@
  * Reading of raw API objects, of which nothing is known: they may come from an older or a newer API server.
  * Nothing here throws and nothing walks deeper than it is asked to.
  */
-import type { Labels } from "../model.ts";
+import type { Labels } from "../labels.ts";
 
 export type RawObject = Readonly<Record<string, unknown>>;
 

@@ -1,5 +1,5 @@
 /** Trees turned into predicates over labels. */
-import type { Labels } from "../model.ts";
+import type { Labels } from "../labels.ts";
 import type { SelectorNode } from "./ast.ts";
 
 export type Predicate = (labels: Labels) => boolean;

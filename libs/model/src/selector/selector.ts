@@ -1,8 +1,8 @@
 /** Selectors: boolean expressions over labels, in Calico's language. */
 import { sha256 } from "@noble/hashes/sha2.js";
 import { bytesToHex, utf8ToBytes } from "@noble/hashes/utils.js";
-import { NAMESPACE_LABEL, NAMESPACE_LABEL_PREFIX, SERVICE_ACCOUNT_LABEL_PREFIX } from "../names.ts";
-import type { Labels } from "../model.ts";
+import { NAMESPACE_LABEL, NAMESPACE_LABEL_PREFIX, SERVICE_ACCOUNT_LABEL_PREFIX } from "../labels.ts";
+import type { Labels } from "../labels.ts";
 import { keysOf, mapGlobals, mapKeys, renderSelector, type SelectorNode } from "./ast.ts";
 import { compile } from "./evaluate.ts";
 import { parseSelectorTree } from "./parse.ts";

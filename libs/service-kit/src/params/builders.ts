@@ -1,7 +1,7 @@
 /** Kinds of parameters. */
 import { isIP } from "node:net";
+import { nearest } from "@calico/model";
 import { Param, ParamError } from "./types.ts";
-import { closest } from "./closest.ts";
 
 const UNIT_MS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 
@@ -62,7 +62,7 @@ export function oneOf<const T extends string>(values: readonly T[], fallback: T)
     parse(given) {
       const found = values.find((value) => value.toLowerCase() === given.toLowerCase());
       if (found !== undefined) return found;
-      const near = closest(given, values);
+      const near = nearest(given, values);
       throw new ParamError(`is none of ${values.join(", ")}`, near === null ? undefined : `did you mean ${near}?`);
     },
     shape: values.join(" | "),

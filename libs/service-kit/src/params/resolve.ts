@@ -1,5 +1,5 @@
 /** Values of a parameter table from all their sources. */
-import { closest } from "./closest.ts";
+import { nearest } from "@calico/model";
 import { ParamError, type Param, type ParamTable, type ParamValues } from "./types.ts";
 
 /** Values of one source that lies below the environment and the file: a FelixConfiguration, for instance. Highest first. */
@@ -96,7 +96,7 @@ function reportUnknown(params: ParamTable, { env, envPrefix, layers }: { env: Co
   const known = new Set(names.map((name) => name.toLowerCase()));
   const envNames = Object.entries(params).map(([name, param]) => envNameOf(name, param, envPrefix));
   const report = (source: string, name: string, value: string, candidates: readonly string[]): void => {
-    const near = closest(name, candidates);
+    const near = nearest(name, candidates);
     const issue = { source, name, value, message: "is no parameter" };
     issues.push(near === null ? issue : { ...issue, suggestion: `did you mean ${near}?` });
   };

@@ -1,5 +1,6 @@
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
+import { createServer, type AddressInfo } from "node:net";
 import { coreTypes, type KubeObject } from "@calico/datastore";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { DEMO_PORT } from "../lab/demo.ts";
@@ -80,6 +81,25 @@ describe("bad input", () => {
     expect(answer.stderr).toContain("spec.ingress[0].from");
     expect(answer.stderr).toContain("here a rule has an action, and a source");
   });
+
+  it("a service whose port is taken says which, and what to change", async () => {
+    const other = createServer();
+    await new Promise<void>((resolve) => other.listen(0, "127.0.0.1", resolve));
+    const { port } = other.address() as AddressInfo;
+    const child = spawn(nodeBinary, [bundleOf("kube-controllers")], { env: { PATH: process.env["PATH"], KUBECONFIG: lab.control.kubeconfig, NODENAME: "n", KUBECONTROLLERS_HTTPHOST: "127.0.0.1", KUBECONTROLLERS_HTTPPORT: String(port) } });
+    let output = "";
+    for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk: Buffer) => (output += chunk.toString()));
+    const [status] = (await once(child, "close")) as [number];
+    other.close();
+    expect(status).toBe(1);
+    expect(output).toContain(`port ${port} on 127.0.0.1 is in use by another process; free it or set KUBECONTROLLERS_HTTPPORT`);
+  }, 30_000);
+
+  it("felix without root ends with code 2 and says why", () => {
+    const result = spawnSync("setpriv", ["--reuid=65534", "--regid=65534", "--clear-groups", nodeBinary, bundleOf("felix")], { encoding: "utf8", env: { PATH: process.env["PATH"] ?? "", FELIX_TYPHAADDR: "127.0.0.1:1" }, timeout: 20_000 });
+    expect(result.status).toBe(2);
+    expect(`${result.stdout}${result.stderr}`).toContain("must run as root");
+  }, 30_000);
 
   it("a service with a wrong parameter ends with code 2 and names it", () => {
     const result = spawnSync(nodeBinary, [bundleOf("felix")], { encoding: "utf8", env: { PATH: process.env["PATH"] ?? "", FELIX_HEALTHPORT: "none", FELIX_TYPHAADDR: "127.0.0.1:1" }, timeout: 20_000 });

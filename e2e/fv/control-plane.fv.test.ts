@@ -13,18 +13,19 @@ describe("an API server that misbehaves", () => {
   afterAll(async () => expect(await stopLab(lab)).toEqual([]), 30_000);
   afterEach(() => withoutPolicies(lab), 30_000);
 
-  it("gone for ten seconds: everything stays, and changes after its return are enforced", async () => {
+  it("gone for a minute: everything stays, and changes after its return are enforced", async () => {
     await lab.apply([denyInto("shop")]);
     await untilReach(lab, intoShop);
     const before = rules(lab, "node-1");
-    await inject(lab, { awayMs: 10_000 });
-    await untilReach(lab, intoShop);
+    await inject(lab, { awayMs: 60_000 });
+    const until = performance.now() + 55_000;
+    while (performance.now() < until) await untilReach(lab, intoShop, 2_000);
     expect(rules(lab, "node-1")).toBe(before);
     expect(await healthOf(lab, "node-1", 9099, "/liveness")).toMatchObject({ status: 200 });
     await untilTrue("the API server to be back", async () => lab.apply([denyInto("monitoring")]).then(() => true), 20_000);
     await untilReach(lab, () => false, 30_000);
     expect(rules(lab, "node-1")).not.toBe(before);
-  }, 90_000);
+  }, 150_000);
 
   it("with a forgotten history and ended watches: a change in between is not lost", async () => {
     await inject(lab, { silentWatches: true });

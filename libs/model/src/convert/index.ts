@@ -9,3 +9,4 @@ export { convertGlobalNetworkSet, convertNetworkSet } from "./network-set.ts";
 export { convertKubernetesNetworkPolicy } from "./kubernetes-policy.ts";
 export { convertGlobalNetworkPolicy, convertNetworkPolicy } from "./policy.ts";
 export { nearest } from "./did-you-mean.ts";
+export { joinRanges } from "./ports.ts";

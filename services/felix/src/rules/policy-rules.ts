@@ -1,6 +1,6 @@
 /** Rules of policies and profiles as rules of nftables. */
 import type { IpSetId, NodeEntityMatch, NodeRule } from "@calico/calc";
-import { disjointCover, familyOf, formatAddress } from "@calico/model";
+import { disjointCover, familyOf, formatAddress, joinRanges } from "@calico/model";
 import type { Family, Rule, Side, Statement } from "@calico/kernel";
 import { rule, type LiteralSet } from "./chain.ts";
 import { CHAIN, PASS_MARK, PROTOCOL } from "./constants.ts";
@@ -100,24 +100,13 @@ function portVariants(side: Side, match: NodeEntityMatch, family: Family | 0, { 
 }
 
 function portMatch(side: Side, ranges: NodeEntityMatch["ports"], not: boolean, literals: Map<string, LiteralSet>): Statement {
-  const merged = mergeRanges(ranges);
+  const merged = joinRanges(ranges);
   const [only] = merged;
   if (merged.length === 1 && only !== undefined) return { kind: "port", side, first: only.first, last: only.last, ...inverted(not) };
   const name = literalSetName("ports", 0, merged.map(({ first, last }) => `${first}-${last}`));
   const elements = merged.map(({ first, last }) => ({ start: String(first), end: last === 65_535 ? null : String(last + 1) }));
   literals.set(name, { spec: { name, key: ["inet_service"], interval: true }, elements });
   return { kind: "port-set", side, set: name, ...inverted(not) };
-}
-
-/** Sorted, disjoint and not adjacent. */
-function mergeRanges(ranges: NodeEntityMatch["ports"]): { first: number; last: number }[] {
-  const merged: { first: number; last: number }[] = [];
-  for (const { first, last } of [...ranges].sort((a, b) => a.first - b.first)) {
-    const before = merged.at(-1);
-    if (before !== undefined && first <= before.last + 1) before.last = Math.max(before.last, last);
-    else merged.push({ first, last });
-  }
-  return merged;
 }
 
 function inverted(not: boolean): { not?: true } {

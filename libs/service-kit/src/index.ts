@@ -5,6 +5,7 @@ export * from "./grpc.ts";
 export * from "./health.ts";
 export * from "./http.ts";
 export * from "./lifecycle.ts";
+export { helpText, parameterLines, serviceMain, type ParameterLine, type ServiceDescription } from "./main.ts";
 export * from "./log.ts";
 export * from "./metrics.ts";
 export * from "./nats.ts";

@@ -1,5 +1,5 @@
 /** Parameters of the bird service. */
-import { defineParams, port, text, typhaClientParams } from "@calico/service-kit";
+import { defineParams, port, text, typhaClientParams, type ServiceDescription } from "@calico/service-kit";
 
 export const birdParams = defineParams({
   ...typhaClientParams,
@@ -13,3 +13,6 @@ export const birdParams = defineParams({
   stateFile: text("/var/run/calico/bird-revisions.json").localOnly().doc("Revisions seen, kept over restarts of the service."),
 });
 export const ENV_PREFIX = "BIRD_";
+export const description: ServiceDescription = {
+  name: "bird", does: "configures and watches BIRD on one node", params: birdParams, envPrefix: ENV_PREFIX,
+};

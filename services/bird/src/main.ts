@@ -1,4 +1,6 @@
-import { runService } from "@calico/service-kit";
+/** The process. */
+import { serviceMain } from "@calico/service-kit";
+import { description } from "./config.ts";
 import { buildBird } from "./daemon.ts";
 
-await runService(() => buildBird(process.env));
+await serviceMain(description, () => buildBird(process.env));

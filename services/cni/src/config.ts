@@ -1,5 +1,5 @@
 /** Parameters of the cni service. */
-import { bool, defineParams, duration, int, port, text } from "@calico/service-kit";
+import { bool, defineParams, duration, int, port, text, type ServiceDescription } from "@calico/service-kit";
 
 export const cniParams = defineParams({
   httpHost: text("localhost").localOnly().doc("Address on which metrics and health are served."),
@@ -21,3 +21,6 @@ export const ENV_PREFIX = "CNI_";
 
 /** Names of the specification under the same prefix, which a runtime may have set in the environment. */
 export const SPEC_VARIABLES = ["CNI_COMMAND", "CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME", "CNI_ARGS", "CNI_PATH", "CNI_NETNS_OVERRIDE"];
+export const description: ServiceDescription = {
+  name: "cni", does: "installs the CNI plugin and carries out its calls on one node", params: cniParams, envPrefix: ENV_PREFIX,
+};

@@ -1,4 +1,6 @@
-import { runService } from "@calico/service-kit";
+/** The process. */
+import { serviceMain } from "@calico/service-kit";
+import { description } from "./config.ts";
 import { buildCni } from "./daemon.ts";
 
-await runService(() => buildCni(process.env));
+await serviceMain(description, () => buildCni(process.env));

@@ -1,5 +1,5 @@
 /** Parameters of felix, under Calico's names. */
-import { bool, defineParams, duration, int, oneOf, port, text, typhaClientParams, type ParamValues } from "@calico/service-kit";
+import { bool, defineParams, duration, int, oneOf, port, text, typhaClientParams, type ParamValues, type ServiceDescription } from "@calico/service-kit";
 
 export const felixParams = defineParams({
   ...typhaClientParams,
@@ -40,3 +40,7 @@ export const felixParams = defineParams({
 export const ENV_PREFIX = "FELIX_";
 export const CONFIG_FILE = "/etc/calico/felix.cfg";
 export type FelixConfig = ParamValues<typeof felixParams>;
+export const description: ServiceDescription = {
+  name: "felix", does: "puts policy, sets and routes of one node into its kernel", params: felixParams, envPrefix: ENV_PREFIX,
+  otherSources: [`the file ${CONFIG_FILE} (${ENV_PREFIX}CONFIGFILE)`, "FelixConfiguration node.NODENAME", "FelixConfiguration default"],
+};

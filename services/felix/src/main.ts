@@ -1,4 +1,6 @@
-import { runService } from "@calico/service-kit";
+/** The process. */
+import { serviceMain } from "@calico/service-kit";
+import { description } from "./config.ts";
 import { buildFelix } from "./daemon.ts";
 
-await runService(() => buildFelix(process.env));
+await serviceMain(description, () => buildFelix(process.env));

@@ -1,5 +1,5 @@
 /** Parameters of the ipam service. */
-import { defineParams, duration, port, text } from "@calico/service-kit";
+import { defineParams, duration, port, text, type ServiceDescription } from "@calico/service-kit";
 
 export const ipamParams = defineParams({
   httpHost: text("localhost").localOnly().doc("Address on which metrics and health are served."),
@@ -8,3 +8,6 @@ export const ipamParams = defineParams({
   requestTimeout: duration(8_000).localOnly().doc("A request that could not be served in this time fails."),
 });
 export const ENV_PREFIX = "IPAM_";
+export const description: ServiceDescription = {
+  name: "ipam", does: "gives out addresses on one node", params: ipamParams, envPrefix: ENV_PREFIX,
+};

@@ -1,4 +1,6 @@
-import { runService } from "@calico/service-kit";
+/** The process. */
+import { serviceMain } from "@calico/service-kit";
+import { description } from "./config.ts";
 import { buildIpam } from "./daemon.ts";
 
-await runService(() => buildIpam(process.env));
+await serviceMain(description, () => buildIpam(process.env));

@@ -1,5 +1,5 @@
 /** Parameters of kube-controllers. Names of the default pools are those of Calico's node image. */
-import { bool, defineParams, duration, int, oneOf, port, text } from "@calico/service-kit";
+import { bool, defineParams, duration, int, oneOf, port, text, type ServiceDescription } from "@calico/service-kit";
 
 const MODES = ["Never", "Always", "CrossSubnet"] as const;
 
@@ -20,3 +20,6 @@ export const controllersParams = defineParams({
   maxReleasesPerScan: int(10_000, { min: 1 }).localOnly().doc("Addresses released in one scan."),
 });
 export const ENV_PREFIX = "KUBECONTROLLERS_";
+export const description: ServiceDescription = {
+  name: "kube-controllers", does: "makes the default objects and releases what vanished pods and nodes held", params: controllersParams, envPrefix: ENV_PREFIX,
+};

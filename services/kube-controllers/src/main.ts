@@ -1,4 +1,6 @@
-import { runService } from "@calico/service-kit";
+/** The process. */
+import { serviceMain } from "@calico/service-kit";
+import { description } from "./config.ts";
 import { buildKubeControllers } from "./daemon.ts";
 
-await runService(() => buildKubeControllers(process.env));
+await serviceMain(description, () => buildKubeControllers(process.env));

@@ -1,5 +1,5 @@
 /** Parameters of typha. Names are Calico's where Calico has them. */
-import { bool, defineParams, duration, int, port, text } from "@calico/service-kit";
+import { bool, defineParams, duration, int, port, text, type ServiceDescription } from "@calico/service-kit";
 
 export const typhaParams = defineParams({
   serverHost: text("0.0.0.0").localOnly().doc("Address on which nodes are served."),
@@ -20,3 +20,6 @@ export const typhaParams = defineParams({
   prometheusMetricsPort: port(9093).localOnly().doc("Port of /metrics."),
 });
 export const ENV_PREFIX = "TYPHA_";
+export const description: ServiceDescription = {
+  name: "typha", does: "watches the API, works out what each node needs, and streams it to the nodes", params: typhaParams, envPrefix: ENV_PREFIX,
+};

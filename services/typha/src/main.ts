@@ -1,4 +1,6 @@
-import { runService } from "@calico/service-kit";
+/** The process. */
+import { serviceMain } from "@calico/service-kit";
+import { description } from "./config.ts";
 import { buildTypha } from "./daemon.ts";
 
-await runService(() => buildTypha(process.env));
+await serviceMain(description, () => buildTypha(process.env));

@@ -25,7 +25,10 @@ export const bgpConfigurationSpec = z.strictObject({
 });
 
 /** "192.0.2.1", "192.0.2.1:1790" or "[2001:db8::1]:1790". */
-const peerAddress = z.string().max(64).refine(isPeerAddress, 'an IP address is needed, alone or with a port: "192.0.2.1", "192.0.2.1:1790", "[2001:db8::1]:1790"');
+const PEER_HINT = 'an IP address is needed, alone or with a port: "192.0.2.1", "192.0.2.1:1790", "[2001:db8::1]:1790"';
+const peerAddress = z.string().max(64).refine(isPeerAddress, PEER_HINT).meta({
+  "x-kubernetes-validations": [{ rule: "isIP(self) || self.matches('^([0-9.]+|[[][0-9a-fA-F:.]+[]]):[0-9]{1,5}$')", message: PEER_HINT }],
+});
 
 function isPeerAddress(text: string): boolean {
   if (canonicalAddress(text) !== null) return true;

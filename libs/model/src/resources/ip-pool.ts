@@ -1,10 +1,17 @@
 /** IPPool: addresses that blocks are cut from. */
 import { z } from "zod";
 import { condition, maskedNet, selector } from "./shapes.ts";
-import { withRules } from "./rules.ts";
+import { withRules, type Transition } from "./rules.ts";
 
 const encapsulation = z.enum(["Never", "Always", "CrossSubnet"]);
-type Unchanged = { readonly cidr: string; readonly blockSize?: number | undefined };
+type Fixed = { readonly cidr: string; readonly blockSize?: number | undefined };
+const fixedBecause = (field: string): string => `the ${field} of a pool cannot be changed: make a new pool, disable this one, and move the pods`;
+
+/** What an update may not change. */
+export const ipPoolTransitions: readonly Transition<Fixed>[] = [
+  { cel: "self.cidr == oldSelf.cidr", path: ["cidr"], message: fixedBecause("cidr"), check: (before, after) => before.cidr === after.cidr },
+  { cel: "has(self.blockSize) == has(oldSelf.blockSize) && (!has(self.blockSize) || self.blockSize == oldSelf.blockSize)", path: ["blockSize"], message: fixedBecause("blockSize"), check: (before, after) => before.blockSize === after.blockSize },
+];
 
 export const ipPoolSpec = withRules(
   z.strictObject({
@@ -26,13 +33,7 @@ export const ipPoolSpec = withRules(
     { cel: "!has(self.blockSize) || self.blockSize == 0 || (self.cidr.contains(':') ? self.blockSize >= 116 && self.blockSize <= 128 : self.blockSize >= 20 && self.blockSize <= 32)", path: ["blockSize"], message: "a blockSize is a prefix length: 20 to 32 for IPv4, 116 to 128 for IPv6", check: ({ cidr, blockSize = 0 }) => blockSize === 0 || (cidr.includes(":") ? blockSize >= 116 : blockSize >= 20 && blockSize <= 32) },
     { cel: "!('LoadBalancer' in self.allowedUses) || self.allowedUses.size() == 1", path: ["allowedUses"], message: "LoadBalancer cannot be combined with other uses", check: ({ allowedUses }) => !allowedUses.includes("LoadBalancer") || allowedUses.length === 1 },
   ],
+  ipPoolTransitions,
 );
 
 export const ipPoolStatus = z.strictObject({ conditions: z.array(condition).optional() });
-
-/** What an update may not change, and why. */
-export function ipPoolChange(before: Unchanged, after: Unchanged): { path: string; message: string }[] {
-  const fixed = (field: keyof Unchanged): { path: string; message: string }[] =>
-    before[field] === after[field] ? [] : [{ path: `spec.${field}`, message: `the ${field} of a pool cannot be changed: make a new pool, disable this one, and move the pods` }];
-  return [...fixed("cidr"), ...fixed("blockSize")];
-}

@@ -8,8 +8,9 @@ import { convertTier } from "../convert/tier.ts";
 import { bgpConfigurationSpec, bgpPeerSpec } from "./bgp.ts";
 import { clusterInformationSpec, felixConfigurationSpec, kubeControllersConfigurationSpec, kubeControllersConfigurationStatus } from "./configurations.ts";
 import { hostEndpointSpec, networkSetSpec } from "./endpoints.ts";
-import { ipPoolChange, ipPoolSpec, ipPoolStatus } from "./ip-pool.ts";
+import { ipPoolSpec, ipPoolStatus, ipPoolTransitions } from "./ip-pool.ts";
 import { blockAffinitySpec, ipamBlockSpec, ipamConfigurationSpec, ipamHandleSpec } from "./ipam.ts";
+import type { Transition } from "./rules.ts";
 import { globalNetworkPolicySpec, networkPolicySpec, tierSpec, tierStatus } from "./policy.ts";
 
 export const API_GROUP = "projectcalico.org";
@@ -29,13 +30,13 @@ export type Kind = {
   /** Reads the object as the calculation does: what it objects to is refused. */
   readonly convert: ((raw: unknown) => Conversion<unknown>) | null;
   /** What an update may not change. */
-  readonly change: ((before: never, after: never) => { path: string; message: string }[]) | null;
+  readonly transitions: readonly Transition<never>[];
 };
 
-type Extras = Partial<Pick<Kind, "shortNames" | "namespaced" | "status" | "columns" | "convert" | "change">>;
+type Extras = Partial<Pick<Kind, "shortNames" | "namespaced" | "status" | "columns" | "convert" | "transitions">>;
 
 const define = (kind: string, plural: string, spec: z.ZodType, extras: Extras = {}): Kind =>
-  Object.freeze({ kind, plural, spec, shortNames: [], namespaced: false, status: null, columns: [], convert: null, change: null, ...extras });
+  Object.freeze({ kind, plural, spec, shortNames: [], namespaced: false, status: null, columns: [], convert: null, transitions: [], ...extras });
 const column = (name: string, path: string, type: Column["type"] = "string"): Column => ({ name, type, path: `.spec.${path}` });
 const policyColumns = [column("Tier", "tier"), column("Order", "order", "number"), column("Selector", "selector")];
 
@@ -52,7 +53,7 @@ export const kinds: readonly Kind[] = [
   define("IPAMConfiguration", "ipamconfigurations", ipamConfigurationSpec, { shortNames: ["ipamconfig"] }),
   define("IPAMHandle", "ipamhandles", ipamHandleSpec),
   define("IPPool", "ippools", ipPoolSpec, {
-    shortNames: ["ipp"], status: ipPoolStatus, convert: convertIpPool, change: ipPoolChange,
+    shortNames: ["ipp"], status: ipPoolStatus, convert: convertIpPool, transitions: ipPoolTransitions,
     columns: [column("CIDR", "cidr"), column("IPIP", "ipipMode"), column("VXLAN", "vxlanMode"), column("NAT", "natOutgoing", "boolean"), column("Disabled", "disabled", "boolean")],
   }),
   define("KubeControllersConfiguration", "kubecontrollersconfigurations", kubeControllersConfigurationSpec, { shortNames: ["kcc"], status: kubeControllersConfigurationStatus }),

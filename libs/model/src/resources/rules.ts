@@ -11,13 +11,16 @@ export type Rule<T> = {
   readonly message: string;
 };
 
-/** The schema with rules that both sides enforce. */
-export function withRules<S extends z.ZodType>(schema: S, rules: readonly Rule<z.output<S>>[]): S {
+/** What an update may not do: in CEL `oldSelf` is the object as it was. */
+export type Transition<T> = { readonly cel: string; readonly check: (before: T, after: T) => boolean; readonly path: readonly string[]; readonly message: string };
+
+/** The schema with rules that both sides enforce. Transitions are for the API server; here they are run by whoever knows the object as it was. */
+export function withRules<S extends z.ZodType>(schema: S, rules: readonly Rule<z.output<S>>[], transitions: readonly Omit<Transition<never>, "check">[] = []): S {
   const checked = schema.superRefine((value, context) => {
     for (const { check, path, message } of rules) if (!check(value)) context.addIssue({ code: "custom", path: [...path], message });
   });
   return checked.meta({
-    "x-kubernetes-validations": rules.map(({ cel, path, message }) => ({ rule: cel, message, ...(path.length === 0 ? {} : { fieldPath: path.map((part) => `.${part}`).join("") }) })),
+    "x-kubernetes-validations": [...rules, ...transitions].map(({ cel, path, message }) => ({ rule: cel, message, ...(path.length === 0 ? {} : { fieldPath: path.map((part) => `.${part}`).join("") }) })),
   }) as S;
 }
 

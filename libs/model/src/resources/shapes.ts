@@ -3,12 +3,17 @@ import { z } from "zod";
 import { canonicalAddress, parseCidr } from "../ip.ts";
 import { MAX_SELECTOR_LENGTH, parseSelector } from "../selector/selector.ts";
 
-/** Adds a message for a text that is not what it should be; the API server sees only the length. */
-function textThat(maxLength: number, problem: (text: string) => string | null): z.ZodType<string, string> {
-  return z.string().max(maxLength).superRefine((value, context) => {
+/**
+ * Adds a message for a text that is not what it should be. `server` is as much of the check as the API server can make: a
+ * CEL rule with its message, or a pattern where a rule would cost too much, as in lists of lists.
+ */
+function textThat(maxLength: number, problem: (text: string) => string | null, server: { cel?: string; hint?: string; pattern?: string } = {}): z.ZodType<string, string> {
+  const checked = z.string().max(maxLength).superRefine((value, context) => {
     const message = problem(value);
     if (message !== null) context.addIssue({ code: "custom", message });
   });
+  const { cel, hint, pattern } = server;
+  return checked.meta({ ...(cel === undefined ? {} : { "x-kubernetes-validations": [{ rule: cel, message: hint }] }), ...(pattern === undefined ? {} : { pattern }) });
 }
 
 function selectorProblem(allowGlobal: boolean): (text: string) => string | null {
@@ -24,14 +29,14 @@ export const ruleNamespaceSelector = textThat(MAX_SELECTOR_LENGTH, selectorProbl
 
 const CIDR_HINT = 'write an address with its prefix length, such as "203.0.113.10/32"';
 /** A CIDR; an address alone stands for itself. */
-export const net = textThat(49, (text) => (parseCidr(text) === null ? `${JSON.stringify(text)} is not a CIDR; ${CIDR_HINT}` : null));
+export const net = textThat(49, (text) => (parseCidr(text) === null ? `${JSON.stringify(text)} is not a CIDR; ${CIDR_HINT}` : null), { pattern: "^[0-9a-fA-F:.]+(/[0-9]{1,3})?$" });
 /** A CIDR without bits behind its prefix. */
 export const maskedNet = textThat(49, (text) => {
   const parsed = parseCidr(text);
   if (parsed === null) return `${JSON.stringify(text)} is not a CIDR; ${CIDR_HINT}`;
   return parsed.masked ? `${JSON.stringify(text)} has bits set behind the prefix; did you mean ${parsed.cidr}?` : null;
-});
-export const address = textThat(45, (text) => (canonicalAddress(text) === null ? `${JSON.stringify(text)} is not an IP address` : null));
+}, { cel: "isCIDR(self) && cidr(self) == cidr(self).masked()", hint: 'a CIDR without bits behind its prefix is needed, such as "10.65.0.0/16"' });
+export const address = textThat(45, (text) => (canonicalAddress(text) === null ? `${JSON.stringify(text)} is not an IP address` : null), { cel: "isIP(self)", hint: "an IP address is needed" });
 
 /** "10s", "1m30s": a duration as Go writes it. */
 export const duration = z.string().max(64).regex(/^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$/, 'write a duration such as "10s" or "1m30s"');
@@ -40,8 +45,12 @@ export const portOrZero = z.int().min(0).max(65_535);
 
 /** A number or a text. The API server calls this int-or-string. */
 export const intOrString = z.union([z.int(), z.string().max(256)]).meta({ "x-kubernetes-int-or-string": true });
+const AS_NUMBER = 'an AS number from 1 to 4294967295 is needed, such as 64512 or "1.10"';
 /** An AS number: 1 to 4294967295, also as "64512" or "1.10". */
-export const asNumber = intOrString.refine((value) => asNumberOf(value) !== null, 'an AS number from 1 to 4294967295 is needed, such as 64512 or "1.10"');
+export const asNumber = z.union([z.int(), z.string().max(256)]).refine((value) => asNumberOf(value) !== null, AS_NUMBER).meta({
+  "x-kubernetes-int-or-string": true,
+  "x-kubernetes-validations": [{ rule: "type(self) == int ? self >= 1 && self <= 4294967295 : string(self).matches('^[0-9]{1,10}$|^[0-9]{1,5}[.][0-9]{1,5}$')", message: AS_NUMBER }],
+});
 
 /** The number of an AS as people write it: plain, or as two halves ("1.10"); null for anything else. */
 export function asNumberOf(written: unknown): number | null {

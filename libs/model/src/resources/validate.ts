@@ -25,7 +25,7 @@ export function validateResource(raw: unknown, before?: unknown): Validation {
   const value: RawObject = { ...raw, spec: spec.data };
   const findings = kind.convert?.(value).findings ?? [];
   const errors = findings.filter(({ severity }) => severity !== "warning");
-  const changes = kind.change !== null && isObject(before) ? kind.change(before["spec"] as never, spec.data as never) : [];
+  const changes = !isObject(before) ? [] : kind.transitions.filter(({ check }) => !check(before["spec"] as never, spec.data as never)).map(({ path, message }): Issue => ({ path: pathOf(path), message }));
   if (errors.length + changes.length > 0) return refuse([...errors.map(issueOfFinding), ...changes]);
   return { ok: true, value, warnings: findings.map(issueOfFinding) };
 }

@@ -11,7 +11,7 @@ const sections: string[] = [];
 for (const service of SERVICES) {
   const { description } = (await import(join(root, "services", service, "src", "config.ts"))) as { description: ServiceDescription };
   const rows = parameterLines(description).map(({ environment, shape, fallback, help, name, isLocal }) => {
-    const inCluster = description.otherSources !== undefined && !isLocal ? `; in a FelixConfiguration: \`${name}\`` : "";
+    const inCluster = description.otherSources !== undefined && !isLocal ? ` In a FelixConfiguration: \`${name}\`.` : "";
     return `| \`${environment}\` | ${cell(shape)} | ${fallback === "" ? "" : `\`${cell(fallback)}\``} | ${cell(help)}${inCluster} |`;
   });
   const sources = ["environment variables", ...(description.otherSources ?? [])].join(", then ");

@@ -12,8 +12,13 @@ export async function sweep(labName: string, dir: string): Promise<{ processes: 
   const namespaces = namespacesOf(labName).length;
   removeFabric(labName);
   rmSync(dir, { recursive: true, force: true });
-  removeMountPoints();
+  // A folder that goes takes its mounts in every namespace with it, also those of another lab's nodes.
+  if (!someLabRuns()) removeMountPoints();
   return { processes, namespaces };
+}
+
+function someLabRuns(): boolean {
+  return readdirSync("/proc").some((name) => /^\d+$/.test(name) && environmentOf(Number(name)).some((entry) => entry.startsWith(`${MARKER}=`)));
 }
 
 async function endProcesses(labName: string): Promise<number> {
@@ -32,10 +37,14 @@ export function processesOf(labName: string): number[] {
 }
 
 function hasMarker(pid: number, labName: string): boolean {
+  return environmentOf(pid).includes(`${MARKER}=${labName}`);
+}
+
+function environmentOf(pid: number): string[] {
   try {
-    return readFileSync(`/proc/${pid}/environ`, "latin1").split("\0").includes(`${MARKER}=${labName}`);
+    return readFileSync(`/proc/${pid}/environ`, "latin1").split("\0");
   } catch {
-    return false; // ended meanwhile, or a kernel thread
+    return []; // ended meanwhile, or a kernel thread
   }
 }
 

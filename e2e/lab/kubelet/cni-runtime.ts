@@ -50,6 +50,18 @@ export async function cniDel(host: NodeHost, sandbox: Sandbox, previous?: CniRes
   for (const plugin of list.plugins.toReversed()) await callPlugin(host, "DEL", sandbox, list, plugin, previous);
 }
 
+/** Runs CHECK through the list; throws the first plugin's complaint. */
+export async function cniCheck(host: NodeHost, sandbox: Sandbox, previous: CniResult, list = requireConflist(host)): Promise<void> {
+  for (const plugin of list.plugins) await callPlugin(host, "CHECK", sandbox, list, plugin, previous);
+}
+
+/** Runs GC through the list: the plugins take away what is not among `valid`. */
+export async function cniGc(host: NodeHost, valid: readonly Sandbox[], list = requireConflist(host)): Promise<void> {
+  const attachments = valid.map(({ containerId }) => ({ containerID: containerId, ifname: "eth0" }));
+  const nobody: Sandbox = { containerId: "", netnsPath: "", namespace: "", pod: "", uid: "" };
+  for (const plugin of list.plugins) await callPlugin(host, "GC", nobody, list, { ...plugin, "cni.dev/valid-attachments": attachments }, undefined);
+}
+
 function requireConflist(host: NodeHost): Conflist {
   const list = readConflist(host);
   if (!list) throw new CniError("runtime", 11, `no network configuration in /etc/cni/net.d of ${host.plan.name} yet`);

@@ -1,5 +1,7 @@
 /** Carries out the plugin's calls: those for one container one after another, others side by side. */
 import { describeError, withSpan } from "@calico/service-kit";
+import { check } from "./check.ts";
+import { collect } from "./collect.ts";
 import { add, del, type Surroundings } from "./commands.ts";
 import { CniError, CODE } from "./errors.ts";
 import { parseRequest, VERSIONS, type CniRequest } from "./request.ts";
@@ -41,7 +43,11 @@ export function createCallHandler({ surroundings, notReady, onCall }: CallOption
         return "";
       }
       case "CHECK":
-      case "GC": throw new CniError(CODE.invalidEnvironment, `CNI_COMMAND ${request.command} is not supported by this version`, "supported are ADD, DEL, STATUS, VERSION");
+        await inTurn(request.containerId, async () => check(request, surroundings));
+        return "";
+      case "GC":
+        await collect(request, surroundings, (containerId, run) => inTurn(containerId, run));
+        return "";
     }
   }
 

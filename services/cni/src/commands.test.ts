@@ -44,6 +44,7 @@ function handler(over: Partial<Surroundings> = {}): CallHandler {
       },
       tearDown: ({ hostIndex }) => act(`tear down ${hostIndex}`),
       isUp: () => true,
+      problems: () => (failing === "check" ? ["cali1 is down"] : []),
     },
     pods: {
       async find() {
@@ -178,6 +179,50 @@ describe("DEL", () => {
     const handle = handler();
     await Promise.all([call(handle, "ADD"), call(handle, "DEL")]);
     expect(done.at(-1)).toBe("withdraw");
+    expect(readdirSync(join(dir, "containers"))).toEqual([]);
+  });
+});
+
+describe("CHECK", () => {
+  const withResult = { ...config, prevResult: { ips: [{ address: "10.65.0.1/32" }] } };
+
+  it("is content with what ADD made, and lists what is missing", async () => {
+    const handle = handler();
+    await call(handle, "ADD");
+    expect(await call(handle, "CHECK", {}, withResult)).toBe("");
+    failing = "check";
+    await expect(call(handle, "CHECK", {}, withResult)).rejects.toMatchObject({ code: 100, details: "cali1 is down" });
+  });
+
+  it("refuses a container that it does not know, a missing result and one of another address", async () => {
+    const handle = handler();
+    await expect(call(handle, "CHECK", {}, withResult)).rejects.toMatchObject({ code: 3 });
+    await call(handle, "ADD");
+    await expect(call(handle, "CHECK")).rejects.toMatchObject({ code: 7 });
+    await expect(call(handle, "CHECK", {}, { ...config, prevResult: { ips: [{ address: "10.65.0.2/32" }, { address: "nonsense" }] } })).rejects.toMatchObject({ details: "prevResult does not name 10.65.0.1, which the container has" });
+  });
+});
+
+describe("GC", () => {
+  const valid = (...ids: string[]): object => ({ ...config, "cni.dev/valid-attachments": ids.map((containerID) => ({ containerID, ifname: "eth0" })) });
+  const gc = (handle: CallHandler, conf: object): Promise<string> => handle({ env: { CNI_COMMAND: "GC" }, stdin: JSON.stringify(conf) });
+
+  it("takes away what the runtime does not name, and nothing when it names nobody by mistake", async () => {
+    const handle = handler();
+    for (const id of ["c1", "c2", "c3"]) await call(handle, "ADD", { CNI_CONTAINERID: id });
+    expect(await gc(handle, valid("c1", "c3"))).toBe("");
+    expect(readdirSync(join(dir, "containers")).toSorted((a, b) => (a < b ? -1 : 1))).toEqual(["c1@eth0.json", "c3@eth0.json"]);
+    await expect(gc(handle, config)).rejects.toMatchObject({ code: 7 });
+    expect(readdirSync(join(dir, "containers"))).toHaveLength(2);
+  });
+
+  it("goes on when one fails, and names it", async () => {
+    const handle = handler();
+    for (const id of ["c1", "c2"]) await call(handle, "ADD", { CNI_CONTAINERID: id });
+    failing = "release";
+    await expect(gc(handle, valid())).rejects.toMatchObject({ code: 11, message: "2 containers could not be taken away" });
+    failing = "";
+    await gc(handle, valid());
     expect(readdirSync(join(dir, "containers"))).toEqual([]);
   });
 });

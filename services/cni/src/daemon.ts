@@ -52,6 +52,8 @@ export async function buildCni(env: ConfigInputs["env"]): Promise<{ components: 
 
   health.register("cni", { liveTimeoutMs: 60_000, ready: true });
   let installed = false;
+  /** The configuration of another plugin that was there before ours when last looked. */
+  let shadow: string | null = null;
   async function beat(): Promise<void> {
     const reason = await notReady();
     if (reason === null && !installed) {
@@ -59,7 +61,8 @@ export async function buildCni(env: ConfigInputs["env"]): Promise<{ components: 
       if (installConflist(config)) log.info("Network configuration installed", { file: join(config.netDir, config.confName) });
     }
     const other = shadowingConflist(config);
-    if (other !== null && installed) log.warn("Another network configuration comes before this one", { file: join(config.netDir, other) });
+    if (other !== null && other !== shadow && installed) log.warn("Another network configuration comes before this one", { file: join(config.netDir, other) });
+    shadow = other;
     health.report("cni", { live: true, ready: reason === null && installed, detail: reason ?? (other === null ? "serves pods" : `${other} in ${config.netDir} comes before ${config.confName}`) });
     if (spool.size > 0) await spool.replay(handler);
   }

@@ -57,6 +57,19 @@ export function createKernelPodNetwork(): PodNetwork {
     return link.mac;
   }
 
+  /** Inside the pod's namespace. */
+  function podProblems({ podInterface, addresses }: Pick<PodInterfaceSpec, "podInterface" | "addresses">): string[] {
+    using pod = openRtnetlink(sys);
+    const link = pod.getLink(podInterface);
+    if (link === null) return [`${podInterface} is not in the pod's namespace`];
+    const present = new Set(pod.listAddresses().filter(({ interfaceIndex }) => interfaceIndex === link.index).map(({ address }) => address));
+    const found = new Set(([4, 6] as const).flatMap((family) => pod.listRoutes(family, { table: ROUTE_TABLE_MAIN }).filter(({ interfaceIndex }) => interfaceIndex === link.index).map(({ destination }) => destination)));
+    return [
+      ...(link.up ? [] : [`${podInterface} is down`]), ...addresses.filter((address) => !present.has(address)).map((address) => `${podInterface} does not have the address ${address}`),
+      ...routesOf(link.index, addresses).filter(({ destination }) => !found.has(destination)).map(({ destination }) => `the pod's route to ${destination} is gone`),
+    ];
+  }
+
   return {
     setUp,
     tearDown({ hostInterface, hostIndex, netns, podInterface }) {
@@ -75,6 +88,12 @@ export function createKernelPodNetwork(): PodNetwork {
       if (left !== null && left.index === hostIndex) host.deleteLink(left.index);
     },
     isUp: ({ hostInterface, hostIndex }) => host.getLink(hostInterface)?.index === hostIndex,
+    problems(spec) {
+      const link = host.getLink(spec.hostInterface);
+      const outside = link === null ? [`${spec.hostInterface} is gone`] : link.index !== spec.hostIndex ? [`${spec.hostInterface} is another interface than the one of this container`] : link.up ? [] : [`${spec.hostInterface} is down`];
+      if (!existsSync(spec.netns)) return [...outside, `the network namespace ${spec.netns} is gone`];
+      return [...outside, ...withNetns(sys, spec.netns, () => podProblems(spec))];
+    },
   };
 }
 

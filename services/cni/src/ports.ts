@@ -24,6 +24,8 @@ export interface PodNetwork {
   tearDown(pair: { readonly hostInterface: string; readonly hostIndex: number | null; readonly netns: string; readonly podInterface: string }): void;
   /** True when the interface is there, in that namespace. */
   isUp(spec: { readonly hostInterface: string; readonly hostIndex: number }): boolean;
+  /** In words what of a pair is not as `setUp` left it; empty: nothing. */
+  problems(spec: Omit<PodInterfaceSpec, "mtu"> & { readonly hostIndex: number }): string[];
 }
 
 /** What ADD must know of a pod. */

@@ -13,6 +13,10 @@ const configSchema = z.looseObject({
   name: z.string().min(1),
   type: z.string().optional(),
   mtu: z.number().int().min(0).max(65_535).optional(),
+  /** What ADD gave back: the runtime hands it over for CHECK. */
+  prevResult: z.looseObject({ ips: z.array(z.looseObject({ address: z.string() })).optional() }).optional(),
+  /** Attachments that still exist: the runtime hands them over for GC. */
+  "cni.dev/valid-attachments": z.array(z.looseObject({ containerID: z.string(), ifname: z.string() })).optional(),
   ipam: z.looseObject({
     type: z.string().optional(),
     assign_ipv4: z.enum(["true", "false"]).optional(),

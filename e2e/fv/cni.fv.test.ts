@@ -1,0 +1,60 @@
+import { calicoTypes } from "@calico/datastore";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { addressOf, attach, createPod, type Attached } from "../bench/sandboxes.ts";
+import { cniAdd, cniCheck, cniDel, cniGc, readConflist } from "../lab/kubelet/cni-runtime.ts";
+import type { Lab } from "../lab/lab.ts";
+import type { NodeHost } from "../lab/node-host.ts";
+import { untilTrue } from "../lab/wait.ts";
+import { run, startDemoLab, stopLab, untilHealthy } from "./cluster.ts";
+
+let lab: Lab;
+let host: NodeHost;
+let pods: Attached[];
+beforeAll(async () => {
+  lab = await startDemoLab("fvcni", 17);
+  host = lab.hosts[0] as NodeHost;
+  pods = [];
+  for (const name of ["a", "b", "c"]) pods.push(await attach(host, await createPod(lab, host, name)));
+}, 90_000);
+afterAll(async () => expect(await stopLab(lab)).toEqual([]), 30_000);
+
+const routes = (): string => run(lab, "node/node-1", "ip", "route");
+const pod = (i: number): Attached => pods[i] as Attached;
+
+it("a repeated ADD gives the same, also after the daemon was started again", async () => {
+  const { sandbox, result } = pod(0);
+  expect(await cniAdd(host, sandbox)).toEqual(result);
+  lab.supervisor.kill("cni@node-1", "SIGKILL");
+  await untilTrue("the daemon to be back", async () => lab.supervisor.states().some(({ id, restarts, pid }) => id === "cni@node-1" && restarts > 0 && pid !== null), 10_000);
+  await untilHealthy(lab, "node-1", 9096);
+  expect(await cniAdd(host, sandbox)).toEqual(result);
+}, 30_000);
+
+it("CHECK is content until somebody takes something away", async () => {
+  const { sandbox, result } = pod(0);
+  await cniCheck(host, sandbox, result);
+  run(lab, "node/node-1", "nsenter", `--net=${sandbox.netnsPath}`, "ip", "route", "del", "default");
+  await expect(cniCheck(host, sandbox, result)).rejects.toThrow(/the pod's route to 0\.0\.0\.0\/0 is gone/);
+  run(lab, "node/node-1", "nsenter", `--net=${sandbox.netnsPath}`, "ip", "route", "add", "default", "via", "169.254.1.1", "dev", "eth0");
+  await cniCheck(host, sandbox, result);
+});
+
+it("GC takes away what the runtime does not know, with its address and its route", async () => {
+  const list = readConflist(host);
+  if (list === null) throw new Error("no network configuration");
+  // The kubelet's own containers on this node are named too: GC is about the whole node.
+  const records = run(lab, "node/node-1", "sh", "-c", "ls /var/lib/calico/cni/containers").trim().split("\n").map((file) => file.replace("@eth0.json", ""));
+  const gone = pod(1).sandbox.containerId;
+  await cniGc(host, records.filter((id) => id !== gone).map((containerId) => ({ ...pod(0).sandbox, containerId })), { ...list, cniVersion: "1.1.0" });
+  expect(routes()).not.toContain(`${addressOf(pod(1))} dev`);
+  expect(routes()).toContain(`${addressOf(pod(0))} dev`);
+  expect(JSON.stringify((await lab.datastore.list(calicoTypes.ipamBlocks)).items)).not.toContain('"pod":"b"');
+});
+
+it("DEL of everything is fine twice, and with the namespace gone", async () => {
+  const { sandbox, result } = pod(2);
+  lab.network.removeNamespace(sandbox.netnsPath.slice("/run/netns/".length));
+  await cniDel(host, sandbox, result);
+  await cniDel(host, sandbox, result);
+  expect(routes()).not.toContain(`${addressOf(pod(2))} dev`);
+});

@@ -1,0 +1,74 @@
+import type { IpAddress } from "@calico/model";
+import { createTestNetns, type TestNetns } from "@calico/kernel/testing";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { createKernelPodNetwork } from "./kernel-pod-network.ts";
+import type { PodNetwork } from "./ports.ts";
+
+let host: TestNetns;
+let pod: TestNetns;
+let network: PodNetwork;
+beforeEach(() => {
+  host = createTestNetns("cnih");
+  pod = createTestNetns("cnip");
+  network = host.run(() => createKernelPodNetwork());
+});
+afterEach(() => {
+  for (const netns of [pod, host]) netns[Symbol.dispose]();
+});
+
+const spec = () => ({ hostInterface: "cali0123456789a", podInterface: "eth0", netns: pod.path, mtu: 1430, addresses: ["10.65.0.1", "fd65::1"] as IpAddress[] });
+const setUp = (): { hostIndex: number; podMac: string } => host.run(() => network.setUp(spec()));
+const problems = (hostIndex: number): string[] => host.run(() => network.problems({ ...spec(), hostIndex }));
+
+describe("a pod's veth pair", () => {
+  it("has the addresses, the gateways, the MTU and the neighbours, and is up on both sides", () => {
+    const { hostIndex, podMac } = setUp();
+    expect(host.exec("ip", "-o", "link", "show", "cali0123456789a")).toMatch(/mtu 1430 .*state UP.*link\/ether ee:ee:ee:ee:ee:ee/);
+    expect(host.exec("cat", "/sys/class/net/lo/ifindex").trim()).toBe("1");
+    expect(pod.exec("ip", "-o", "link", "show", "eth0")).toContain(podMac);
+    expect(pod.exec("ip", "-4", "route").trim().split(/\s*\n\s*/)).toEqual(["default via 169.254.1.1 dev eth0", "169.254.1.1 dev eth0 scope link"]);
+    expect(pod.exec("ip", "-6", "route", "show", "default")).toContain("default via fe80::ecee:eeff:feee:eeee dev eth0");
+    expect(pod.exec("ip", "-o", "addr", "show", "eth0")).toMatch(/inet 10\.65\.0\.1\/32[\s\S]*inet6 fd65::1\/128/);
+    expect(pod.exec("ip", "neigh")).toContain("169.254.1.1 dev eth0 lladdr ee:ee:ee:ee:ee:ee PERMANENT");
+    expect([network.isUp({ hostInterface: "cali0123456789a", hostIndex }), problems(hostIndex)]).toEqual([true, []]);
+  });
+
+  it("replaces a pair of that name which an older sandbox left", () => {
+    const first = setUp();
+    const second = setUp();
+    expect(second.hostIndex).not.toBe(first.hostIndex);
+    expect(problems(first.hostIndex)).toEqual(["cali0123456789a is another interface than the one of this container"]);
+  });
+
+  it("says what somebody changed", () => {
+    const { hostIndex } = setUp();
+    pod.exec("ip", "route", "del", "default");
+    pod.exec("ip", "addr", "del", "10.65.0.1/32", "dev", "eth0");
+    host.exec("ip", "link", "set", "cali0123456789a", "down");
+    expect(problems(hostIndex)).toEqual(["cali0123456789a is down", "eth0 does not have the address 10.65.0.1", "the pod's route to 169.254.1.1/32 is gone", "the pod's route to 0.0.0.0/0 is gone"]);
+    host.exec("ip", "link", "del", "cali0123456789a");
+    expect(problems(hostIndex)).toEqual(["cali0123456789a is gone", "eth0 is not in the pod's namespace"]);
+  });
+
+  it("goes as a whole, by either end, and what is gone already is fine", () => {
+    const { hostIndex } = setUp();
+    host.run(() => network.tearDown({ ...spec(), hostIndex }));
+    expect(host.exec("ip", "-o", "link")).not.toContain("cali");
+    host.run(() => network.tearDown({ ...spec(), hostIndex }));
+    const again = setUp();
+    host.run(() => network.tearDown({ ...spec(), netns: "/run/netns/gone", hostIndex: again.hostIndex }));
+    expect(host.exec("ip", "-o", "link")).not.toContain("cali");
+  });
+
+  it("of a newer sandbox is spared by the deletion of an older one", () => {
+    const { hostIndex } = setUp();
+    setUp();
+    host.run(() => network.tearDown({ ...spec(), netns: "/run/netns/gone", hostIndex }));
+    expect(host.exec("ip", "-o", "link")).toContain("cali0123456789a");
+  });
+
+  it("that cannot be made leaves nothing behind", () => {
+    expect(() => host.run(() => network.setUp({ ...spec(), addresses: ["10.65.0.1" as IpAddress, "not an address" as IpAddress] }))).toThrow();
+    expect(host.exec("ip", "-o", "link")).not.toContain("cali");
+  });
+});

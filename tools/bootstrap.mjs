@@ -86,8 +86,8 @@ function isThere(probe) {
 function build() {
   const stamp = join(stampDir, "built");
   const built = existsSync(stamp) ? statSync(stamp).mtimeMs : 0;
-  const bundles = readdirSync(join(root, "services")).map((service) => join(root, "services", service, "dist", "main.mjs"));
-  if (bundles.every(existsSync) && newestSource([join(root, "libs"), join(root, "services")]) < built) return;
+  const bundles = [...readdirSync(join(root, "services")).map((service) => join("services", service)), "calicoctl"].map((dir) => join(root, dir, "dist", "main.mjs"));
+  if (bundles.every(existsSync) && newestSource(["libs", "services", "calicoctl"].map((dir) => join(root, dir))) < built) return;
   say("building the services");
   const nx = join(root, "node_modules", ".bin", "nx");
   run(nx, ["run-many", "-t", "build", "--output-style=static"], "The build failed: see above.", { ...process.env, NX_DAEMON: "false", PATH: `${join(root, "node_modules", ".bin")}:${process.env.PATH}` }, true);

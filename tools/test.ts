@@ -19,7 +19,7 @@ const total: Count = { passed: 0, failed: 0, skipped: 0 };
 const skippedNames: string[] = [];
 const started = Date.now();
 
-for (const stale of globSync(["libs/*/.results", "services/*/.results", "e2e/.results"], { cwd: root })) rmSync(join(root, stale), { recursive: true, force: true });
+for (const stale of globSync(["libs/*/.results", "services/*/.results", "calicoctl/.results", "e2e/.results"], { cwd: root })) rmSync(join(root, stale), { recursive: true, force: true });
 const before = namespaces();
 
 if (wants("static")) {
@@ -66,7 +66,7 @@ function run(name: string, command: string, parameters: string[], cwd = root): b
 /** Adds up the reports of one phase; a runner that failed without a failed test counts as one failure. */
 function collect(phase: string, ok: boolean): void {
   let failed = 0;
-  for (const path of globSync([`libs/*/.results/${phase}.json`, `services/*/.results/${phase}.json`, `e2e/.results/${phase}.json`], { cwd: root })) {
+  for (const path of globSync([`libs/*/.results/${phase}.json`, `services/*/.results/${phase}.json`, `calicoctl/.results/${phase}.json`, `e2e/.results/${phase}.json`], { cwd: root })) {
     const report = JSON.parse(readFileSync(join(root, path), "utf8")) as Report;
     total.passed += report.numPassedTests;
     failed += report.numFailedTests;

@@ -1,0 +1,60 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { parseCommand } from "./arguments.ts";
+import { kindCalled } from "./kinds.ts";
+import { UsageError } from "./usage.ts";
+
+const connection = { kubeconfig: undefined, context: undefined };
+const write = { kind: null, names: [], namespace: "default", skip: false, connection };
+
+describe("parseCommand", () => {
+  it.each<[string, object]>([
+    ["", { verb: "help" }],
+    ["get --help", { verb: "help" }],
+    ["get ippool default-ipv4-ippool -o yaml", { verb: "get", kind: "ippool", names: ["default-ipv4-ippool"], namespace: "default", output: "yaml", connection }],
+    ["get nodes -o wide", { verb: "get", kind: "nodes", names: [], namespace: "default", output: "wide", connection }],
+    ["get np -A", { verb: "get", kind: "np", names: [], namespace: null, output: "table", connection }],
+    ["get np -n shop --kubeconfig k --context c", { verb: "get", kind: "np", names: [], namespace: "shop", output: "table", connection: { kubeconfig: "k", context: "c" } }],
+    ["create -f -", { ...write, verb: "create", files: ["-"] }],
+    ["apply -f a.yaml -f b --allow-version-mismatch", { ...write, verb: "apply", files: ["a.yaml", "b"] }],
+    ["delete bgppeer a b --skip-not-exists", { ...write, verb: "delete", files: [], kind: "bgppeer", names: ["a", "b"], skip: true }],
+    ['patch felixconfiguration default --patch={"spec":{"bpfEnabled":true}}', { verb: "patch", kind: "felixconfiguration", name: "default", namespace: "default", patch: '{"spec":{"bpfEnabled":true}}', type: "merge", connection }],
+    ["version", { verb: "version", connection }],
+  ])("reads %j", (line, command) => expect(parseCommand(line.split(" ").filter(Boolean))).toEqual(command));
+
+  it.each([
+    ["gt nodes", /no command "gt"; did you mean get\?/],
+    ["get", /get what\?/],
+    ["get nodes -o ps", /-o ps: there is wide, yaml, json, name/],
+    ["get nodes --namspace x", /no option namspace; did you mean --namespace\?/],
+    ["apply", /apply what\?/],
+    ["apply ippool", /apply takes resources from a file/],
+    ["apply -f https://example.org/x.yaml", /download it first: curl -O https:\/\/example\.org\/x\.yaml/],
+    ["delete ippool", /delete which ippool\?/],
+    ["patch ippool p", /patch what\?/],
+    ["patch ippool p -p {} -t strategic", /custom resources know no strategic merge/],
+    ["node status", /not part of this version/],
+    ["version now", /too many arguments: now/],
+    ["get nodes --config x", /--kubeconfig/],
+  ])("refuses %j with the remedy", (line, message) => {
+    expect(() => parseCommand(line.split(" "))).toThrow(UsageError);
+    expect(() => parseCommand(line.split(" "))).toThrow(message);
+  });
+
+  it("answers anything with a command or a UsageError", () => {
+    fc.assert(fc.property(fc.array(fc.oneof(fc.string(), fc.constantFrom("get", "apply", "-f", "-o", "delete", "patch", "--", "-n", "a")), { maxLength: 6 }), (argv) => {
+      try {
+        expect(parseCommand(argv).verb).toBeTypeOf("string");
+      } catch (error) {
+        expect(error).toBeInstanceOf(UsageError);
+      }
+    }));
+  });
+});
+
+describe("kindCalled", () => {
+  it.each([["ippool", "IPPool"], ["IPPools", "IPPool"], ["gnp", "GlobalNetworkPolicy"], ["networkpolicies", "NetworkPolicy"], ["Node", "Node"], ["wep", "WorkloadEndpoint"], ["kcc", "KubeControllersConfiguration"], ["profiles", "Profile"], ["bgpp", "BGPPeer"]])(
+    "knows %s", (written, kind) => expect(kindCalled(written).kind).toBe(kind),
+  );
+  it("says what was probably meant", () => expect(() => kindCalled("ipool")).toThrow(/no kind "ipool"; did you mean ippool\?/));
+});

@@ -1,0 +1,115 @@
+/** The command line, taken apart. Pure. */
+import { parseArgs, type ParseArgsConfig } from "node:util";
+import { nearest } from "@calico/model";
+import { UsageError } from "./usage.ts";
+
+export type Output = "table" | "wide" | "yaml" | "json" | "name";
+export type Connection = { readonly kubeconfig: string | undefined; readonly context: string | undefined };
+export type WriteVerb = "create" | "apply" | "replace" | "delete";
+
+export type Command =
+  | { readonly verb: "help" }
+  | { readonly verb: "version"; readonly connection: Connection }
+  | { readonly verb: "get"; readonly kind: string; readonly names: readonly string[]; readonly namespace: string | null; readonly output: Output; readonly connection: Connection }
+  | { readonly verb: WriteVerb; readonly files: readonly string[]; readonly kind: string | null; readonly names: readonly string[]; readonly namespace: string; readonly skip: boolean; readonly connection: Connection }
+  | { readonly verb: "patch"; readonly kind: string; readonly name: string; readonly namespace: string; readonly patch: string; readonly type: "merge" | "json"; readonly connection: Connection };
+
+const VERBS = ["get", "create", "apply", "replace", "delete", "patch", "version", "help"];
+/** Commands of Calico's calicoctl that this version does not have, and what serves meanwhile. */
+const NOT_BUILT: Readonly<Record<string, string>> = {
+  node: "ask the node itself: curl http://NODE:9095/readiness says how its BGP sessions are",
+  ipam: "kubectl get ipamblocks, ipamhandles and blockaffinities show what is allocated",
+  label: "kubectl label serves every kind",
+  convert: "there is one version of the API only",
+  datastore: "the datastore is Kubernetes",
+  cluster: "curl http://NODE:9099/readiness and the metrics of each service tell how it is",
+  policy: "kubectl get cnp,gnp,netpol shows the policies",
+};
+const OUTPUTS = ["wide", "yaml", "json", "name"];
+
+const GLOBAL = {
+  kubeconfig: { type: "string" }, config: { type: "string", short: "c" }, context: { type: "string" }, help: { type: "boolean", short: "h" }, "allow-version-mismatch": { type: "boolean" },
+} as const satisfies ParseArgsConfig["options"];
+const OPTIONS = {
+  get: { output: { type: "string", short: "o" }, namespace: { type: "string", short: "n" }, "all-namespaces": { type: "boolean", short: "A" }, a: { type: "boolean", short: "a" } },
+  write: { filename: { type: "string", short: "f", multiple: true }, namespace: { type: "string", short: "n" }, "skip-exists": { type: "boolean" }, "skip-not-exists": { type: "boolean" }, "skip-empty": { type: "boolean" } },
+  patch: { patch: { type: "string", short: "p" }, type: { type: "string", short: "t" }, namespace: { type: "string", short: "n" } },
+  version: {},
+} as const satisfies Record<string, ParseArgsConfig["options"]>;
+
+/** Reads the arguments after the program's name. Throws UsageError with the remedy. */
+export function parseCommand(argv: readonly string[]): Command {
+  const [verb, ...rest] = argv;
+  if (verb === undefined || verb === "help" || verb === "--help" || verb === "-h" || rest.includes("--help") || rest.includes("-h")) return { verb: "help" };
+  switch (verb) {
+    case "get": return parseGet(rest);
+    case "create": case "apply": case "replace": case "delete": return parseWrite(verb, rest);
+    case "patch": return parsePatch(rest);
+    case "version": return { verb, connection: connectionOf(take(rest, OPTIONS.version, 0).values) };
+    default: throw new UsageError(unknownVerb(verb));
+  }
+}
+
+function unknownVerb(verb: string): string {
+  const instead = NOT_BUILT[verb];
+  if (instead !== undefined) return `"calicoctl ${verb}" is not part of this version; ${instead}`;
+  const near = nearest(verb, VERBS);
+  return `there is no command "${verb}"${near === null ? "." : `; did you mean ${near}?`} Commands: ${VERBS.join(", ")}`;
+}
+
+type Values = Readonly<Record<string, string | boolean | readonly (string | boolean)[] | undefined>>;
+
+function take(args: readonly string[], options: NonNullable<ParseArgsConfig["options"]>, most = Number.POSITIVE_INFINITY): { values: Values; positionals: string[] } {
+  const all = { ...options, ...GLOBAL };
+  try {
+    const { values, positionals } = parseArgs({ args: [...args], options: all, allowPositionals: true, strict: true });
+    if (positionals.length > most) throw new UsageError(`too many arguments: ${positionals.slice(most).join(" ")}`);
+    return { values, positionals };
+  } catch (error) {
+    if (error instanceof UsageError) throw error;
+    const name = /Unknown option '(-{1,2})([^']+)'/.exec((error as Error).message)?.[2];
+    if (name === undefined) throw new UsageError((error as Error).message);
+    const near = nearest(name, Object.keys(all));
+    throw new UsageError(`there is no option ${name}${near === null ? "" : `; did you mean --${near}?`}`);
+  }
+}
+
+function connectionOf(values: Values): Connection {
+  if (values["config"] !== undefined) throw new UsageError("--config: a CalicoAPIConfig file is not read by this version; give --kubeconfig or set KUBECONFIG");
+  return { kubeconfig: text(values["kubeconfig"]), context: text(values["context"]) };
+}
+
+function parseGet(args: readonly string[]): Command {
+  const { values, positionals: [kind, ...names] } = take(args, OPTIONS.get);
+  if (kind === undefined) throw new UsageError("get what? calicoctl get KIND [NAME...], for instance: calicoctl get ippools");
+  const output = text(values["output"]) ?? "table";
+  if (output !== "table" && !OUTPUTS.includes(output)) throw new UsageError(`-o ${output}: there is ${OUTPUTS.join(", ")}${output === "ps" ? "; without -o it is a table" : ""}`);
+  const everywhere = values["all-namespaces"] === true || values["a"] === true;
+  return { verb: "get", kind, names, namespace: everywhere ? null : (text(values["namespace"]) ?? "default"), output: output as Output, connection: connectionOf(values) };
+}
+
+function parseWrite(verb: WriteVerb, args: readonly string[]): Command {
+  const { values, positionals: [kind = null, ...names] } = take(args, OPTIONS.write);
+  const files = (values["filename"] ?? []) as readonly string[];
+  if (kind !== null && verb !== "delete") throw new UsageError(`${verb} takes resources from a file: calicoctl ${verb} -f FILE`);
+  if (kind === null && files.length === 0) throw new UsageError(`${verb} what? calicoctl ${verb} -f FILE${verb === "delete" ? ", or calicoctl delete KIND NAME" : ""}`);
+  if (kind !== null && files.length > 0) throw new UsageError("delete takes a file or a kind and names, not both");
+  if (kind !== null && names.length === 0) throw new UsageError(`delete which ${kind}? calicoctl delete ${kind} NAME...`);
+  const remote = files.find((file) => /^https?:\/\//.test(file));
+  if (remote !== undefined) throw new UsageError(`-f ${remote}: a file, a folder or - is read; download it first: curl -O ${remote}`);
+  return { verb, files, kind, names, namespace: text(values["namespace"]) ?? "default", skip: values["skip-exists"] === true || values["skip-not-exists"] === true, connection: connectionOf(values) };
+}
+
+function parsePatch(args: readonly string[]): Command {
+  const { values, positionals: [kind, name, ...more] } = take(args, OPTIONS.patch);
+  const patch = text(values["patch"]);
+  if (kind === undefined || name === undefined || patch === undefined) throw new UsageError(`patch what? calicoctl patch KIND NAME -p '{"spec": {...}}'`);
+  if (more.length > 0) throw new UsageError(`too many arguments: ${more.join(" ")}`);
+  const type = text(values["type"]) ?? "merge";
+  if (type !== "merge" && type !== "json") throw new UsageError(`-t ${type}: there is merge and json${type === "strategic" ? "; custom resources know no strategic merge" : ""}`);
+  return { verb: "patch", kind, name, namespace: text(values["namespace"]) ?? "default", patch, type, connection: connectionOf(values) };
+}
+
+function text(value: Values[string]): string | undefined {
+  return typeof value === "string" ? value : undefined;
+}

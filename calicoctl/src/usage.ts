@@ -1,0 +1,26 @@
+/** Questions that cannot be answered, and failures that are told in a line. */
+
+/** A command line that is wrong: exit code 2. */
+export class UsageError extends Error {}
+
+/** Something that could not be done: exit code 1. */
+export class CommandError extends Error {}
+
+export const USAGE = `calicoctl: reads and writes Calico's resources in a Kubernetes cluster.
+
+usage: calicoctl <command> [arguments]
+
+  get KIND [NAME...]       shows resources                 -o wide|yaml|json|name, -n NAMESPACE, -A
+  create  -f FILE          makes resources that are not there   --skip-exists
+  apply   -f FILE          makes or replaces resources
+  replace -f FILE          replaces resources that are there
+  delete  -f FILE | KIND NAME...    removes resources      --skip-not-exists, -n NAMESPACE
+  patch KIND NAME -p PATCH changes fields (merge; -t json: JSON patch)   -n NAMESPACE
+  version                  of this program and of the cluster
+
+FILE is a YAML or JSON file, a folder of such, or - for standard input. A file is checked as a whole before anything is written.
+
+  --kubeconfig FILE        else KUBECONFIG, the cluster it runs in, or ~/.kube/config
+  --context NAME           a context of the kubeconfig
+  -h, --help               this text
+`;

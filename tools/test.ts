@@ -17,6 +17,7 @@ const wants = (phase: string): boolean => only.length === 0 || only.includes(pha
 const env = { ...process.env, NX_DAEMON: "false", PATH: `${bin}:${process.env["PATH"] ?? ""}` };
 const total: Count = { passed: 0, failed: 0, skipped: 0 };
 const skippedNames: string[] = [];
+const failedNames: string[] = [];
 const started = Date.now();
 
 for (const stale of globSync(["libs/*/.results", "services/*/.results", "calicoctl/.results", "e2e/.results"], { cwd: root })) rmSync(join(root, stale), { recursive: true, force: true });
@@ -44,10 +45,8 @@ for (const phase of ["fv", "e2e"]) {
 
 // Somebody may have started a lab meanwhile.
 const left = namespaces().filter((name) => !before.includes(name) && !name.startsWith("lab-"));
-if (left.length > 0) {
-  console.log(`namespaces left behind: ${left.join(" ")}`);
-  total.failed += 1;
-}
+if (left.length > 0) fail(`namespaces left behind: ${left.join(" ")}`);
+if (failedNames.length > 0) console.log(`failed:\n${failedNames.map((name) => `  ${name}`).join("\n")}`);
 if (skippedNames.length > 0) console.log(`skipped:\n${skippedNames.map((name) => `  ${name}`).join("\n")}`);
 console.log(`in ${Math.round((Date.now() - started) / 1000)} s`);
 console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
@@ -55,7 +54,7 @@ process.exit(total.failed > 0 || total.passed === 0 ? 1 : 0);
 
 function step(name: string, command: string, parameters: string[]): void {
   if (run(name, command, parameters)) total.passed += 1;
-  else total.failed += 1;
+  else fail(name);
 }
 
 function run(name: string, command: string, parameters: string[], cwd = root): boolean {
@@ -72,11 +71,19 @@ function collect(phase: string, ok: boolean): void {
     failed += report.numFailedTests;
     total.skipped += report.numPendingTests + report.numTodoTests;
     for (const file of report.testResults) {
-      for (const test of file.assertionResults) if (["pending", "skipped", "todo"].includes(test.status)) skippedNames.push(test.fullName);
+      for (const test of file.assertionResults) {
+        if (["pending", "skipped", "todo"].includes(test.status)) skippedNames.push(test.fullName);
+        if (test.status === "failed") failedNames.push(test.fullName);
+      }
     }
   }
-  if (!ok && failed === 0) failed = 1;
   total.failed += failed;
+  if (!ok && failed === 0) fail(`a runner of ${phase}`);
+}
+
+function fail(name: string): void {
+  total.failed += 1;
+  failedNames.push(name);
 }
 
 function projectsWith(pattern: string): string[] {

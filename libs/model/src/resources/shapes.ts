@@ -78,6 +78,6 @@ export const condition = z.strictObject({
 /** One of a few words, in any case. */
 export function word(...words: readonly string[]): z.ZodType<string, string> {
   // Both cases of each letter: what says "ignore case" is not the same in the API server's expressions and in JavaScript's.
-  const eitherCase = (text: string): string => [...text].map((letter) => `[${letter.toUpperCase()}${letter.toLowerCase()}]`).join("");
+  const eitherCase = (text: string): string => text.replace(/[a-z]/gi, (letter) => `[${letter.toUpperCase()}${letter.toLowerCase()}]`);
   return z.string().regex(new RegExp(`^(?:${words.map(eitherCase).join("|")})$`), `one of ${words.join(", ")} is needed`);
 }

@@ -12,8 +12,9 @@ const bookmarked = new WeakMap<object, { type: ResourceType; write: (line: Buffe
 export function watch({ store, faults }: { store: Store; faults: Faults }, type: ResourceType, scope: Scope, query: URLSearchParams, table: boolean, response: ServerResponse): void {
   if (faults.expireWatches) throw expired("too old resource version");
   const from = Number(query.get("resourceVersion") ?? "0") || 0;
+  // Between the end of the answer and its close, events may still come.
   const write = (line: Buffer): void => {
-    if (!faults.silentWatches) response.write(table ? asTableEvent(type, line) : line);
+    if (!faults.silentWatches && !response.writableEnded) response.write(table ? asTableEvent(type, line) : line);
   };
   const end = (): void => void response.end();
   const watcher = { scope, write, end };

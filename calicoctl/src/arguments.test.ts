@@ -19,6 +19,9 @@ describe("parseCommand", () => {
     ["apply -f a.yaml -f b --allow-version-mismatch", { ...write, verb: "apply", files: ["a.yaml", "b"] }],
     ["delete bgppeer a b --skip-not-exists", { ...write, verb: "delete", files: [], kind: "bgppeer", names: ["a", "b"], skip: true }],
     ['patch felixconfiguration default --patch={"spec":{"bpfEnabled":true}}', { verb: "patch", kind: "felixconfiguration", name: "default", namespace: "default", patch: '{"spec":{"bpfEnabled":true}}', type: "merge", connection }],
+    ["ipam show --show-blocks", { verb: "ipam show", address: null, blocks: true, configuration: false, connection }],
+    ["ipam show --ip=10.0.0.1", { verb: "ipam show", address: "10.0.0.1", blocks: false, configuration: false, connection }],
+    ["ipam check -o json", { verb: "ipam check", output: "json", connection }],
     ["version", { verb: "version", connection }],
   ])("reads %j", (line, command) => expect(parseCommand(line.split(" ").filter(Boolean))).toEqual(command));
 
@@ -33,6 +36,8 @@ describe("parseCommand", () => {
     ["delete ippool", /delete which ippool\?/],
     ["patch ippool p", /patch what\?/],
     ["patch ippool p -p {} -t strategic", /custom resources know no strategic merge/],
+    ["ipam release --ip=10.0.0.1", /kube-controllers releases what vanished pods held/],
+    ["ipam shw", /there is ipam show and ipam check/],
     ["node status", /not part of this version/],
     ["version now", /too many arguments: now/],
     ["get nodes --config x", /--kubeconfig/],

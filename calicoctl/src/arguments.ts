@@ -10,15 +10,16 @@ export type WriteVerb = "create" | "apply" | "replace" | "delete";
 export type Command =
   | { readonly verb: "help" }
   | { readonly verb: "version"; readonly connection: Connection }
+  | { readonly verb: "ipam show"; readonly address: string | null; readonly blocks: boolean; readonly configuration: boolean; readonly connection: Connection }
+  | { readonly verb: "ipam check"; readonly output: "text" | "json"; readonly connection: Connection }
   | { readonly verb: "get"; readonly kind: string; readonly names: readonly string[]; readonly namespace: string | null; readonly output: Output; readonly connection: Connection }
   | { readonly verb: WriteVerb; readonly files: readonly string[]; readonly kind: string | null; readonly names: readonly string[]; readonly namespace: string; readonly skip: boolean; readonly connection: Connection }
   | { readonly verb: "patch"; readonly kind: string; readonly name: string; readonly namespace: string; readonly patch: string; readonly type: "merge" | "json"; readonly connection: Connection };
 
-const VERBS = ["get", "create", "apply", "replace", "delete", "patch", "version", "help"];
+const VERBS = ["get", "create", "apply", "replace", "delete", "patch", "ipam", "version", "help"];
 /** Commands of Calico's calicoctl that this version does not have, and what serves meanwhile. */
 const NOT_BUILT: Readonly<Record<string, string>> = {
   node: "ask the node itself: curl http://NODE:9095/readiness says how its BGP sessions are",
-  ipam: "kubectl get ipamblocks, ipamhandles and blockaffinities show what is allocated",
   label: "kubectl label serves every kind",
   convert: "there is one version of the API only",
   datastore: "the datastore is Kubernetes",
@@ -34,6 +35,8 @@ const OPTIONS = {
   get: { output: { type: "string", short: "o" }, namespace: { type: "string", short: "n" }, "all-namespaces": { type: "boolean", short: "A" }, a: { type: "boolean", short: "a" } },
   write: { filename: { type: "string", short: "f", multiple: true }, namespace: { type: "string", short: "n" }, "skip-exists": { type: "boolean" }, "skip-not-exists": { type: "boolean" }, "skip-empty": { type: "boolean" } },
   patch: { patch: { type: "string", short: "p" }, type: { type: "string", short: "t" }, namespace: { type: "string", short: "n" } },
+  "ipam show": { ip: { type: "string" }, "show-blocks": { type: "boolean" }, "show-configuration": { type: "boolean" } },
+  "ipam check": { output: { type: "string", short: "o" } },
   version: {},
 } as const satisfies Record<string, ParseArgsConfig["options"]>;
 
@@ -45,6 +48,7 @@ export function parseCommand(argv: readonly string[]): Command {
     case "get": return parseGet(rest);
     case "create": case "apply": case "replace": case "delete": return parseWrite(verb, rest);
     case "patch": return parsePatch(rest);
+    case "ipam": return parseIpam(rest);
     case "version": return { verb, connection: connectionOf(take(rest, OPTIONS.version, 0).values) };
     default: throw new UsageError(unknownVerb(verb));
   }
@@ -108,6 +112,21 @@ function parsePatch(args: readonly string[]): Command {
   const type = text(values["type"]) ?? "merge";
   if (type !== "merge" && type !== "json") throw new UsageError(`-t ${type}: there is merge and json${type === "strategic" ? "; custom resources know no strategic merge" : ""}`);
   return { verb: "patch", kind, name, namespace: text(values["namespace"]) ?? "default", patch, type, connection: connectionOf(values) };
+}
+
+function parseIpam([verb = "", ...args]: readonly string[]): Command {
+  if (verb === "show") {
+    const { values } = take(args, OPTIONS["ipam show"], 0);
+    return { verb: "ipam show", address: text(values["ip"]) ?? null, blocks: values["show-blocks"] === true, configuration: values["show-configuration"] === true, connection: connectionOf(values) };
+  }
+  if (verb === "check") {
+    const { values } = take(args, OPTIONS["ipam check"], 0);
+    const output = text(values["output"]) ?? "text";
+    if (output !== "text" && output !== "json") throw new UsageError(`-o ${output}: there is json; without -o it is text`);
+    return { verb: "ipam check", output, connection: connectionOf(values) };
+  }
+  if (["release", "configure", "split"].includes(verb)) throw new UsageError(`"calicoctl ipam ${verb}" is not part of this version; ${verb === "configure" ? "calicoctl patch ipamconfiguration default serves meanwhile" : "kube-controllers releases what vanished pods held"}`);
+  throw new UsageError(`ipam ${verb}: there is ipam show and ipam check`);
 }
 
 function text(value: Values[string]): string | undefined {

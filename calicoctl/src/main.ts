@@ -19,6 +19,8 @@ async function main(argv: readonly string[]): Promise<number> {
         case "get": return get(command, datastore, say);
         case "patch": return patch(command, datastore, say);
         case "version": return version(datastore, say);
+        case "ipam show": return (await import("./ipam-commands.ts")).ipamShow(command, datastore, say);
+        case "ipam check": return (await import("./ipam-commands.ts")).ipamCheck(command, datastore, say);
         default: return write(command, datastore, say);
       }
     });

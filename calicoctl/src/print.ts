@@ -17,8 +17,13 @@ export function render(kind: CtlKind, objects: readonly KubeObject[], output: Ou
 }
 
 function table(columns: Columns, objects: readonly KubeObject[]): string {
-  const rows = [Object.keys(columns), ...objects.map((object) => Object.values(columns).map((cell) => cell(object)))];
-  const widths = Object.keys(columns).map((_, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0)));
+  return grid(Object.keys(columns), objects.map((object) => Object.values(columns).map((cell) => cell(object))));
+}
+
+/** Rows under their headings, in columns. */
+export function grid(headings: readonly string[], cells: readonly (readonly string[])[]): string {
+  const rows = [headings, ...cells];
+  const widths = headings.map((_, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0)));
   return rows.map((row) => `${row.map((text, i) => text.padEnd(widths[i] ?? 0)).join("   ").trimEnd()}\n`).join("");
 }
 

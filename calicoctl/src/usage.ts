@@ -16,6 +16,8 @@ usage: calicoctl <command> [arguments]
   replace -f FILE          replaces resources that are there
   delete  -f FILE | KIND NAME...    removes resources      --skip-not-exists, -n NAMESPACE
   patch KIND NAME -p PATCH changes fields (merge; -t json: JSON patch)   -n NAMESPACE
+  ipam show                how full the pools are   --show-blocks, --ip ADDRESS, --show-configuration
+  ipam check               whether allocations agree with pods, nodes and handles   -o json
   version                  of this program and of the cluster
 
 FILE is a YAML or JSON file, a folder of such, or - for standard input. A file is checked as a whole before anything is written.

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { all, cidrParts, selector, type Cidr, type IpAddress, type IpPool } from "@calico/model";
-import { allocate, allocationsOf, assign, assignAddress, blockFaults, freeCount, newBlock, releaseByHandle, writeHandle, type AssignRequest, type NodeView } from "./index.ts";
+import { allocate, allocationsOf, assign, assignAddress, blockFaults, dropEmptyHandle, freeCount, newBlock, releaseByHandle, writeHandle, type AssignRequest, type NodeView } from "./index.ts";
 import { Crash, interleave, run, SimulatedStore, type Fault } from "./testing/simulated-store.ts";
 
 const NOW = "2026-01-01T00:00:00Z";
@@ -108,6 +108,14 @@ describe("releasing", () => {
     run(store, assign(view("a", [pool("10.0.0.0/30")]), [want("h1", 1)]));
     expect(run(store, releaseByHandle(new Map(), "h1"))).toEqual(["10.0.0.0"]);
   });
+});
+
+test("a handle object without an address goes, one with an address stays", () => {
+  const store = new SimulatedStore();
+  run(store, assign(view("a", [pool("10.0.0.0/30")]), [want("h1", 1)]));
+  for (const [handle, counts] of [["h1", { "10.0.0.0/30": 1 }], ["h2", { "10.0.0.0/30": 1, "10.9.0.0/30": 1 }]] as const) run(store, writeHandle(handle, counts));
+  expect(["h1", "h2", "h3"].map((name) => run(store, dropEmptyHandle(name)))).toEqual([false, true, false]);
+  expect([...store.objects.keys()].filter((key) => key.startsWith("handle/"))).toEqual(["handle/h1"]);
 });
 
 describe("whatever happens", () => {

@@ -58,3 +58,17 @@ export function* writeHandle(handleId: string, counts: Readonly<Record<string, n
   }
   return false;
 }
+
+/**
+ * Removes a handle object of which no block that it names has an address, as a write that came late leaves it. Everything
+ * is read live; true when it went. It stays when it changed meanwhile.
+ */
+export function* dropEmptyHandle(name: string): Steps<boolean> {
+  const handle = yield* read("handle", name);
+  if (handle === null) return false;
+  for (const cidr of Object.keys(handle.spec.block)) {
+    const block = yield* read("block", blockName(cidr));
+    if (block !== null && handleCounts(block.spec).has(handle.spec.handleID)) return false;
+  }
+  return yield* remove("handle", name, handle.revision);
+}

@@ -38,7 +38,7 @@ beforeEach(() => {
       return step.value;
     },
   };
-  allocator = createAllocator({ node: "n1", view, store, handles: { set: (id, counts) => void handles.set(id, counts), backlog: 0, stop: async () => {} }, now: () => "2026-01-01T00:00:00Z" });
+  allocator = createAllocator({ node: "n1", view, store, handles: { set: (id, counts) => void handles.set(id, counts), forget: (id) => void handles.delete(id), backlog: 0, stop: async () => {} }, now: () => "2026-01-01T00:00:00Z" });
 });
 
 const request = (handle: string) => ({ family: 4 as const, count: 1, attribute: { handle_id: handle }, requestedPools: [], namespaceLabels: {} });
@@ -73,6 +73,7 @@ describe("the allocator", () => {
   it("releases all of a handle, and gives the address to the next one last", async () => {
     const [first = ""] = await addressesOf("a");
     expect(await allocator.releaseByHandle("a")).toHaveLength(1);
+    expect(handles.has("a")).toBe(false);
     expect(await allocator.releaseByHandle("a")).toEqual([]);
     expect(await addressesOf("b")).not.toEqual([first]);
   });

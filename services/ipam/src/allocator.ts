@@ -73,7 +73,10 @@ export function createAllocator({ node, view, store, handles, now }: { node: str
       if ("cidr" in result && attribute.handle_id !== undefined) noteHandle(attribute.handle_id);
       return result;
     })),
-    releaseByHandle: (handleId) => batcher.exclusive(() => guarded(() => store.run(releaseByHandle(blocks, handleId)))),
+    releaseByHandle: (handleId) => batcher.exclusive(() => guarded(() => {
+      handles.forget(handleId);
+      return store.run(releaseByHandle(blocks, handleId));
+    })),
     get blocks() {
       return [...blocks.values()].map(({ spec }) => spec);
     },

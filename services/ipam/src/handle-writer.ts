@@ -6,6 +6,8 @@ import { createBackoff, delay, type Clock, type Logger } from "@calico/service-k
 export interface HandleWriter {
   /** Sets what the handle object shall say; a later call for the same handle replaces an earlier one. */
   set(handleId: string, counts: Readonly<Record<string, number>>): void;
+  /** The handle was released: what was to be said of it is out of date. */
+  forget(handleId: string): void;
   readonly backlog: number;
   /** Writes what is left, at most for `timeoutMs`. */
   stop(timeoutMs: number): Promise<void>;
@@ -54,6 +56,7 @@ export function createHandleWriter(store: AllocationStore, clock: Clock, log: Lo
       waiting.set(handleId, counts);
       wake();
     },
+    forget: (handleId) => void waiting.delete(handleId),
     get backlog() {
       return waiting.size;
     },

@@ -1,6 +1,6 @@
 /** Releases what vanished pods and nodes held. */
 import { coreTypes, calicoTypes, createInformer, isDatastoreError, type AllocationStore, type Datastore, type Informer, type KubeObject } from "@calico/datastore";
-import { handleCounts, nodeOfAffinity, read, releaseByHandle, remove, writeHandle, type BlockSpec } from "@calico/ipam";
+import { dropEmptyHandle, handleCounts, nodeOfAffinity, read, releaseByHandle, remove, writeHandle, type BlockSpec } from "@calico/ipam";
 import { blockAffinityName, blockName, handleName } from "@calico/model";
 import type { Clock, Logger } from "@calico/service-kit";
 import { abandonedBlocks, findLeaks, type ClusterFacts, type Leak, type PodView } from "./leaks.ts";
@@ -25,6 +25,8 @@ export type GcOptions = {
   readonly log: Logger;
 };
 
+const EMPTY_HANDLE_MS = 10_000;
+
 export function createGarbageCollector({ datastore, store, graceMs, maxReleases, clock, log }: GcOptions): GarbageCollector {
   const pods = new Map<string, PodView>();
   const nodes = new Set<string>();
@@ -32,6 +34,8 @@ export function createGarbageCollector({ datastore, store, graceMs, maxReleases,
   const handles = new Set<string>();
   /** When an unused handle was first seen, by handle. */
   const candidates = new Map<string, number>();
+  /** When a handle object without an address was first seen, by its name. */
+  const empty = new Map<string, number>();
   const follow = <M>(type: Parameters<typeof createInformer>[0]["type"], transform: (raw: KubeObject) => M | null, set: (key: string, value: M) => void, unset: (key: string) => void): Informer =>
     createInformer<KubeObject, M>({
       datastore, type, transform, log,
@@ -94,6 +98,16 @@ export function createGarbageCollector({ datastore, store, graceMs, maxReleases,
     for (const [name, { handleId, count }] of named) {
       if (signal.aborted) return;
       if (!handles.has(name)) await store.run(writeHandle(handleId, count), signal);
+    }
+    const now = clock.monotonic();
+    for (const name of empty.keys()) if (named.has(name) || !handles.has(name)) empty.delete(name);
+    for (const name of handles) {
+      if (named.has(name)) continue;
+      const since = empty.get(name) ?? now;
+      empty.set(name, since);
+      // The block of a handle that was just made may not have been seen yet.
+      if (signal.aborted || now - since < EMPTY_HANDLE_MS) continue;
+      if (await store.run(dropEmptyHandle(name), signal)) log.info("A handle without an address is removed", { handle: name });
     }
   }
 

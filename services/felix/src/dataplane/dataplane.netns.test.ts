@@ -146,6 +146,24 @@ describe("the dataplane on the kernel", () => {
     expect(listing()).toContain("ip saddr != 10.65.7.7");
   });
 
+  it("an older endpoint of an interface that is told of again does not take it back", async () => {
+    const dataplane = await start();
+    veth(1);
+    dataplane.sink.onProfileUpdate(profile);
+    dataplane.sink.onEndpointUpdate(endpoint(1));
+    await apply(dataplane);
+    dataplane.sink.onEndpointUpdate(endpoint(1, { id: "wep/new" as EndpointId, addresses: ["10.65.7.7" as IpAddress] }));
+    dataplane.sink.onEndpointUpdate(endpoint(1, { pod: "renamed" }));
+    await apply(dataplane);
+    expect(netns.exec("ip", "route").trim()).toBe("10.65.7.7 dev cali1 proto 80 scope link");
+    expect(listing()).toContain("ip saddr != 10.65.7.7");
+    dataplane.sink.onEndpointRemove("wep/1" as EndpointId);
+    await apply(dataplane);
+    expect(netns.exec("ip", "route").trim()).toBe("10.65.7.7 dev cali1 proto 80 scope link");
+    expect(listing()).toContain("ip saddr != 10.65.7.7");
+    expect(dataplane.isReady("wep/new")).toBe(true);
+  });
+
   it("cleans up routes of its protocol that nobody wants and leaves others alone", async () => {
     veth(1);
     netns.exec("ip", "route", "add", "10.1.1.1", "dev", "cali1", "proto", "80");

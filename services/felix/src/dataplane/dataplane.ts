@@ -198,7 +198,6 @@ export function createDataplane({ config: initial, onDrift, clock, log }: Datapl
         }
         endpoints.set(id, { endpoint, chains });
         join(id, endpoint.interfaceName);
-        kernel.setInterface(endpoint.interfaceName, endpoint.addresses);
         interfaces.add(endpoint.interfaceName);
       } else endpoints.delete(id);
       if (before === undefined) continue;
@@ -206,9 +205,10 @@ export function createDataplane({ config: initial, onDrift, clock, log }: Datapl
       for (const address of before.endpoint.addresses) if (endpoint === null || !endpoint.addresses.includes(address)) freedAddresses.add(address);
       const { interfaceName } = before.endpoint;
       interfaces.add(interfaceName);
-      if (interfaceName !== endpoint?.interfaceName && leave(id, interfaceName)) kernel.setInterface(interfaceName, []);
+      if (interfaceName !== endpoint?.interfaceName) leave(id, interfaceName);
     }
     dirtyEndpoints.clear();
+    for (const name of interfaces) stageInterface(name, to, kernel);
     stageDispatch(to, interfaces);
     return interfaces;
   }
@@ -219,13 +219,22 @@ export function createDataplane({ config: initial, onDrift, clock, log }: Datapl
     else ids.add(id);
   }
 
-  /** True when nobody is left behind the interface. */
-  function leave(id: string, interfaceName: string): boolean {
+  function leave(id: string, interfaceName: string): void {
     const ids = endpointsOn.get(interfaceName);
     ids?.delete(id);
-    if (ids !== undefined && ids.size > 0) return false;
-    endpointsOn.delete(interfaceName);
-    return true;
+    if (ids?.size === 0) endpointsOn.delete(interfaceName);
+  }
+
+  /** The endpoint that came last has the interface: its chains and addresses count, whichever was told of last. */
+  function stageInterface(name: string, to: NftTable, kernel: Routes): void {
+    const newest = endpoints.get([...(endpointsOn.get(name) ?? [])].at(-1) ?? "");
+    kernel.setInterface(name, newest?.endpoint.addresses ?? []);
+    if (newest === undefined) return;
+    const { chains, from, to: towards } = newest.chains;
+    for (const chain of [from, towards]) {
+      const content = chains.get(chain);
+      if (content !== undefined) to.setChain(chain, content);
+    }
   }
 
   function release(to: NftTable, { chains }: EndpointChains): void {

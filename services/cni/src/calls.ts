@@ -1,7 +1,7 @@
-/** Carries out the plugin's calls: those for one container one after another, others side by side. */
+/** Carries out the plugin's calls: those for one pod one after another, others side by side. */
 import { describeError, withSpan } from "@calico/service-kit";
 import { check } from "./check.ts";
-import { collect } from "./collect.ts";
+import { collect, type PodName } from "./collect.ts";
 import { add, del, type Surroundings } from "./commands.ts";
 import { CniError, CODE } from "./errors.ts";
 import { parseRequest, VERSIONS, type CniRequest } from "./request.ts";
@@ -19,23 +19,24 @@ export function createCallHandler({ surroundings, notReady, onCall }: CallOption
   const tails = new Map<string, Promise<unknown>>();
   const { log } = surroundings;
 
-  /** Runs after what is under way for the same container. */
-  function inTurn<T>(containerId: string, run: () => Promise<T>): Promise<T> {
-    const before = tails.get(containerId) ?? Promise.resolve();
+  /** Runs after what is under way for the same pod: all its containers, one after the other, have the same host interface. */
+  function inTurn<T>({ namespace, pod }: PodName, run: () => Promise<T>): Promise<T> {
+    const key = `${namespace}/${pod}`;
+    const before = tails.get(key) ?? Promise.resolve();
     const result = before.then(run, run);
     const tail = result.catch(() => undefined).finally(() => {
-      if (tails.get(containerId) === tail) tails.delete(containerId);
+      if (tails.get(key) === tail) tails.delete(key);
     });
-    tails.set(containerId, tail);
+    tails.set(key, tail);
     return result;
   }
 
   async function carryOut(request: CniRequest): Promise<string> {
     switch (request.command) {
       case "VERSION": return JSON.stringify({ cniVersion: request.cniVersion, supportedVersions: VERSIONS });
-      case "ADD": return JSON.stringify(renderResult(await inTurn(request.containerId, () => add(request, surroundings)), request.cniVersion));
+      case "ADD": return JSON.stringify(renderResult(await inTurn(request, () => add(request, surroundings)), request.cniVersion));
       case "DEL":
-        await inTurn(request.containerId, () => del(request, surroundings));
+        await inTurn(request, () => del(request, surroundings));
         return "";
       case "STATUS": {
         const reason = await notReady();
@@ -43,10 +44,10 @@ export function createCallHandler({ surroundings, notReady, onCall }: CallOption
         return "";
       }
       case "CHECK":
-        await inTurn(request.containerId, async () => check(request, surroundings));
+        await inTurn(request, async () => check(request, surroundings));
         return "";
       case "GC":
-        await collect(request, surroundings, (containerId, run) => inTurn(containerId, run));
+        await collect(request, surroundings, inTurn);
         return "";
     }
   }

@@ -3,7 +3,8 @@ import { del, type Surroundings } from "./commands.ts";
 import { CniError, CODE } from "./errors.ts";
 import type { CniRequest } from "./request.ts";
 
-type InTurn = <T>(containerId: string, run: () => Promise<T>) => Promise<T>;
+export type PodName = { readonly namespace: string; readonly pod: string };
+type InTurn = <T>(pod: PodName, run: () => Promise<T>) => Promise<T>;
 
 /** Deletes every container that the runtime does not name. One that fails does not keep the others; it is named at the end. */
 export async function collect(request: CniRequest, surroundings: Surroundings, inTurn: InTurn): Promise<void> {
@@ -14,7 +15,7 @@ export async function collect(request: CniRequest, surroundings: Surroundings, i
   for (const { containerId, ifname, netns, namespace, pod, podUid } of surroundings.containers.list()) {
     if (kept.has(`${containerId} ${ifname}`)) continue;
     try {
-      await inTurn(containerId, () => del({ ...request, command: "DEL", containerId, ifname, netns, namespace, pod, podUid }, surroundings));
+      await inTurn({ namespace, pod }, () => del({ ...request, command: "DEL", containerId, ifname, netns, namespace, pod, podUid }, surroundings));
       surroundings.log.info("A container that the runtime does not know is taken away", { container: containerId, pod: `${namespace}/${pod}` });
     } catch (error) {
       failed.push(`${containerId}: ${(error as Error).message}`);

@@ -175,6 +175,29 @@ describe("DEL", () => {
     expect(readdirSync(join(dir, "containers"))).toHaveLength(1);
   });
 
+  it("of an older sandbox leaves the interface to the newer one that has the namespace now", async () => {
+    const handle = handler();
+    await call(handle, "ADD", { CNI_CONTAINERID: "c2" });
+    done = [];
+    await call(handle, "DEL");
+    expect(done).toEqual(["release"]);
+    await call(handle, "DEL", { CNI_CONTAINERID: "c2" });
+    expect(done).toEqual(["release", "detach", "tear down 7", "release", "withdraw"]);
+  });
+
+  it("knows whose a namespace is also after the daemon was started again", async () => {
+    await call(handler(), "ADD", { CNI_CONTAINERID: "c2" });
+    done = [];
+    await call(handler(), "DEL");
+    expect(done).toEqual(["release"]);
+  });
+
+  it("of one sandbox waits for the ADD of another of the same pod", async () => {
+    const handle = handler();
+    await Promise.all([call(handle, "ADD", { CNI_CONTAINERID: "c2" }), call(handle, "DEL")]);
+    expect(done.slice(-2)).toEqual(["announce 10.65.0.1", "release"]);
+  });
+
   it("of a container waits for its ADD", async () => {
     const handle = handler();
     await Promise.all([call(handle, "ADD"), call(handle, "DEL")]);
@@ -241,5 +264,18 @@ describe("spool", () => {
     });
     expect(seen).toEqual(["one", "two"]);
     expect(readdirSync(join(dir, "spool")).toSorted((a, b) => (a < b ? -1 : 1))).toEqual(["1.request", "3.request.unreadable"]);
+  });
+
+  it("replays each once, however many ask", async () => {
+    const spool = createSpool(join(dir, "spool"), log);
+    writeFileSync(join(dir, "spool", "1.request"), request("one"));
+    const seen: string[] = [];
+    const handle: CallHandler = async ({ env }) => {
+      await new Promise((resolve) => setImmediate(resolve));
+      seen.push(env["CNI_CONTAINERID"] ?? "");
+      return "";
+    };
+    await Promise.all([spool.replay(handle), spool.replay(handle)]);
+    expect([seen, spool.size]).toEqual([["one"], 0]);
   });
 });

@@ -84,7 +84,10 @@ export async function del(request: CniRequest, { containers, network, pods, ipam
       log.warn("Felix could not be told that a pod goes", { container: request.containerId, error });
     }
   }
-  network.tearDown({ hostInterface, hostIndex: known?.hostIndex ?? null, netns: known?.netns ?? request.netns, podInterface: request.ifname });
+  // A late DEL of a sandbox whose namespace a newer one uses meanwhile: the interface is the newer one's.
+  const netns = known?.netns ?? request.netns;
+  const owner = containers.ownerOf(netns, request.ifname);
+  if (owner === null || owner.containerId === request.containerId) network.tearDown({ hostInterface, hostIndex: known?.hostIndex ?? null, netns, podInterface: request.ifname });
   try {
     await ipam.releaseByHandle({ handleId: podHandleId(request.containerId, request.config.name) }, IPAM_TIMEOUT_MS);
   } catch (error) {

@@ -1,4 +1,4 @@
-/** What is known of each container on this node: one small file per container, replaced atomically. */
+/** What is known of each container on this node: in memory, and in one small file per container, replaced atomically. */
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
@@ -12,30 +12,61 @@ export type ContainerRecord = Readonly<z.infer<typeof schema>>;
 export interface ContainerStore {
   /** null when it is not known; a file that cannot be read counts as not known. */
   load(containerId: string, ifname: string): ContainerRecord | null;
+  /** Whose an interface in a namespace is; null: nobody's that is known. */
+  ownerOf(netns: string, ifname: string): ContainerRecord | null;
   save(record: ContainerRecord): void;
   remove(containerId: string, ifname: string): void;
   list(): ContainerRecord[];
 }
 
-/** Container ids and interface names were checked: they have no "/" and are no dots alone. */
+/** Reads what is there. Container ids and interface names were checked: they have no "/" and are no dots alone. */
 export function createContainerStore(dir: string): ContainerStore {
   mkdirSync(dir, { recursive: true, mode: 0o700 });
-  const pathOf = (containerId: string, ifname: string): string => join(dir, `${containerId}@${ifname}.json`);
-  function read(path: string): ContainerRecord | null {
-    try {
-      return schema.parse(JSON.parse(readFileSync(path, "utf8")));
-    } catch {
-      return null;
-    }
+  const fileOf = (containerId: string, ifname: string): string => `${containerId}@${ifname}.json`;
+  /** By file name. */
+  const records = new Map(readdirSync(dir).filter((name) => name.endsWith(".json")).flatMap((name) => {
+    const record = read(join(dir, name));
+    return record === null ? [] : [[name, record] as const];
+  }));
+  /** Containers by what they have: namespace and interface. */
+  const owners = new Map([...records.values()].map((record) => [ownedBy(record), record]));
+
+  function forget(file: string): void {
+    const record = records.get(file);
+    if (record === undefined) return;
+    records.delete(file);
+    if (owners.get(ownedBy(record)) === record) owners.delete(ownedBy(record));
   }
+
   return {
-    load: (containerId, ifname) => read(pathOf(containerId, ifname)),
+    load: (containerId, ifname) => records.get(fileOf(containerId, ifname)) ?? null,
+    ownerOf: (netns, ifname) => owners.get(ownedBy({ netns, ifname })) ?? null,
     save(record) {
-      const path = pathOf(record.containerId, record.ifname);
+      const file = fileOf(record.containerId, record.ifname);
+      const path = join(dir, file);
       writeFileSync(`${path}.new`, JSON.stringify(record), { mode: 0o600 });
       renameSync(`${path}.new`, path);
+      forget(file);
+      records.set(file, record);
+      owners.set(ownedBy(record), record);
     },
-    remove: (containerId, ifname) => rmSync(pathOf(containerId, ifname), { force: true }),
-    list: () => readdirSync(dir).filter((name) => name.endsWith(".json")).flatMap((name) => read(join(dir, name)) ?? []),
+    remove(containerId, ifname) {
+      const file = fileOf(containerId, ifname);
+      rmSync(join(dir, file), { force: true });
+      forget(file);
+    },
+    list: () => [...records.values()],
   };
+}
+
+function ownedBy({ netns, ifname }: Pick<ContainerRecord, "netns" | "ifname">): string {
+  return `${netns} ${ifname}`;
+}
+
+function read(path: string): ContainerRecord | null {
+  try {
+    return schema.parse(JSON.parse(readFileSync(path, "utf8")));
+  } catch {
+    return null;
+  }
 }

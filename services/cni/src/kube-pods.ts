@@ -5,7 +5,7 @@ import { createBackoff, delay, type Clock, type Logger } from "@calico/service-k
 import { CniError, CODE } from "./errors.ts";
 import type { PodDirectory, PodInfo } from "./ports.ts";
 
-type Task = { readonly namespace: string; readonly pod: string; readonly run: () => Promise<void> };
+type Task = { readonly namespace: string; readonly pod: string; readonly containerId: string; readonly run: () => Promise<void> };
 
 /** A pod that could not be annotated in this time has larger trouble; felix has its addresses from the ADD. */
 const GIVE_UP_AFTER = 20;
@@ -65,11 +65,14 @@ export function createKubePods(datastore: Datastore, clock: Clock, log: Logger):
     announce(namespace, pod, uid, containerId, addresses) {
       const [first] = addresses;
       const annotations = { [POD_IP_ANNOTATION]: first === undefined ? "" : hostCidr(first), [POD_IPS_ANNOTATION]: addresses.map(hostCidr).join(","), [CONTAINER_ID_ANNOTATION]: containerId };
-      enqueue({ namespace, pod, run: () => annotate(namespace, pod, annotations, (found) => found.metadata.uid === uid) });
+      enqueue({ namespace, pod, containerId, run: () => annotate(namespace, pod, annotations, (found) => found.metadata.uid === uid) });
     },
     withdraw(namespace, pod, containerId) {
       const annotations = { [POD_IP_ANNOTATION]: "", [POD_IPS_ANNOTATION]: "" };
-      enqueue({ namespace, pod, run: () => annotate(namespace, pod, annotations, (found) => found.metadata.annotations?.[CONTAINER_ID_ANNOTATION] === containerId) });
+      // What waits to be written of another container replaces these addresses anyway.
+      const waiting = tasks.get(`${namespace}/${pod}`);
+      if (waiting !== undefined && waiting.containerId !== containerId) return;
+      enqueue({ namespace, pod, containerId, run: () => annotate(namespace, pod, annotations, (found) => found.metadata.annotations?.[CONTAINER_ID_ANNOTATION] === containerId) });
     },
     get backlog() {
       return tasks.size;

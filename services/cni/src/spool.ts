@@ -5,7 +5,10 @@ import type { Logger } from "@calico/service-kit";
 import type { CallHandler, CniCall } from "./server.ts";
 
 export interface Spool {
-  /** Replays what is there, oldest first. One that fails stays for the next time; one that cannot be read is set aside. */
+  /**
+   * Replays what is there, oldest first. One that fails stays for the next time; one that cannot be read is set aside.
+   * Called while a replay runs, it waits for that one.
+   */
   replay(handle: CallHandler): Promise<void>;
   readonly size: number;
 }
@@ -15,29 +18,35 @@ const SUFFIX = ".request";
 export function createSpool(dir: string, log: Logger): Spool {
   mkdirSync(dir, { recursive: true, mode: 0o700 });
   const waiting = (): string[] => readdirSync(dir).filter((name) => name.endsWith(SUFFIX)).sort();
+  let running: Promise<void> | null = null;
   return {
     get size() {
       return waiting().length;
     },
-    async replay(handle) {
-      for (const name of waiting()) {
-        const path = join(dir, name);
-        const call = parseSpooled(readFileSync(path, "utf8"));
-        if (call === null) {
-          log.error("A postponed deletion cannot be read, it is set aside", { file: path });
-          renameSync(path, `${path}.unreadable`);
-          continue;
-        }
-        try {
-          await handle(call);
-          rmSync(path, { force: true });
-          log.info("A postponed deletion is done", { container: call.env["CNI_CONTAINERID"] });
-        } catch (error) {
-          log.warn("A postponed deletion failed, it is tried again later", { container: call.env["CNI_CONTAINERID"], error });
-        }
-      }
+    replay(handle) {
+      running ??= replayAll(handle).finally(() => (running = null));
+      return running;
     },
   };
+
+  async function replayAll(handle: CallHandler): Promise<void> {
+    for (const name of waiting()) {
+      const path = join(dir, name);
+      const call = parseSpooled(readFileSync(path, "utf8"));
+      if (call === null) {
+        log.error("A postponed deletion cannot be read, it is set aside", { file: path });
+        renameSync(path, `${path}.unreadable`);
+        continue;
+      }
+      try {
+        await handle(call);
+        rmSync(path, { force: true });
+        log.info("A postponed deletion is done", { container: call.env["CNI_CONTAINERID"] });
+      } catch (error) {
+        log.warn("A postponed deletion failed, it is tried again later", { container: call.env["CNI_CONTAINERID"], error });
+      }
+    }
+  }
 }
 
 /** A request as the plugin wrote it: a request line, headers, an empty line, the body. Null for anything else. */

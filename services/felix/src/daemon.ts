@@ -134,7 +134,7 @@ export async function buildFelix(env: ConfigInputs["env"]): Promise<{ components
         await dataplane.start();
         engine.restore(attachments.list().filter((attachment) => {
           if (interfaceExists(attachment.interfaceName, attachment.interfaceIndex)) return true;
-          attachments.remove(attachment.uid);
+          attachments.remove(attachment.uid, attachment.containerId);
           return false;
         }));
         loops = Promise.all([engine.run(running.signal), nodeObject.run(running.signal)]);

@@ -40,7 +40,7 @@ beforeEach(() => {
         if (fail) throw new Error("EBUSY");
         present = new Set(told);
       },
-      isReady: (id) => present.has(id), failures: () => [],
+      isReady: (id) => present.has(id), doubt: (id) => void present.delete(id), failures: () => [],
     },
   });
   stop = new AbortController();
@@ -94,6 +94,14 @@ describe("the engine", () => {
     clock.advance(60_000);
     await settle();
     expect([engine.lastError, engine.commits]).toEqual(["", 2]);
+  });
+
+  it("an attach of an endpoint that was ready waits for its new interface", async () => {
+    await engine.onStep(step(true, profile, endpoint));
+    await engine.attach(attachment, "wep/a", 1_000);
+    const before = applies;
+    await engine.attach({ ...attachment, containerId: "next", interfaceIndex: 9 }, "wep/a", 1_000);
+    expect([applies, present.has("wep/a")]).toEqual([before + 1, true]);
   });
 
   it("a detach takes the endpoint out, and one of another container does not", async () => {

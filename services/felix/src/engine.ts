@@ -10,6 +10,7 @@ export interface ApplyingDataplane {
   apply(): Promise<unknown>;
   /** True when the endpoint as last told, with its policy and route, is in the kernel. */
   isReady(id: string): boolean;
+  doubt(id: string): void;
   /** Objects that the kernel did not take, with the reason. */
   failures(): readonly { readonly id: string; readonly reason: string }[];
 }
@@ -155,6 +156,7 @@ export function createEngine({ createNodeHalf, dataplane, onApplied, clock, log 
     },
     async attach(attachment, endpointId, timeoutMs) {
       half.onAttach(attachment);
+      dataplane.doubt(endpointId);
       flush();
       const ready = (): boolean => half.waitingFor(attachment.uid) === null && endpoints.has(endpointId) && dataplane.isReady(endpointId);
       if (await until(ready, timeoutMs)) return;

@@ -7,7 +7,8 @@ import { canonicalAddress } from "@calico/model";
 export interface AttachmentStore {
   list(): Attachment[];
   save(attachment: Attachment): void;
-  remove(uid: string): void;
+  /** Of another container of the pod, a newer one's, nothing is removed. */
+  remove(uid: string, containerId: string): void;
 }
 
 const UID = /^[A-Za-z0-9-]{1,64}$/;
@@ -26,7 +27,11 @@ export function createAttachmentStore(dir: string): AttachmentStore {
       writeFileSync(`${path}.new`, JSON.stringify(attachment), { mode: 0o600 });
       renameSync(`${path}.new`, path);
     },
-    remove: (uid) => rmSync(pathOf(uid), { force: true }),
+    remove(uid, containerId) {
+      const path = pathOf(uid);
+      const owner = read(path)?.containerId;
+      if (owner === undefined || owner === containerId) rmSync(path, { force: true });
+    },
   };
 }
 

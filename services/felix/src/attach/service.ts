@@ -29,7 +29,7 @@ export function createFelixService({ engine, store, timeoutMs, status: report, l
 
   async function detach(request: felix.DetachEndpointRequest): Promise<felix.DetachEndpointResponse> {
     if (request.podUid === "") throw grpcError(status.INVALID_ARGUMENT, "pod_uid is empty");
-    store.remove(request.podUid);
+    store.remove(request.podUid, request.containerId);
     await engine.detach(request.podUid, request.containerId, 2_000);
     return {};
   }

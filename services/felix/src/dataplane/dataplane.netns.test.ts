@@ -164,6 +164,40 @@ describe("the dataplane on the kernel", () => {
     expect(dataplane.isReady("wep/new")).toBe(true);
   });
 
+  it("sets the route again after the link was down, however short", async () => {
+    const dataplane = await start();
+    veth(1);
+    dataplane.sink.onProfileUpdate(profile);
+    dataplane.sink.onEndpointUpdate(endpoint(1));
+    await apply(dataplane);
+    const seen = drifts;
+    netns.exec("sh", "-c", "ip link set cali1 down; ip link set cali1 up");
+    expect(netns.exec("ip", "route")).not.toContain("10.65.0.1");
+    await eventually("the events of the link", () => drifts > seen);
+    await apply(dataplane);
+    await eventually("the route to be there again", () => {
+      void apply(dataplane);
+      return netns.exec("ip", "route").includes("10.65.0.1 dev cali1");
+    });
+    expect(dataplane.isReady("wep/1")).toBe(true);
+  });
+
+  it("an address that moves from one pod to another has the route of the later", async () => {
+    const dataplane = await start();
+    for (const n of [1, 2]) veth(n);
+    dataplane.sink.onProfileUpdate(profile);
+    dataplane.sink.onEndpointUpdate(endpoint(1));
+    await apply(dataplane);
+    dataplane.sink.onEndpointUpdate(endpoint(2, { addresses: ["10.65.0.1" as IpAddress] }));
+    await apply(dataplane);
+    expect(netns.exec("ip", "route").trim()).toBe("10.65.0.1 dev cali2 proto 80 scope link");
+    dataplane.sink.onEndpointUpdate(endpoint(1, { pod: "renamed" }));
+    await apply(dataplane);
+    dataplane.sink.onEndpointRemove("wep/1" as EndpointId);
+    await apply(dataplane);
+    expect(netns.exec("ip", "route").trim()).toBe("10.65.0.1 dev cali2 proto 80 scope link");
+  });
+
   it("cleans up routes of its protocol that nobody wants and leaves others alone", async () => {
     veth(1);
     netns.exec("ip", "route", "add", "10.1.1.1", "dev", "cali1", "proto", "80");

@@ -27,6 +27,8 @@ export interface Dataplane {
   reconfigure(config: DataplaneConfig): void;
   /** The endpoint as last told is in force: rules, dispatch and routes. */
   isReady(id: string): boolean;
+  /** The endpoint's interface may be another one than before: not ready until the next apply has looked. */
+  doubt(id: string): void;
   failures(): readonly { readonly id: string; readonly reason: string }[];
   /** Metrics that are read when scraped: name, meaning, value. */
   gauges(): readonly (readonly [name: string, help: string, read: () => number])[];
@@ -341,6 +343,11 @@ export function createDataplane({ config: initial, onDrift, clock, log }: Datapl
       onDrift();
     },
     isReady: (id) => ready.has(id),
+    doubt(id) {
+      const rendered = endpoints.get(id);
+      if (rendered !== undefined && !dirtyEndpoints.has(id)) dirtyEndpoints.set(id, rendered.endpoint);
+      ready.delete(id);
+    },
     failures() {
       const found: { id: string; reason: string }[] = [];
       for (const [chain, reason] of table?.refused ?? []) found.push({ id: ownerOf(chain), reason });

@@ -4,6 +4,7 @@ import { familyOf } from "@calico/model";
 import { openRtnetlink, openSys, ROUTE_TABLE_MAIN, SCOPE_GLOBAL, SCOPE_LINK, writeSysctl, type KernelError, type Link, type Route } from "@calico/kernel";
 import type { Logger } from "@calico/service-kit";
 import { ROUTE_PROTOCOL } from "../rules/constants.ts";
+import { createRouteClaims } from "./route-claims.ts";
 
 export interface Routes extends Disposable {
   /** Addresses that are behind an interface; none: nothing is. */
@@ -24,28 +25,29 @@ export type RoutesOptions = { readonly log: Logger; /** The kernel has changed u
 export function createRoutes({ log, onDrift }: RoutesOptions): Routes {
   const sys = openSys();
   const rtnetlink = openRtnetlink(sys);
+  /** Interfaces with addresses, as they were when last looked at. */
   const links = new Map<string, Link>();
   const wanted = new Map<string, readonly string[]>();
-  /** What should be, by destination, with the interface it is for; null: a block. */
-  const desired = new Map<string, { readonly route: Route; readonly owner: string | null }>();
-  /** Destinations that an interface has in `desired`. */
-  const destinationsOf = new Map<string, readonly string[]>();
+  const desired = createRouteClaims();
   /** Our routes in the kernel, by destination. */
   const actual = new Map<string, Route>();
   const errors = new Map<string, KernelError>();
   const prepared = new Map<string, number>();
   const dirtyInterfaces = new Set<string>();
   const dirtyDestinations = new Set<string>();
+  /** Destinations whose route is set again even if the kernel should have it. */
+  const unsure = new Set<string>();
   let loaded = false;
 
   const subscription = rtnetlink.subscribe({
+    // An event may be older than what is known: it says where to look, not what is there.
     onLink(link, present) {
-      const known = links.get(link.name);
-      if (present) links.set(link.name, link);
-      else links.delete(link.name);
-      if (present && known?.index === link.index && known.up === link.up) return;
       if (!wanted.has(link.name)) return;
+      const known = links.get(link.name);
+      if (present && known?.index === link.index && known.up === link.up) return;
       dirtyInterfaces.add(link.name);
+      // With a link that goes down its IPv4 routes go, and nobody is told.
+      for (const destination of desired.destinationsOf(link.name)) unsure.add(destination);
       onDrift();
     },
     onRoute(route, present) {
@@ -68,47 +70,36 @@ export function createRoutes({ log, onDrift }: RoutesOptions): Routes {
   });
 
   function load(): void {
-    links.clear();
     actual.clear();
-    for (const link of rtnetlink.listLinks()) links.set(link.name, link);
     for (const family of [4, 6] as const) for (const route of rtnetlink.listRoutes(family, { table: ROUTE_TABLE_MAIN, protocol: ROUTE_PROTOCOL })) actual.set(route.destination, route);
-    for (const name of [...wanted.keys(), ...destinationsOf.keys()]) dirtyInterfaces.add(name);
-    for (const destination of [...actual.keys(), ...desired.keys()]) dirtyDestinations.add(destination);
+    for (const name of [...wanted.keys(), ...desired.owners()]) dirtyInterfaces.add(name);
+    for (const destination of [...actual.keys(), ...desired.destinations()]) dirtyDestinations.add(destination);
     loaded = true;
   }
 
   /** Works out again what an interface should have: nothing while it is down. */
   function refresh(name: string): void {
     const addresses = wanted.get(name) ?? [];
-    if (addresses.length > 0 && !links.has(name)) {
-      // The event of a link that was made a moment ago may still be on its way.
-      const found = rtnetlink.getLink(name);
-      if (found !== null) links.set(name, found);
+    const link = addresses.length === 0 ? null : rtnetlink.getLink(name);
+    if (link === null) links.delete(name);
+    else {
+      links.set(name, link);
+      prepare(link);
     }
-    const link = links.get(name);
-    if (addresses.length > 0) prepare(name);
-    for (const destination of destinationsOf.get(name) ?? []) {
-      dirtyDestinations.add(destination);
-      if (desired.get(destination)?.owner === name) desired.delete(destination);
-    }
-    destinationsOf.delete(name);
-    if (link?.up !== true || addresses.length === 0) return;
-    const destinations = addresses.map((address) => `${address}/${familyOf(address) === 4 ? 32 : 128}`);
-    for (const destination of destinations) {
-      desired.set(destination, { owner: name, route: route(destination, { interfaceIndex: link.index, scope: destination.includes(":") ? SCOPE_GLOBAL : SCOPE_LINK }) });
-      dirtyDestinations.add(destination);
-    }
-    destinationsOf.set(name, destinations);
+    const routes = link?.up !== true ? [] : addresses.map((address) => {
+      const destination = `${address}/${familyOf(address) === 4 ? 32 : 128}`;
+      return route(destination, { interfaceIndex: link.index, scope: familyOf(address) === 4 ? SCOPE_LINK : SCOPE_GLOBAL });
+    });
+    for (const destination of desired.claim(name, routes)) dirtyDestinations.add(destination);
   }
 
   /** What an interface of a pod needs besides its route; again when it is another interface of that name. */
-  function prepare(name: string): void {
-    const link = links.get(name);
-    if (link === undefined || prepared.get(name) === link.index) return;
+  function prepare({ name, index }: Link): void {
+    if (prepared.get(name) === index) return;
     try {
       for (const [key, value] of [["proxy_arp", "1"], ["forwarding", "1"], ["route_localnet", "1"], ["rp_filter", "1"]] as const) writeSysctl(`ipv4/conf/${name}/${key}`, value);
       if (existsSync(`/proc/sys/net/ipv6/conf/${name}`)) for (const [key, value] of [["accept_ra", "0"], ["proxy_ndp", "1"], ["forwarding", "1"]] as const) writeSysctl(`ipv6/conf/${name}/${key}`, value);
-      prepared.set(name, link.index);
+      prepared.set(name, index);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === "ENOENT") return;
       throw error;
@@ -122,12 +113,13 @@ export function createRoutes({ log, onDrift }: RoutesOptions): Routes {
     for (const destination of dirtyDestinations) {
       const want = desired.get(destination);
       const have = actual.get(destination);
-      if (want?.owner !== null && want?.owner !== undefined) touched.add(want.owner);
+      if (want !== undefined) touched.add(want.owner);
       if (want === undefined) {
         if (have !== undefined) remove.push(have);
-      } else if (have === undefined || !sameRoute(have, want.route)) replace.push(want.route);
+      } else if (have === undefined || unsure.has(destination) || !sameRoute(have, want.route)) replace.push(want.route);
     }
     dirtyDestinations.clear();
+    unsure.clear();
     if (replace.length === 0 && remove.length === 0) return;
     const results = rtnetlink.applyRoutes({ replace, remove });
     for (const [i, each] of remove.entries()) if (results.removed[i] === null) actual.delete(each.destination);
@@ -156,9 +148,7 @@ export function createRoutes({ log, onDrift }: RoutesOptions): Routes {
     setBlock(cidr, present) {
       // A block of one address has no room for a route beside its pod's.
       if (cidr.endsWith("/32") || cidr.endsWith("/128")) return;
-      if (present) desired.set(cidr, { owner: null, route: route(cidr, { type: "blackhole" }) });
-      else desired.delete(cidr);
-      dirtyDestinations.add(cidr);
+      for (const destination of desired.claim(`block ${cidr}`, present ? [route(cidr, { type: "blackhole" })] : [])) dirtyDestinations.add(destination);
     },
     apply() {
       if (!loaded) load();

@@ -50,6 +50,7 @@ const SPECIAL: Readonly<Record<string, { aliases?: readonly string[]; columns?: 
     aliases: ["ipp", "ipps", "pool", "pools"], columns: { NAME: name, CIDR: spec("cidr"), SELECTOR: spec("nodeSelector") },
     wide: { NAME: name, CIDR: spec("cidr"), NAT: spec("natOutgoing"), IPIPMODE: spec("ipipMode"), VXLANMODE: spec("vxlanMode"), DISABLED: spec("disabled"), DISABLEBGPEXPORT: spec("disableBGPExport"), SELECTOR: spec("nodeSelector"), ASSIGNMENTMODE: spec("assignmentMode") },
   },
+  IPReservation: { aliases: ["ipresv", "ipreservation"], columns: { NAME: name, CIDRS: spec("reservedCIDRs") } },
   KubeControllersConfiguration: { aliases: ["kcc", "kubecontrollersconfig"] },
   NetworkPolicy: { aliases: ["np", "nps", "policy", "policies", "pol", "cnp"], columns: { NAMESPACE: namespace, NAME: name }, wide: { NAMESPACE: namespace, ...POLICY_WIDE } },
   NetworkSet: { aliases: ["netset", "netsets"], columns: { NAMESPACE: namespace, NAME: name }, wide: { NAMESPACE: namespace, NAME: name, NETS: spec("nets") } },

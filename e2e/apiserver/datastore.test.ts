@@ -147,7 +147,7 @@ it("nodes that take addresses of one pool at the same time, under conflicts, nev
   const taken = await Promise.all(["a", "b", "c"].map(async (node) => {
     const store = createAllocationStore(cluster.open(), () => {});
     const blocks = new Map<string, never>();
-    const view: NodeView = { node, pools: [value as IpPool], nodeLabels: {}, maxBlocksPerHost: 20, autoAllocateBlocks: true, blocks, isReserved: () => false, now: "2026-01-01T00:00:00Z" };
+    const view: NodeView = { node, pools: [value as IpPool], nodeLabels: {}, maxBlocksPerHost: 20, autoAllocateBlocks: true, strictAffinity: false, blocks, isReserved: () => false, now: "2026-01-01T00:00:00Z" };
     const addresses: string[] = [];
     for (let i = 0; i < 40; i += 1) {
       const [result] = await store.run(assign(view, [{ family: 4, count: 1, attribute: { handle_id: `${node}-${i}` }, requestedPools: [], namespaceLabels: {} }]));

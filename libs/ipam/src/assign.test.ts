@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { all, cidrParts, selector, type Cidr, type IpAddress, type IpPool } from "@calico/model";
-import { allocate, allocationsOf, assign, assignAddress, blockFaults, dropEmptyHandle, freeCount, newBlock, releaseByHandle, writeHandle, type AssignRequest, type NodeView } from "./index.ts";
+import { allocate, allocationsOf, assign, assignAddress, blockFaults, dropEmptyHandle, freeCount, giveBack, newBlock, releaseByHandle, releaseOne, unwantedBlocks, writeHandle, type AssignRequest, type NodeView } from "./index.ts";
 import { Crash, interleave, run, SimulatedStore, type Fault } from "./testing/simulated-store.ts";
 
 const NOW = "2026-01-01T00:00:00Z";
@@ -15,7 +15,7 @@ function pool(cidr: string, change: Partial<IpPool> = {}): IpPool {
 }
 
 function view(node: string, pools: IpPool[], change: Partial<NodeView> = {}): NodeView {
-  return { node, nodeLabels: {}, pools, isReserved: () => false, maxBlocksPerHost: 0, autoAllocateBlocks: true, blocks: new Map(), now: NOW, ...change };
+  return { node, nodeLabels: {}, pools, isReserved: () => false, maxBlocksPerHost: 0, autoAllocateBlocks: true, strictAffinity: false, blocks: new Map(), now: NOW, ...change };
 }
 
 function want(handle: string, count = 1, change: Partial<AssignRequest> = {}): AssignRequest {
@@ -46,15 +46,63 @@ describe("assigning", () => {
     const node = view("a", [pool("10.0.0.0/30")]);
     const [result] = run(store, assign(node, [want("h1", 5)]));
     expect(result?.addresses).toHaveLength(4);
-    expect(result?.because).toEqual(["pool pool-10.0.0.0/30 10.0.0.0/30: 4 of 4 addresses in use in 1 blocks, 1 of them of node a", "borrowing addresses from other nodes' blocks is not supported"]);
+    expect(result?.because).toEqual(["pool pool-10.0.0.0/30 10.0.0.0/30: 4 of 4 addresses in use in 1 blocks, 1 of them of node a", "other nodes' blocks have none to lend"]);
   });
 
-  test("another node's blocks are left alone", () => {
+  test("when nothing can be claimed an address is borrowed from another node's block", () => {
+    const store = new SimulatedStore();
+    const pools = [pool("10.0.0.0/30")];
+    run(store, assign(view("a", pools), [want("h1")]));
+    store.writes = [];
+    const borrower = view("b", pools);
+    expect(run(store, assign(borrower, [want("h2", 2)]))).toEqual([{ addresses: ["10.0.0.1/30", "10.0.0.2/30"], because: [] }]);
+    expect([store.writes.length, borrower.blocks.size]).toEqual([1, 0]);
+    expect(run(store, assign(borrower, [want("h3", 2)]))[0]).toEqual({
+      addresses: ["10.0.0.3/30"], because: ["pool pool-10.0.0.0/30 10.0.0.0/30: 3 of 4 addresses in use in 1 blocks, 0 of them of node b", "other nodes' blocks have none to lend"],
+    });
+  });
+
+  test("with strict affinity nothing is borrowed", () => {
     const store = new SimulatedStore();
     run(store, assign(view("a", [pool("10.0.0.0/30")]), [want("h1")]));
-    const [result] = run(store, assign(view("b", [pool("10.0.0.0/30")]), [want("h2")]));
-    expect(result?.addresses).toEqual([]);
-    expect(result?.because[0]).toContain("1 of 4 addresses in use in 1 blocks, 0 of them of node b");
+    const strict = view("b", [pool("10.0.0.0/30")], { strictAffinity: true });
+    expect(run(store, assign(strict, [want("h2")]))[0]).toEqual({
+      addresses: [], because: ["pool pool-10.0.0.0/30 10.0.0.0/30: 1 of 4 addresses in use in 1 blocks, 0 of them of node b", "no address is borrowed from other nodes (strictAffinity is true)"],
+    });
+    expect(run(store, assignAddress(strict, "10.0.0.2" as IpAddress, { handle_id: "h" }))).toEqual({ because: "10.0.0.2 is in block 10.0.0.0/30 of host:a; no address is borrowed from other nodes (strictAffinity is true)" });
+  });
+
+  test("a block that another node left empty is taken over after a minute, not before", () => {
+    const store = new SimulatedStore();
+    const pools = [pool("10.0.0.0/30")];
+    const first = view("a", pools);
+    run(store, assign(first, [want("h1")]));
+    run(store, releaseByHandle(first.blocks, "h1"));
+    const soon = view("b", pools, { strictAffinity: true, now: "2026-01-01T00:00:59Z" });
+    expect(run(store, assign(soon, [want("h2")]))[0]?.addresses).toEqual([]);
+    const later = view("b", pools, { strictAffinity: true, now: "2026-01-01T00:01:01Z" });
+    expect(run(store, assign(later, [want("h2")]))[0]?.addresses).toEqual(["10.0.0.0/30"]);
+    expect([...store.objects.keys()]).toEqual(["affinity/b-10-0-0-0-30", "block/10-0-0-0-30"]);
+    // The node that had it finds out at its next write.
+    expect(run(store, assign({ ...first, strictAffinity: true }, [want("h3")]))[0]?.addresses).toEqual([]);
+    expect(first.blocks.size).toBe(0);
+  });
+
+  test("a reserved address is given only to who asks for exactly it, a wholly reserved block to nobody", () => {
+    const store = new SimulatedStore();
+    const node = view("a", [pool("10.0.0.0/29")], { isReserved: (address) => ["10.0.0.0", "10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.5"].includes(address) });
+    expect(run(store, assign(node, [want("h1", 8)]))[0]?.addresses).toEqual(["10.0.0.4/30", "10.0.0.6/30", "10.0.0.7/30"]);
+    expect(run(store, assignAddress(node, "10.0.0.5" as IpAddress, { handle_id: "h2" }))).toEqual({ cidr: "10.0.0.5/30" });
+  });
+
+  test("a given address in a block of another size that overlaps is refused", () => {
+    const store = new SimulatedStore();
+    run(store, assign(view("a", [pool("10.0.0.0/28", { blockSize: 30 })]), [want("h1")]));
+    const cidr = store.blocks()[0]?.cidr ?? "";
+    const inside = cidr.split("/")[0] as IpAddress;
+    expect(run(store, assignAddress(view("b", [pool("10.0.0.0/28", { blockSize: 28 })]), inside, { handle_id: "h2" }))).toEqual({
+      because: `${inside}: block ${cidr} of host:a overlaps 10.0.0.0/28, which would be claimed`,
+    });
   });
 
   test.each([
@@ -75,7 +123,7 @@ describe("assigning", () => {
   test("limits: blocks per host, reserved addresses, no claiming", () => {
     const pools = [pool("10.0.0.0/28")];
     const limited = run(new SimulatedStore(), assign(view("a", pools, { maxBlocksPerHost: 2 }), [want("h", 16)]))[0];
-    expect([limited?.addresses.length, limited?.because.at(-1)]).toEqual([8, "node a has 2 blocks, the limit is 2"]);
+    expect([limited?.addresses.length, limited?.because.at(-2)]).toEqual([8, "node a has 2 blocks, the limit is 2"]);
     const reserving = run(new SimulatedStore(), assign(view("a", pools, { isReserved: (address) => !address.endsWith(".5") }), [want("h", 1)]))[0];
     expect(reserving?.addresses.length ?? 0).toBeLessThanOrEqual(1);
     expect(run(new SimulatedStore(), assign(view("a", pools, { autoAllocateBlocks: false }), [want("h")]))[0]?.addresses).toEqual([]);
@@ -87,7 +135,8 @@ describe("assigning", () => {
     expect(run(store, assignAddress(node, "10.0.0.2" as IpAddress, { handle_id: "h" }))).toEqual({ cidr: "10.0.0.2/30" });
     expect(run(store, assignAddress(node, "10.0.0.2" as IpAddress, { handle_id: "i" }))).toEqual({ because: "10.0.0.2 is in use" });
     expect(run(store, assignAddress(node, "10.9.0.2" as IpAddress, { handle_id: "i" }))).toEqual({ because: "10.9.0.2 is in no pool" });
-    expect(run(store, assignAddress(view("b", node.pools as IpPool[]), "10.0.0.1" as IpAddress, { handle_id: "i" }))).toMatchObject({ because: expect.stringContaining("host:a") });
+    expect(run(store, assignAddress(view("b", node.pools as IpPool[]), "10.0.0.1" as IpAddress, { handle_id: "i" }))).toEqual({ cidr: "10.0.0.1/30" });
+    expect(run(store, assignAddress(view("b", node.pools as IpPool[], { autoAllocateBlocks: false }), "10.0.0.1" as IpAddress, { handle_id: "j" }))).toEqual({ because: "10.0.0.1 is in use" });
   });
 });
 
@@ -110,6 +159,44 @@ describe("releasing", () => {
   });
 });
 
+describe("giving back", () => {
+  const store = (): { store: SimulatedStore; node: NodeView } => {
+    const made = new SimulatedStore();
+    const node = view("a", [pool("10.0.0.0/30", { nodeSelector: selector("rack == '1'") })], { nodeLabels: { rack: "1" } });
+    run(made, assign(node, [want("h1")]));
+    return { store: made, node };
+  };
+
+  test("an empty block goes when its pool does not select the node any more, a used one stays", () => {
+    const { store: datastore, node } = store();
+    const moved = { ...node, nodeLabels: { rack: "2" } };
+    expect([unwantedBlocks(node), unwantedBlocks(moved)]).toEqual([[], []]);
+    run(datastore, releaseByHandle(node.blocks, "h1"));
+    expect([unwantedBlocks(node), unwantedBlocks(moved), unwantedBlocks({ ...node, pools: [] })]).toEqual([[], ["10-0-0-0-30"], ["10-0-0-0-30"]]);
+    datastore.writes = [];
+    expect(run(datastore, giveBack(node.blocks, "10-0-0-0-30"))).toBe(true);
+    expect([datastore.writes.map((effect) => ("kind" in effect ? `${effect.op} ${effect.kind}` : effect.op)), datastore.objects.size, node.blocks.size]).toEqual([["update affinity", "delete block", "delete affinity"], 0, 0]);
+  });
+
+  test("a block that somebody borrowed from meanwhile stays, and its affinity is confirmed again", () => {
+    const { store: datastore, node } = store();
+    run(datastore, releaseByHandle(node.blocks, "h1"));
+    run(datastore, assign(view("b", node.pools as IpPool[], { nodeLabels: { rack: "1" }, autoAllocateBlocks: false }), [want("h2")]));
+    expect(run(datastore, giveBack(node.blocks, "10-0-0-0-30"))).toBe(false);
+    expect(datastore.objects.get("affinity/a-10-0-0-0-30")?.spec).toMatchObject({ state: "confirmed" });
+    expect(allocationsOf(node.blocks.get("10-0-0-0-30")?.spec ?? newBlock("10.0.0.0/30" as Cidr, "a", NOW)).map(({ handleId }) => handleId)).toEqual(["h2"]);
+  });
+
+  test("one address is freed by its name, and its handle object follows", () => {
+    const { store: datastore, node } = store();
+    run(datastore, assign(node, [want("h1")]));
+    run(datastore, writeHandle("h1", { "10.0.0.0/30": 2 }));
+    expect(run(datastore, releaseOne("10.0.0.1" as IpAddress))).toBe("h1");
+    expect(datastore.objects.get("handle/h1")?.spec).toEqual({ handleID: "h1", block: { "10.0.0.0/30": 1 }, deleted: false });
+    expect([run(datastore, releaseOne("10.0.0.0" as IpAddress)), datastore.objects.has("handle/h1"), run(datastore, releaseOne("10.0.0.0" as IpAddress)), run(datastore, releaseOne("10.9.0.0" as IpAddress))]).toEqual(["h1", false, null, null]);
+  });
+});
+
 test("a handle object without an address goes, one with an address stays", () => {
   const store = new SimulatedStore();
   run(store, assign(view("a", [pool("10.0.0.0/30")]), [want("h1", 1)]));
@@ -123,16 +210,19 @@ describe("whatever happens", () => {
 
   test("no address is held twice, none is lost, blocks stay sound", () => {
     fc.assert(fc.property(
-      fc.array(fc.tuple(fc.constantFrom("a", "b"), fc.nat({ max: 8 }), fc.boolean(), fc.integer({ min: 1, max: 3 })), { maxLength: 14 }),
+      fc.array(fc.tuple(fc.constantFrom("a", "b", "c"), fc.nat({ max: 8 }), fc.boolean(), fc.integer({ min: 1, max: 3 })), { maxLength: 14 }),
       fc.infiniteStream(fault), fc.infiniteStream(fc.nat()),
       (commands, faults, picks) => {
         const store = new SimulatedStore();
         const nextFault = (): Fault => faults.next().value ?? "none";
         const pick = (n: number): number => (picks.next().value ?? 0) % n;
-        const views = { a: view("a", [pool("10.0.0.0/28")]), b: view("b", [pool("10.0.0.0/28")]) };
+        const pools = [pool("10.0.0.0/28")];
+        // Node b is late enough to take over empty blocks of a; node c never claims, it borrows.
+        const views = { a: view("a", pools), b: view("b", pools, { now: "2026-01-01T00:02:00Z" }), c: view("c", pools, { autoAllocateBlocks: false }) };
         for (let i = 0; i < commands.length; i += 2) {
           const pair = commands.slice(i, i + 2).map(([name, handle, release, count]) => {
-            const node = views[name as "a" | "b"];
+            const node = views[name as "a" | "b" | "c"];
+            if (release && handle === 8) return giveBack(node.blocks, [...node.blocks.keys()][0] ?? "");
             return release ? releaseByHandle(node.blocks, `h${handle}`) : assign(node, [want(`h${handle}`, count)]);
           });
           interleave<unknown>(store, pair as never, pick, nextFault);

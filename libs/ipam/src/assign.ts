@@ -1,8 +1,9 @@
 /** Assigning addresses on one node. */
-import { blockAffinityName, blockName, cidrOf, contains, familyOf, overlaps, prefixLengthOf, type Cidr, type Family, type IpAddress, type IpPool, type Labels } from "@calico/model";
-import { allocate, allocateAddress, freeCount, hostAffinity, newBlock, type BlockAttribute, type BlockSpec } from "./block.ts";
-import { listBlocks, read, remove, write, type Steps, type Versioned } from "./effects.ts";
-import { candidateBlocks, choosePools } from "./pools.ts";
+import { addressAt, addressCount, blockName, cidrOf, cidrParts, contains, familyOf, overlaps, prefixLengthOf, type Cidr, type Family, type IpAddress, type IpPool, type Labels } from "@calico/model";
+import { claim, confirm, reclaim } from "./affinity.ts";
+import { allocate, allocateAddress, allocationsOf, freeCount, hostAffinity, isEmpty, type BlockAttribute, type BlockSpec } from "./block.ts";
+import { listBlocks, read, write, type Steps, type Versioned } from "./effects.ts";
+import { candidateBlocks, choosePools, rotated } from "./pools.ts";
 
 /** What the allocator knows of its node between requests. Blocks are those with affinity to it, by name. */
 export type NodeView = {
@@ -13,6 +14,8 @@ export type NodeView = {
   /** 0: 20. */
   readonly maxBlocksPerHost: number;
   readonly autoAllocateBlocks: boolean;
+  /** No address of another node's block is used. */
+  readonly strictAffinity: boolean;
   /** Kept up to date by the allocator; entries may be stale, a compare-and-swap finds out. */
   readonly blocks: Map<string, Versioned<BlockSpec>>;
   /** RFC 3339, for the objects that are made. */
@@ -33,6 +36,8 @@ export type AssignResult = { readonly addresses: Cidr[]; readonly because: strin
 
 /** Blocks per node and family that Calico allows when nothing else is said. */
 const DEFAULT_MAX_BLOCKS = 20;
+/** An empty block may be taken over by another node when its claim is older than this. */
+const RECLAIM_AFTER_MS = 60_000;
 /** Tries of one block before another is looked at. */
 const MAX_CONFLICTS = 20;
 
@@ -40,7 +45,8 @@ type Pending = { readonly request: AssignRequest; readonly pools: IpPool[]; read
 
 /**
  * Serves a batch of requests: one write per block that is touched, however many requests it serves. Blocks with
- * affinity come first, in order of their names; then a new one is claimed. Results are in the order of the requests.
+ * affinity come first, in order of their names; then a new one is claimed, or one that another node leaves empty taken
+ * over; then addresses are borrowed from other nodes' blocks. Results are in the order of the requests.
  */
 export function* assign(view: NodeView, requests: readonly AssignRequest[]): Steps<AssignResult[]> {
   const pending: Pending[] = requests.map((request) => {
@@ -52,13 +58,16 @@ export function* assign(view: NodeView, requests: readonly AssignRequest[]): Ste
     yield* takeFrom(view, name, pending);
   }
   for (const wanting of pending) {
+    let because: string[] = [];
     while (wanting.missing > 0) {
       const before = wanting.missing;
       const claimed = yield* claimBlock(view, wanting);
-      if (claimed === null) break;
-      yield* takeFrom(view, claimed, pending);
+      if ("because" in claimed) ({ because } = claimed);
+      else yield* takeFrom(view, claimed.name, pending);
       if (wanting.missing === before) break;
     }
+    if (wanting.missing > 0 && !view.strictAffinity) yield* borrow(view, wanting);
+    if (wanting.missing > 0) wanting.result.because.push(...because, view.strictAffinity ? "no address is borrowed from other nodes (strictAffinity is true)" : "other nodes' blocks have none to lend");
   }
   return pending.map(({ result }) => result);
 }
@@ -103,18 +112,12 @@ function* refresh(view: NodeView, name: string): Steps<void> {
   else view.blocks.set(name, found);
 }
 
-/** Claims a block of one of the pools: affinity pending, block, affinity confirmed. Its name, or null with reasons noted. */
-function* claimBlock(view: NodeView, { request, pools, result }: Pending): Steps<string | null> {
-  if (!view.autoAllocateBlocks) {
-    result.because.push(...useOf(view, pools, [...view.blocks.values()]), "no new block may be claimed (autoAllocateBlocks is false)");
-    return null;
-  }
+/** Claims a block of one of the pools; its name, or in words why none. */
+function* claimBlock(view: NodeView, { request, pools }: Pending): Steps<{ name: string } | { because: string[] }> {
+  if (!view.autoAllocateBlocks) return { because: [...useOf(view, pools, [...view.blocks.values()]), "no new block may be claimed (autoAllocateBlocks is false)"] };
   const limit = view.maxBlocksPerHost > 0 ? view.maxBlocksPerHost : DEFAULT_MAX_BLOCKS;
   const owned = [...view.blocks.values()].filter(({ spec }) => familyOf(spec.cidr) === request.family).length;
-  if (owned >= limit) {
-    result.because.push(...useOf(view, pools, [...view.blocks.values()]), `node ${view.node} has ${owned} blocks, the limit is ${limit}`);
-    return null;
-  }
+  if (owned >= limit) return { because: [...useOf(view, pools, [...view.blocks.values()]), `node ${view.node} has ${owned} blocks, the limit is ${limit}`] };
   const existing = yield* listBlocks();
   const known = new Map(existing.map((block) => [block.name, block]));
   // Blocks that this node owns but did not know, after a lost answer for instance.
@@ -122,52 +125,62 @@ function* claimBlock(view: NodeView, { request, pools, result }: Pending): Steps
     if (spec.affinity === hostAffinity(view.node) && !view.blocks.has(name) && pools.some((pool) => contains(pool.cidr, spec.cidr))) {
       view.blocks.set(name, { spec, revision });
       yield* confirm(view.node, spec.cidr);
-      if (freeCount(spec) > 0) return name;
+      if (spec.unallocated.some((ordinal) => !view.isReserved(addressAt(spec.cidr as Cidr, ordinal)))) return { name };
     }
   }
   for (const pool of pools) {
     const otherSizes = existing.filter(({ spec }) => prefixLengthOf(spec.cidr) !== pool.blockSize && overlaps(pool.cidr, spec.cidr));
     for (const cidr of candidateBlocks(pool, view.node)) {
       const name = blockName(cidr);
-      if (known.has(name) || otherSizes.some(({ spec }) => overlaps(spec.cidr, cidr))) continue;
-      if (yield* claim(view, cidr)) return name;
+      if (known.has(name) || otherSizes.some(({ spec }) => overlaps(spec.cidr, cidr)) || isWhollyReserved(view, cidr)) continue;
+      if (yield* claimInto(view, cidr)) return { name };
     }
   }
-  result.because.push(...useOf(view, pools, existing), "borrowing addresses from other nodes' blocks is not supported");
-  return null;
+  for (const block of existing) {
+    if (!isIdle(view, block.spec) || !pools.some((pool) => pool.blockSize === prefixLengthOf(block.spec.cidr) && contains(pool.cidr, block.spec.cidr))) continue;
+    if ((yield* reclaim(block)) && (yield* claimInto(view, block.spec.cidr as Cidr))) return { name: block.name };
+  }
+  return { because: useOf(view, pools, existing) };
 }
 
-/** False when another node was faster. A crash between the writes leaves a pending affinity, which the next claim of this node takes up. */
-function* claim(view: NodeView, cidr: Cidr): Steps<boolean> {
-  const name = blockName(cidr);
-  const affinityName = blockAffinityName(view.node, cidr);
-  const affinity = { state: "pending", node: view.node, type: "host", cidr, deleted: false } as const;
-  let affinityRevision = yield* write("affinity", affinityName, affinity, null);
-  if (affinityRevision === null) {
-    const mine = yield* read("affinity", affinityName);
-    affinityRevision = mine === null ? null : yield* write("affinity", affinityName, affinity, mine.revision);
-    if (affinityRevision === null) return false;
-  }
-  const block = newBlock(cidr, view.node, view.now);
-  const revision = yield* write("block", name, block, null);
-  if (revision === null) {
-    const other = yield* read("block", name);
-    if (other === null || other.spec.affinity !== hostAffinity(view.node)) {
-      yield* remove("affinity", affinityName, affinityRevision);
-      return false;
-    }
-    view.blocks.set(name, other);
-  } else view.blocks.set(name, { spec: block, revision });
-  yield* write("affinity", affinityName, { ...affinity, state: "confirmed" }, affinityRevision);
+function isWhollyReserved({ isReserved }: NodeView, cidr: Cidr): boolean {
+  const { family, prefixLength } = cidrParts(cidr);
+  const size = addressCount(family, prefixLength);
+  for (let ordinal = 0; ordinal < size; ordinal += 1) if (!isReserved(addressAt(cidr, ordinal))) return false;
   return true;
 }
 
-/** Makes good what a crash between a block and its affinity left. */
-function* confirm(node: string, cidr: string): Steps<void> {
-  const name = blockAffinityName(node, cidr);
-  const found = yield* read("affinity", name);
-  const spec = { state: "confirmed", node, type: "host", cidr, deleted: false } as const;
-  if (found?.spec.state !== "confirmed") yield* write("affinity", name, spec, found?.revision ?? null);
+function* claimInto(view: NodeView, cidr: Cidr): Steps<boolean> {
+  const block = yield* claim(view.node, cidr, view.now);
+  if (block !== null) view.blocks.set(blockName(cidr), block);
+  return block !== null;
+}
+
+/** True for a block of another node that is empty, and was not claimed just now for an address that is about to come. */
+function isIdle({ node, now }: NodeView, block: BlockSpec): boolean {
+  if (!isEmpty(block) || block.affinity === hostAffinity(node)) return false;
+  const claimed = Date.parse(block.affinityClaimTime ?? "");
+  return Number.isNaN(claimed) || Date.parse(now) - claimed > RECLAIM_AFTER_MS;
+}
+
+/** Takes what is missing from blocks of other nodes, beginning at one that depends on the node. */
+function* borrow(view: NodeView, wanting: Pending): Steps<void> {
+  const { request, pools, result } = wanting;
+  const foreign = (yield* listBlocks()).filter(({ spec }) => spec.affinity !== hostAffinity(view.node) && !spec.deleted && pools.some((pool) => contains(pool.cidr, spec.cidr)));
+  for (const { name, ...listed } of rotated(foreign, view.node)) {
+    let current: Versioned<BlockSpec> | null = listed;
+    for (let attempt = 0; attempt < MAX_CONFLICTS && current !== null && wanting.missing > 0; attempt += 1) {
+      const { block, addresses } = allocate(current.spec, request.attribute, wanting.missing, view.isReserved);
+      if (addresses.length === 0) break;
+      if ((yield* write("block", name, block, current.revision)) !== null) {
+        wanting.missing -= addresses.length;
+        result.addresses.push(...addresses.map((address) => `${address}/${prefixLengthOf(block.cidr)}` as Cidr));
+        break;
+      }
+      current = yield* read("block", name);
+    }
+    if (wanting.missing === 0) return;
+  }
 }
 
 /** How full each pool is, for the message that nothing is left. */
@@ -181,7 +194,10 @@ function useOf(view: NodeView, pools: readonly IpPool[], blocks: readonly Versio
   });
 }
 
-/** Assigns one given address; its CIDR with the block's prefix length, or in words why not. */
+/**
+ * Assigns one given address; its CIDR with the block's prefix length, or in words why not. Reservations do not count here.
+ * A handle that has the address already gets the same answer.
+ */
 export function* assignAddress(view: NodeView, address: IpAddress, attribute: BlockAttribute): Steps<{ cidr: Cidr } | { because: string }> {
   const pool = view.pools.find((candidate) => contains(candidate.cidr, address));
   if (pool === undefined) return { because: `${address} is in no pool` };
@@ -189,23 +205,41 @@ export function* assignAddress(view: NodeView, address: IpAddress, attribute: Bl
   const cidr = cidrOf(address, pool.blockSize);
   const name = blockName(cidr);
   for (let attempt = 0; attempt < MAX_CONFLICTS; attempt += 1) {
-    const found = view.blocks.get(name) ?? (yield* read("block", name));
+    const known = view.blocks.get(name);
+    const found = known ?? (yield* read("block", name));
     if (found === null) {
-      if (!(yield* claim(view, cidr))) continue;
+      const refusal = yield* claimFor(view, cidr);
+      if (refusal !== null) return { because: `${address}: ${refusal}` };
       continue;
     }
+    const isOwn = found.spec.affinity === hostAffinity(view.node);
+    if (!isOwn && view.strictAffinity) return { because: `${address} is in block ${found.spec.cidr} of ${found.spec.affinity ?? "no node"}; no address is borrowed from other nodes (strictAffinity is true)` };
+    const result = { cidr: `${address}/${prefixLengthOf(found.spec.cidr)}` as Cidr };
+    if (allocationsOf(found.spec).some((held) => held.address === address && held.handleId !== "" && held.handleId === attribute.handle_id)) return result;
     const next = allocateAddress(found.spec, attribute, address);
-    const stale = view.blocks.delete(name);
-    if (next === null) {
-      if (stale && attempt === 0) continue;
-      return { because: `${address} is in use` };
+    const revision = next === null ? null : yield* write("block", name, next, found.revision);
+    if (next !== null && revision !== null) {
+      if (isOwn) view.blocks.set(name, { spec: next, revision });
+      return result;
     }
-    if (found.spec.affinity !== hostAffinity(view.node)) return { because: `${address} is in block ${found.spec.cidr} of ${found.spec.affinity ?? "no node"}; addresses are not borrowed from other nodes` };
-    const revision = yield* write("block", name, next, found.revision);
-    if (revision !== null) {
-      view.blocks.set(name, { spec: next, revision });
-      return { cidr: `${address}/${pool.blockSize}` as Cidr };
-    }
+    // What was known may be out of date, what was read just now is not.
+    if (known === undefined && next === null) return { because: `${address} is in use` };
+    view.blocks.delete(name);
   }
   return { because: `${address}: block ${cidr} changes too often` };
+}
+
+/** Claims the block of a given address; in words why not. */
+function* claimFor(view: NodeView, cidr: Cidr): Steps<string | null> {
+  if (!view.autoAllocateBlocks) return "no new block may be claimed (autoAllocateBlocks is false)";
+  const other = (yield* listBlocks()).find(({ name, spec }) => name !== blockName(cidr) && overlaps(spec.cidr, cidr));
+  if (other !== undefined) return `block ${other.spec.cidr} of ${other.spec.affinity ?? "no node"} overlaps ${cidr}, which would be claimed`;
+  yield* claimInto(view, cidr);
+  return null;
+}
+
+/** Blocks of this node that are empty and in no pool, or in one that does not select the node any more: nobody will use them here. */
+export function unwantedBlocks({ pools, nodeLabels, blocks }: Pick<NodeView, "pools" | "nodeLabels" | "blocks">): string[] {
+  const wanted = pools.filter((pool) => pool.nodeSelector.evaluate(nodeLabels));
+  return [...blocks].filter(([, { spec }]) => isEmpty(spec) && !wanted.some((pool) => contains(pool.cidr, spec.cidr))).map(([name]) => name);
 }

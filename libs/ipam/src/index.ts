@@ -2,5 +2,6 @@
 export * from "./block.ts";
 export * from "./pools.ts";
 export * from "./effects.ts";
+export * from "./affinity.ts";
 export * from "./assign.ts";
 export * from "./release.ts";

@@ -50,6 +50,12 @@ export function* candidateBlocks(pool: IpPool, node: string): Generator<Cidr> {
   for (let i = 0; i < Math.min(count, MAX_CANDIDATES); i += 1) yield blockAt(pool.cidr, pool.blockSize, (start + i) % count);
 }
 
+/** The same items, beginning at one that depends on the text. */
+export function rotated<T>(items: readonly T[], text: string): T[] {
+  const start = items.length === 0 ? 0 : seed(text, items.length);
+  return [...items.slice(start), ...items.slice(0, start)];
+}
+
 function seed(text: string, count: number): number {
   const hash = sha256(utf8ToBytes(text));
   let value = 0;

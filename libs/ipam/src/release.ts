@@ -1,21 +1,23 @@
 /** Releasing addresses, and the handle objects that say where they are. */
-import { blockName, handleName, type IpAddress } from "@calico/model";
-import { handleCounts, releaseHandle, type BlockSpec } from "./block.ts";
+import { blockName, contains, handleName, type IpAddress } from "@calico/model";
+import { reclaim } from "./affinity.ts";
+import { allocationsOf, handleCounts, releaseAddress, releaseHandle, type BlockSpec } from "./block.ts";
 import { listBlocks, read, remove, write, type Steps, type Versioned } from "./effects.ts";
 
 const MAX_CONFLICTS = 20;
 
 /**
- * Frees every address of a handle: in the blocks that `blocks` knows, else in those that the handle object names, else
- * in those a list finds. Freeing nothing is success. Then the handle object goes.
+ * Frees every address of a handle: in the blocks that `blocks` knows, in those that the handle object names and in
+ * `alsoIn` (names of blocks that it was lent addresses of); when all of that says nothing, in those a list finds. Freeing
+ * nothing is success. Then the handle object goes.
  */
-export function* releaseByHandle(blocks: Map<string, Versioned<BlockSpec>>, handleId: string): Steps<IpAddress[]> {
+export function* releaseByHandle(blocks: Map<string, Versioned<BlockSpec>>, handleId: string, alsoIn: Iterable<string> = []): Steps<IpAddress[]> {
   const released: IpAddress[] = [];
   const known = [...blocks].filter(([, { spec }]) => handleCounts(spec).has(handleId)).map(([name]) => name);
   for (const name of known) released.push(...(yield* releaseIn(blocks, name, handleId)));
   const handle = yield* read("handle", handleName(handleId));
-  const elsewhere = handle === null ? [] : Object.keys(handle.spec.block).map(blockName).filter((name) => !known.includes(name));
-  for (const name of elsewhere) released.push(...(yield* releaseIn(blocks, name, handleId)));
+  const elsewhere = new Set([...alsoIn, ...Object.keys(handle?.spec.block ?? {}).map(blockName)]);
+  for (const name of elsewhere) if (!known.includes(name)) released.push(...(yield* releaseIn(blocks, name, handleId)));
   // The handle object follows the block's write and may be missing after a crash: then only the blocks know.
   if (released.length === 0 && handle === null) {
     for (const { name, spec, revision } of yield* listBlocks()) {
@@ -44,6 +46,40 @@ function* releaseIn(blocks: Map<string, Versioned<BlockSpec>>, name: string, han
     if (current !== null && blocks.has(name)) blocks.set(name, current);
   }
   return [];
+}
+
+/** Frees one address, whoever has it; the handle that had it, or null when it was free. The handle object follows. */
+export function* releaseOne(address: IpAddress): Steps<string | null> {
+  for (let attempt = 0; attempt < MAX_CONFLICTS; attempt += 1) {
+    const found = (yield* listBlocks()).find(({ spec }) => contains(spec.cidr, address));
+    const held = found === undefined ? undefined : allocationsOf(found.spec).find((allocation) => allocation.address === address);
+    if (found === undefined || held === undefined) return null;
+    const block = releaseAddress(found.spec, address, held.handleId);
+    if (block === null || (yield* write("block", found.name, block, found.revision)) === null) continue;
+    if (held.handleId !== "") yield* lowerHandle(held.handleId, found.spec.cidr, handleCounts(block).get(held.handleId) ?? 0);
+    return held.handleId;
+  }
+  throw new Error(`the block of ${address} changes too often`);
+}
+
+/** Sets how many addresses a handle has in one block. */
+function* lowerHandle(handleId: string, cidr: string, count: number): Steps<void> {
+  const found = yield* read("handle", handleName(handleId));
+  if (found === null) return;
+  const { [cidr]: before, ...others } = found.spec.block;
+  void before;
+  yield* writeHandle(handleId, count === 0 ? others : { ...others, [cidr]: count });
+}
+
+/** Gives an empty block of this node back; false when it is in use meanwhile. What is held of it is brought up to date. */
+export function* giveBack(blocks: Map<string, Versioned<BlockSpec>>, name: string): Steps<boolean> {
+  const current = blocks.get(name);
+  if (current === undefined) return false;
+  const gone = yield* reclaim(current);
+  const found = gone ? null : yield* read("block", name);
+  if (found !== null && found.spec.affinity === current.spec.affinity) blocks.set(name, found);
+  else blocks.delete(name);
+  return gone;
 }
 
 /** Writes the handle object as the blocks say: how many addresses in which block. Counts of zero delete it. */

@@ -1,7 +1,7 @@
-import { SimulatedStore } from "@calico/ipam/testing";
+import { run as runSimulated, SimulatedStore } from "@calico/ipam/testing";
 import { convertIpPool, type IpAddress, type IpPool } from "@calico/model";
 import type { AllocationStore } from "@calico/datastore";
-import type { Steps } from "@calico/ipam";
+import { assign, type Steps } from "@calico/ipam";
 import { status } from "@grpc/grpc-js";
 import { createLogger } from "@calico/service-kit";
 import { beforeEach, describe, expect, it } from "vitest";
@@ -26,7 +26,7 @@ beforeEach(() => {
   simulated = new SimulatedStore();
   broken = false;
   handles = new Map();
-  view = { start() {}, stop() {}, pools: [pool("p", "10.0.0.0/28")], nodeLabels: {}, maxBlocksPerHost: 20, autoAllocateBlocks: true, missing: null };
+  view = { start() {}, stop() {}, pools: [pool("p", "10.0.0.0/28")], nodeLabels: {}, maxBlocksPerHost: 20, autoAllocateBlocks: true, strictAffinity: false, isReserved: () => false, missing: null };
   const store: AllocationStore = {
     async run<T>(steps: Steps<T>): Promise<T> {
       await new Promise((resolve) => setImmediate(resolve));
@@ -68,6 +68,31 @@ describe("the allocator", () => {
     expect(await allocator.assignAddress("10.0.0.9" as IpAddress, { handle_id: "a" })).toEqual({ cidr: "10.0.0.9/30" });
     expect(await allocator.assignAddress("10.0.0.9" as IpAddress, { handle_id: "a" })).toEqual({ cidr: "10.0.0.9/30" });
     expect(await allocator.assignAddress("10.0.0.9" as IpAddress, { handle_id: "b" })).toHaveProperty("because");
+  });
+
+  it("borrows when nothing can be claimed; the handle says where, and everything is released", async () => {
+    const other = { node: "n2", nodeLabels: {}, pools: view.pools, isReserved: () => false, maxBlocksPerHost: 0, autoAllocateBlocks: true, strictAffinity: false, blocks: new Map(), now: "2026-01-01T00:00:00Z" };
+    runSimulated(simulated, assign(other, [request("elsewhere")]));
+    const theirs = simulated.blocks()[0]?.cidr ?? "";
+    view = Object.assign(view, { autoAllocateBlocks: false });
+    const [borrowed = ""] = await addressesOf("a");
+    expect([handles.get("a"), allocator.blocks]).toEqual([{ [theirs]: 1 }, []]);
+    expect(await allocator.assignAddress(borrowed.split("/")[0] as IpAddress, { handle_id: "a" })).toEqual({ cidr: borrowed });
+    expect(handles.get("a")).toEqual({ [theirs]: 1 });
+    // The handle object was not written yet: the allocator remembers itself.
+    expect(await allocator.releaseByHandle("a")).toEqual([borrowed.split("/")[0]]);
+  });
+
+  it("gives back empty blocks that no pool wants here, and asks nobody when there are none", async () => {
+    await addressesOf("a");
+    const before = simulated.writes.length;
+    expect(await allocator.tidy()).toEqual([]);
+    expect(simulated.writes).toHaveLength(before);
+    await allocator.releaseByHandle("a");
+    const cidrs = allocator.blocks.map(({ cidr }) => cidr);
+    view.pools = [pool("p", "10.0.0.0/28", { nodeSelector: "rack == 'none'" })];
+    expect(await allocator.tidy()).toEqual(cidrs);
+    expect([allocator.blocks, simulated.blocks()]).toEqual([[], []]);
   });
 
   it("releases all of a handle, and gives the address to the next one last", async () => {

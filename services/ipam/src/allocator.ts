@@ -1,6 +1,6 @@
 /** Serves requests one batch at a time from what the node knows. */
-import { allocationsOf, assign, assignAddress, handleCounts, hostAffinity, listBlocks, releaseByHandle, type AssignRequest, type AssignResult, type BlockAttribute, type BlockSpec, type NodeView, type Versioned } from "@calico/ipam";
-import { blockName, cidrOf, prefixLengthOf, type IpAddress } from "@calico/model";
+import { assign, assignAddress, giveBack, handleCounts, hostAffinity, listBlocks, releaseByHandle, unwantedBlocks, type AssignRequest, type AssignResult, type BlockAttribute, type BlockSpec, type NodeView, type Versioned } from "@calico/ipam";
+import { addressOf, blockName, cidrOf, prefixLengthOf, type IpAddress } from "@calico/model";
 import { createBatcher } from "./batcher.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import type { HandleWriter } from "./handle-writer.ts";
@@ -11,17 +11,21 @@ export interface Allocator {
   autoAssign(requests: readonly AssignRequest[]): Promise<readonly AssignResult[]>;
   assignAddress(address: IpAddress, attribute: BlockAttribute): Promise<{ cidr: string } | { because: string }>;
   releaseByHandle(handleId: string): Promise<readonly string[]>;
+  /** Gives back empty blocks that no pool wants on this node; their CIDRs. Asks nobody when there are none. */
+  tidy(): Promise<readonly string[]>;
   /** Blocks of this node, as last known. */
   readonly blocks: readonly BlockSpec[];
 }
 
 export function createAllocator({ node, view, store, handles, now }: { node: string; view: ClusterView; store: AllocationStore; handles: HandleWriter; now: () => string }): Allocator {
   const blocks = new Map<string, Versioned<BlockSpec>>();
+  /** Addresses that handles have in blocks of other nodes, with the prefix length of the block. */
+  const borrowed = new Map<string, Set<string>>();
   let loaded = false;
 
   function nodeView(): NodeView {
-    const { pools, nodeLabels, maxBlocksPerHost, autoAllocateBlocks } = view;
-    return { node, pools, nodeLabels, maxBlocksPerHost, autoAllocateBlocks, blocks, isReserved: () => false, now: now() };
+    const { pools, nodeLabels, maxBlocksPerHost, autoAllocateBlocks, strictAffinity, isReserved } = view;
+    return { node, pools, nodeLabels, maxBlocksPerHost, autoAllocateBlocks, strictAffinity, blocks, isReserved, now: now() };
   }
 
   /** The blocks of this node are read once; afterwards the allocator's own writes and conflicts keep them right. */
@@ -46,8 +50,13 @@ export function createAllocator({ node, view, store, handles, now }: { node: str
     }
   }
 
-  function noteHandle(handleId: string): void {
+  /** The handle object shall say what this node knows: what is in its own blocks and what was borrowed just now. */
+  function noteHandle(handleId: string, addresses: readonly string[]): void {
+    const lent = borrowed.get(handleId) ?? new Set();
+    for (const address of addresses) if (!blocks.has(blockName(blockOf(address)))) lent.add(address);
+    if (lent.size > 0) borrowed.set(handleId, lent);
     const counts: Record<string, number> = {};
+    for (const block of [...lent].map(blockOf)) counts[block] = (counts[block] ?? 0) + 1;
     for (const { spec } of blocks.values()) {
       const count = handleCounts(spec).get(handleId);
       if (count !== undefined) counts[spec.cidr] = count;
@@ -64,31 +73,39 @@ export function createAllocator({ node, view, store, handles, now }: { node: str
   return {
     async autoAssign(requests) {
       const results = await batcher.submit(requests);
-      for (const handleId of new Set(requests.map(({ attribute }) => attribute.handle_id ?? ""))) if (handleId !== "") noteHandle(handleId);
+      const byHandle = Map.groupBy(results.entries(), ([i]) => requests[i]?.attribute.handle_id ?? "");
+      for (const [handleId, of] of byHandle) if (handleId !== "") noteHandle(handleId, of.flatMap(([, { addresses }]) => addresses));
       return results;
     },
     assignAddress: (address, attribute) => batcher.exclusive(() => guarded(async () => {
-      const known = held(blocks, address, attribute.handle_id ?? "");
-      const result = known === null ? await store.run(assignAddress(nodeView(), address, attribute)) : { cidr: known };
-      if ("cidr" in result && attribute.handle_id !== undefined) noteHandle(attribute.handle_id);
+      const result = await store.run(assignAddress(nodeView(), address, attribute));
+      if ("cidr" in result && attribute.handle_id !== undefined) noteHandle(attribute.handle_id, [result.cidr]);
       return result;
     })),
-    releaseByHandle: (handleId) => batcher.exclusive(() => guarded(() => {
+    releaseByHandle: (handleId) => batcher.exclusive(() => guarded(async () => {
       handles.forget(handleId);
-      return store.run(releaseByHandle(blocks, handleId));
+      const released = await store.run(releaseByHandle(blocks, handleId, [...(borrowed.get(handleId) ?? [])].map((address) => blockName(blockOf(address)))));
+      borrowed.delete(handleId);
+      return released;
     })),
+    async tidy() {
+      if (!loaded || unwantedBlocks(nodeView()).length === 0) return [];
+      return batcher.exclusive(() => guarded(async () => {
+        const given: string[] = [];
+        for (const name of unwantedBlocks(nodeView())) {
+          const cidr = blocks.get(name)?.spec.cidr;
+          if ((await store.run(giveBack(blocks, name))) && cidr !== undefined) given.push(cidr);
+        }
+        return given;
+      }));
+    },
     get blocks() {
       return [...blocks.values()].map(({ spec }) => spec);
     },
   };
 }
 
-/** The CIDR under which this handle has the address already: a repeated request gets the same answer. */
-function held(blocks: ReadonlyMap<string, Versioned<BlockSpec>>, address: IpAddress, handleId: string): string | null {
-  for (const { spec } of blocks.values()) {
-    const length = prefixLengthOf(spec.cidr);
-    if (blockName(cidrOf(address, length)) !== blockName(spec.cidr)) continue;
-    if (allocationsOf(spec).some((allocation) => allocation.address === address && allocation.handleId === handleId)) return `${address}/${length}`;
-  }
-  return null;
+/** The CIDR of the block of an address that carries the block's prefix length. */
+function blockOf(address: string): string {
+  return cidrOf(addressOf(address), prefixLengthOf(address));
 }

@@ -1,6 +1,6 @@
 /** What the allocator must know of the cluster, kept by informers: pools, this node's labels, settings, readiness. */
 import { calicoTypes, coreTypes, createInformer, type Datastore, type Informer, type KubeObject } from "@calico/datastore";
-import { convertIpPool, type IpPool, type Labels } from "@calico/model";
+import { canonicalCidr, contains, convertIpPool, type Cidr, type IpAddress, type IpPool, type Labels } from "@calico/model";
 import type { Logger } from "@calico/service-kit";
 
 export interface ClusterView {
@@ -10,6 +10,9 @@ export interface ClusterView {
   readonly nodeLabels: Labels;
   readonly maxBlocksPerHost: number;
   readonly autoAllocateBlocks: boolean;
+  readonly strictAffinity: boolean;
+  /** True for an address that an IPReservation keeps from being given to whoever asks for any. */
+  readonly isReserved: (address: IpAddress) => boolean;
   /** In words what is missing before an address can be given; null: nothing. */
   readonly missing: string | null;
 }
@@ -17,8 +20,9 @@ export interface ClusterView {
 export function createClusterView(datastore: Datastore, node: string, log: Logger): ClusterView {
   const pools = new Map<string, IpPool>();
   let nodeLabels: Labels | null = null;
-  let settings: { maxBlocksPerHost?: number; autoAllocateBlocks?: boolean } = {};
+  let settings: { maxBlocksPerHost?: number; autoAllocateBlocks?: boolean; strictAffinity?: boolean } = {};
   let datastoreReady = false;
+  const reservations = new Map<string, readonly Cidr[]>();
 
   const informers: Informer[] = [
     createInformer<KubeObject, IpPool>({
@@ -54,6 +58,15 @@ export function createClusterView(datastore: Datastore, node: string, log: Logge
         onSynced() {},
       },
     }),
+    createInformer<KubeObject & { spec?: { reservedCIDRs?: readonly string[] } }, readonly Cidr[]>({
+      datastore, log, type: calicoTypes.ipReservations,
+      transform: (raw) => (raw.spec?.reservedCIDRs ?? []).flatMap((text) => {
+        const parsed = canonicalCidr(text);
+        if (parsed === null) log.warn("A reserved network cannot be read", { reservation: raw.metadata.name, cidr: text });
+        return parsed ?? [];
+      }),
+      handler: { onUpsert: ({ name }, cidrs) => void reservations.set(name, cidrs), onDelete: ({ name }) => void reservations.delete(name), onSynced() {} },
+    }),
     createInformer<KubeObject & { spec?: { datastoreReady?: boolean } }, boolean>({
       datastore, log, type: calicoTypes.clusterInformations, transform: (raw) => (raw.metadata.name === "default" ? raw.spec?.datastoreReady === true : null),
       handler: {
@@ -83,6 +96,10 @@ export function createClusterView(datastore: Datastore, node: string, log: Logge
     get autoAllocateBlocks() {
       return settings.autoAllocateBlocks ?? true;
     },
+    get strictAffinity() {
+      return settings.strictAffinity ?? false;
+    },
+    isReserved: (address) => [...reservations.values()].some((cidrs) => cidrs.some((cidr) => contains(cidr, address))),
     get missing() {
       const trouble = informers.find((informer) => !informer.isSynced)?.trouble;
       if (trouble !== undefined) return `the API server was not read yet (${trouble ?? "waiting"})`;

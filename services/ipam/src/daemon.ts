@@ -1,12 +1,15 @@
 /** The ipam service, put together. */
 import { createAllocationStore, openKubernetesDatastore } from "@calico/datastore";
 import { ipam } from "@calico/proto";
-import { createService, httpComponent, startGrpcServer, type Component, type ConfigInputs, type GrpcServer, type Logger } from "@calico/service-kit";
+import { createService, every, httpComponent, startGrpcServer, type Component, type ConfigInputs, type GrpcServer, type Logger } from "@calico/service-kit";
 import { createAllocator } from "./allocator.ts";
 import { createClusterView } from "./cluster-view.ts";
 import { ENV_PREFIX, ipamParams } from "./config.ts";
 import { createHandleWriter } from "./handle-writer.ts";
 import { createIpamService } from "./service.ts";
+
+/** How often blocks that no pool wants are looked for. */
+const TIDY_INTERVAL_MS = 10_000;
 
 /** Builds the parts in the order in which they start. */
 export async function buildIpam(env: ConfigInputs["env"]): Promise<{ components: Component[]; log: Logger }> {
@@ -31,8 +34,17 @@ export async function buildIpam(env: ConfigInputs["env"]): Promise<{ components:
   const implementation = createIpamService({ allocator, view, log, now, onAssigned: (seconds, ok) => assigning.observe({ ok: String(ok) }, seconds) });
 
   let server: GrpcServer | undefined;
-  let heartbeat: NodeJS.Timeout | undefined;
+  let timers: Disposable[] = [];
   const beat = (): void => health.report("ipam", { live: true, ready: view.missing === null, detail: view.missing ?? "gives addresses" });
+  const tidy = async (): Promise<void> => {
+    // Without knowing the pools every block would look unwanted.
+    if (view.missing !== null) return;
+    try {
+      for (const block of await allocator.tidy()) log.info("An empty block that no pool wants here is given back", { block });
+    } catch (error) {
+      log.warn("Blocks could not be given back, tried again later", { error });
+    }
+  };
   const components: Component[] = [
     service.ground,
     httpComponent(service, { host: config.httpHost, port: config.httpPort, portParameter: "IPAM_HTTPPORT", serve: "both" }),
@@ -49,10 +61,10 @@ export async function buildIpam(env: ConfigInputs["env"]): Promise<{ components:
       name: "ipam server",
       async start() {
         server = await startGrpcServer({ socket: config.socket }, [{ definition: ipam.IpamServiceService, implementation }]);
-        heartbeat = setInterval(beat, 1_000);
+        timers = [every(clock, 1_000, beat), every(clock, TIDY_INTERVAL_MS, tidy)];
       },
       async stop() {
-        clearInterval(heartbeat);
+        for (const timer of timers) timer[Symbol.dispose]();
         await server?.close();
       },
     },

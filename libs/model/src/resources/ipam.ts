@@ -1,5 +1,6 @@
 /** The kinds that the allocator keeps, in Calico's formats. */
 import { z } from "zod";
+import { net } from "./shapes.ts";
 
 const attribute = z.strictObject({
   handle_id: z.string().optional(), secondary: z.record(z.string(), z.string()).optional(),
@@ -34,3 +35,6 @@ export const ipamConfigurationSpec = z.strictObject({
   autoAllocateBlocks: z.boolean().default(true),
   maxBlocksPerHost: z.int().min(0).default(0),
 });
+
+/** Addresses in these networks are given only to who asks for exactly them. */
+export const ipReservationSpec = z.strictObject({ reservedCIDRs: z.array(net).max(4_096).optional() });

@@ -9,7 +9,7 @@ import { bgpConfigurationSpec, bgpPeerSpec } from "./bgp.ts";
 import { clusterInformationSpec, felixConfigurationSpec, kubeControllersConfigurationSpec, kubeControllersConfigurationStatus } from "./configurations.ts";
 import { hostEndpointSpec, networkSetSpec } from "./endpoints.ts";
 import { ipPoolSpec, ipPoolStatus, ipPoolTransitions } from "./ip-pool.ts";
-import { blockAffinitySpec, ipamBlockSpec, ipamConfigurationSpec, ipamHandleSpec } from "./ipam.ts";
+import { blockAffinitySpec, ipamBlockSpec, ipamConfigurationSpec, ipamHandleSpec, ipReservationSpec } from "./ipam.ts";
 import type { Transition } from "./rules.ts";
 import { globalNetworkPolicySpec, networkPolicySpec, tierSpec, tierStatus } from "./policy.ts";
 
@@ -56,6 +56,7 @@ export const kinds: readonly Kind[] = [
     shortNames: ["ipp"], status: ipPoolStatus, convert: convertIpPool, transitions: ipPoolTransitions,
     columns: [column("CIDR", "cidr"), column("IPIP", "ipipMode"), column("VXLAN", "vxlanMode"), column("NAT", "natOutgoing", "boolean"), column("Disabled", "disabled", "boolean")],
   }),
+  define("IPReservation", "ipreservations", ipReservationSpec, { columns: [column("CIDRs", "reservedCIDRs")] }),
   define("KubeControllersConfiguration", "kubecontrollersconfigurations", kubeControllersConfigurationSpec, { shortNames: ["kcc"], status: kubeControllersConfigurationStatus }),
   define("NetworkPolicy", "networkpolicies", networkPolicySpec, { shortNames: ["cnp"], namespaced: true, columns: policyColumns, convert: convertNetworkPolicy }),
   define("NetworkSet", "networksets", networkSetSpec, { shortNames: ["netset"], namespaced: true, convert: convertNetworkSet }),

@@ -2,7 +2,8 @@
  * A lab: a cluster on one machine. Everything that `npm run lab` and the end-to-end tests do goes
  * through this object.
  */
-import { mkdirSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
 import { calicoTypes, coreTypes, DatastoreError, openKubernetesDatastore, type Datastore, type KubeObject, type ResourceType } from "@calico/datastore";
 import type { Protocol } from "./arguments.ts";
 import { CLUSTER_COMPONENTS, NODE_COMPONENTS, TYPHA_PORT, componentSpec, type LabCertificates } from "./components.ts";
@@ -11,7 +12,7 @@ import { buildFabric } from "./fabric.ts";
 import { createKubelet, type Kubelet, type RunningPod } from "./kubelet/kubelet.ts";
 import { createPodNetwork, type PodNetwork } from "./kubelet/pod-network.ts";
 import type { MatrixCell } from "./matrix.ts";
-import { openNodeHost, type NodeHost } from "./node-host.ts";
+import { NODE_FOLDERS, openNodeHost, type NodeHost } from "./node-host.ts";
 import { labPaths, type LabPaths } from "./paths.ts";
 import { createAuthority } from "./pki.ts";
 import { probe, type ProbeResult } from "./prober.ts";
@@ -31,6 +32,8 @@ export type LabOptions = {
   readonly onProgress?: (line: string) => void;
   /** Components to leave out (a test runs its own instead). */
   readonly without?: readonly string[];
+  /** Plugins of others, by the path of their programs, that are installed on the nodes beside Calico's. */
+  readonly plugins?: readonly string[];
   /** Parameters of components that differ from the lab's own: environment variables by component. */
   readonly parameters?: Readonly<Record<string, Readonly<Record<string, string>>>>;
 };
@@ -88,6 +91,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     onProgress(`fabric: ${plan.nodes.length} nodes in ${plan.subnets.length} subnet(s)`);
     buildFabric(plan);
     hosts.push(...(await Promise.all(plan.nodes.map((node) => openNodeHost(node, paths.node(node.name), name)))));
+    for (const host of hosts) installPlugins(host, options.plugins ?? []);
     const authority = await createAuthority(paths.pki, new Date());
     const control = await startEmbeddedControlPlane({ plan, paths, authority, supervisor });
     const store = openKubernetesDatastore({ kubeconfig: control.kubeconfig, userAgent: "calico-lab" });
@@ -110,6 +114,12 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     onProgress(`the lab could not be started; its logs: ${paths.logs}`);
     throw error;
   }
+}
+
+function installPlugins(host: NodeHost, programs: readonly string[]): void {
+  const dir = join(host.dir, NODE_FOLDERS["/opt/cni"], "bin");
+  mkdirSync(dir, { recursive: true });
+  for (const program of programs) copyFileSync(program, join(dir, basename(program)));
 }
 
 function startComponents(options: { hosts: readonly NodeHost[]; supervisor: Supervisor; without: readonly string[]; surroundings: Parameters<typeof componentSpec>[3] }): void {

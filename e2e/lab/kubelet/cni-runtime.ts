@@ -13,6 +13,8 @@ export type Sandbox = {
   readonly namespace: string;
   readonly pod: string;
   readonly uid: string;
+  /** Values for the capabilities that plugins declare, such as portMappings. */
+  readonly capabilities?: Readonly<Record<string, unknown>>;
 };
 
 export type CniResult = { readonly ips?: readonly { readonly address: string }[]; readonly [key: string]: unknown };
@@ -87,13 +89,19 @@ async function callPlugin(host: NodeHost, verb: string, sandbox: Sandbox, list: 
   child.stdout.on("data", (chunk: Buffer) => (output += chunk.toString()));
   child.stderr.on("data", (chunk: Buffer) => (errors += chunk.toString()));
   child.stdin.on("error", () => undefined); // a plugin that ends early is judged by its exit code
-  child.stdin.end(JSON.stringify({ ...plugin, name: list.name, cniVersion: list.cniVersion, ...(previous ? { prevResult: previous } : {}) }));
+  child.stdin.end(JSON.stringify({ ...plugin, name: list.name, cniVersion: list.cniVersion, ...runtimeConfigOf(plugin, sandbox), ...(previous ? { prevResult: previous } : {}) }));
   const code = await new Promise<number>((resolve, reject) => {
     child.once("error", reject);
     child.once("close", (status) => resolve(status ?? 1));
   });
   if (code !== 0) throw pluginError(plugin.type, output, errors, code);
   return output.trim() === "" ? {} : (JSON.parse(output) as CniResult);
+}
+
+/** What a plugin asked for by its capabilities and the pod has (CNI conventions, "dynamic plugin specific fields"). */
+function runtimeConfigOf(plugin: Conflist["plugins"][number], { capabilities = {} }: Sandbox): { runtimeConfig?: object } {
+  const declared = Object.entries((plugin["capabilities"] ?? {}) as Record<string, boolean>).filter(([name, wanted]) => wanted && capabilities[name] !== undefined);
+  return declared.length === 0 ? {} : { runtimeConfig: Object.fromEntries(declared.map(([name]) => [name, capabilities[name]])) };
 }
 
 function pluginError(plugin: string, output: string, errors: string, exitCode: number): CniError {

@@ -109,7 +109,7 @@ export function createKubelet(options: { labName: string; datastore: Datastore; 
       return;
     }
     const netns = podNamespaceName(labName, view.namespace, view.name, view.uid);
-    const sandbox: Sandbox = { containerId: randomBytes(32).toString("hex"), netnsPath: network.createNamespace(netns), namespace: view.namespace, pod: view.name, uid: view.uid };
+    const sandbox: Sandbox = { containerId: randomBytes(32).toString("hex"), netnsPath: network.createNamespace(netns), namespace: view.namespace, pod: view.name, uid: view.uid, capabilities: view.capabilities };
     try {
       worker.result = await cniAdd(host, sandbox);
     } catch (error) {

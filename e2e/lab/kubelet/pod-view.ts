@@ -16,11 +16,13 @@ export type PodView = {
   readonly nodeSelector: Readonly<Record<string, string>>;
   readonly ports: readonly PodPort[];
   readonly containers: readonly string[];
+  /** What a container runtime hands to the plugins that declare it. */
+  readonly capabilities: Readonly<Record<string, unknown>>;
 };
 
 type RawPod = {
   metadata: { namespace?: string; name: string; uid?: string; deletionTimestamp?: string; annotations?: Record<string, string> };
-  spec?: { nodeName?: string; hostNetwork?: boolean; nodeSelector?: Record<string, string>; containers?: { name: string; ports?: { containerPort: number; protocol?: string }[] }[] };
+  spec?: { nodeName?: string; hostNetwork?: boolean; nodeSelector?: Record<string, string>; containers?: { name: string; ports?: { containerPort: number; hostPort?: number; hostIP?: string; protocol?: string }[] }[] };
   status?: { phase?: string };
 };
 
@@ -45,7 +47,28 @@ export function podView(raw: unknown): PodView {
     nodeSelector: spec.nodeSelector ?? {},
     ports: containers.flatMap((container) => (container.ports ?? []).map((port) => ({ port: port.containerPort, protocol: (port.protocol ?? "TCP") as PodPort["protocol"] }))),
     containers: containers.map((container) => container.name),
+    capabilities: capabilitiesOf(metadata.annotations ?? {}, containers.flatMap((container) => container.ports ?? [])),
   };
+}
+
+function capabilitiesOf(annotations: Readonly<Record<string, string>>, ports: readonly { containerPort: number; hostPort?: number; hostIP?: string; protocol?: string }[]): Record<string, unknown> {
+  const portMappings = ports.filter(({ hostPort }) => hostPort !== undefined).map(({ containerPort, hostPort, hostIP = "", protocol = "TCP" }) => ({ hostPort, containerPort, hostIP, protocol: protocol.toLowerCase() }));
+  const ingressRate = bitsOf(annotations["kubernetes.io/ingress-bandwidth"]);
+  const egressRate = bitsOf(annotations["kubernetes.io/egress-bandwidth"]);
+  return {
+    ...(portMappings.length === 0 ? {} : { portMappings }),
+    ...(ingressRate === null && egressRate === null ? {} : { bandwidth: { ...(ingressRate === null ? {} : { ingressRate, ingressBurst: BURST }), ...(egressRate === null ? {} : { egressRate, egressBurst: BURST }) } }),
+  };
+}
+
+/** Bits; as container runtimes set it when a pod says nothing. */
+const BURST = 2 ** 31 - 1;
+const MULTIPLES: Readonly<Record<string, number>> = { "": 1, k: 1e3, K: 1e3, M: 1e6, G: 1e9 };
+
+/** "10M" in bits a second; null for nothing that can be read. */
+function bitsOf(quantity: string | undefined): number | null {
+  const [, number, unit = ""] = /^(\d+)([kKMG]?)$/.exec(quantity ?? "") ?? [];
+  return number === undefined ? null : Number(number) * (MULTIPLES[unit] ?? 1);
 }
 
 /** The status of a pod that runs at an address, as a kubelet writes it. */

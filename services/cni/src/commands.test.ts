@@ -24,7 +24,7 @@ beforeEach(() => {
   writeFileSync(join(dir, "netns"), "");
   done = [];
   failing = "";
-  pod = { uid: "u1", annotations: {}, namespaceLabels: { team: "a" } };
+  pod = { uid: "u1", annotations: {}, namespaceAnnotations: {}, namespaceLabels: { team: "a" } };
   free = ["10.65.0.1/26"];
 });
 afterEach(() => rmSync(dir, { recursive: true }));
@@ -38,8 +38,8 @@ function handler(over: Partial<Surroundings> = {}): CallHandler {
   const surroundings: Surroundings = {
     node: "n1", log, settings: { mtu: 0, mtuFile: join(dir, "mtu"), assignIpv6: false, policyTimeout: 10_000 }, onStage: () => {}, containers: createContainerStore(join(dir, "containers")),
     network: {
-      setUp({ hostInterface, mtu, addresses }) {
-        act(`set up ${hostInterface} ${mtu} ${addresses.join()}`);
+      setUp({ hostInterface, mtu, addresses, mac }) {
+        act(`set up ${hostInterface} ${mtu} ${addresses.join()}${mac === null ? "" : ` ${mac}`}`);
         return { hostIndex: 7, podMac: "02:00:00:00:00:01" };
       },
       tearDown: ({ hostIndex }) => act(`tear down ${hostIndex}`),
@@ -140,6 +140,24 @@ describe("ADD", () => {
     await expect(call(handler(), "ADD", { CNI_CONTAINERID: "c3" })).rejects.toMatchObject({ code: 7 });
     pod = { ...pod, annotations: { "cni.projectcalico.org/floatingIPs": "[]" } };
     await expect(call(handler(), "ADD", { CNI_CONTAINERID: "c4" })).rejects.toMatchObject({ code: 2 });
+  });
+
+  it("takes pools from the namespace where the pod says nothing, and the MAC address of the pod", async () => {
+    pod = { ...pod, annotations: { "cni.projectcalico.org/hwAddr": "02:00:5E:10:00:01" }, namespaceAnnotations: { "cni.projectcalico.org/ipv4pools": '["silver"]', "cni.projectcalico.org/hwAddr": "nobody reads this" } };
+    await call(handler(), "ADD");
+    expect(done.slice(0, 3)).toEqual(["find", "assign silveru1", expect.stringMatching(/^set up .* 02:00:5e:10:00:01$/)]);
+    pod = { ...pod, annotations: { "cni.projectcalico.org/ipv4pools": '["gold"]' } };
+    await call(handler(), "ADD", { CNI_CONTAINERID: "c2" });
+    expect(done).toContain("assign goldu1");
+  });
+
+  it.each([
+    ["hwAddr", "02:00:5e", "is no MAC address"], ["hwAddr", "01:00:5e:00:00:01", "is a multicast address"], ["hwAddr", "00:00:00:00:00:00", "is no MAC address"],
+    ["ipv4pools", "gold", "is not a JSON list of strings"], ["ipv6pools", "[]", "is not a JSON list of strings"], ["ipAddrs", '["10.65.0.9/32"]', "is no address"],
+  ])("refuses the annotation %s: %s", async (name, value, reason) => {
+    pod = { ...pod, annotations: { [`cni.projectcalico.org/${name}`]: value } };
+    await expect(call(handler(), "ADD")).rejects.toMatchObject({ code: 7, message: expect.stringContaining(reason) as string });
+    expect(done).toEqual(["find"]);
   });
 
   it("takes the MTU of the configuration, else what felix found, else 1500", async () => {

@@ -1,8 +1,9 @@
 /** ADD and DEL. */
 import { existsSync, readFileSync } from "node:fs";
-import { canonicalAddress, addressOf, interfaceNameForPod, podHandleId, type IpAddress } from "@calico/model";
+import { addressOf, interfaceNameForPod, podHandleId, type IpAddress } from "@calico/model";
 import type { FelixClient, IpamClient } from "@calico/proto";
 import { describeError, withSpan, type Logger } from "@calico/service-kit";
+import { readWishes, type Wishes } from "./annotations.ts";
 import type { ContainerRecord, ContainerStore } from "./container-store.ts";
 import { CniError, CODE } from "./errors.ts";
 import type { PodDirectory, PodInfo, PodNetwork } from "./ports.ts";
@@ -24,9 +25,6 @@ export type Surroundings = {
 
 const IPAM_TIMEOUT_MS = 10_000;
 const DEFAULT_MTU = 1500;
-/** Annotations of Calico that change what ADD does and are not put into effect: refused, so that nobody relies on them. */
-const UNSUPPORTED_ANNOTATIONS = ["cni.projectcalico.org/ipAddrsNoIpam", "cni.projectcalico.org/floatingIPs"];
-
 /** Steps that undo what was done, run in reverse when something fails. */
 type Undo = { readonly what: string; readonly run: () => Promise<unknown> | void };
 
@@ -44,12 +42,13 @@ export async function add(request: CniRequest, surroundings: Surroundings): Prom
   try {
     const pod = await stage("pod", () => pods.find(request.namespace, request.pod));
     if (request.podUid !== "" && request.podUid !== pod.uid) throw new CniError(CODE.failed, `pod ${request.namespace}/${request.pod} is another one now`, `the runtime means uid ${request.podUid}, the API server has ${pod.uid}`);
+    const wishes = readWishes(pod);
     const handleId = podHandleId(request.containerId, request.config.name);
     undo.push({ what: "addresses", run: () => surroundings.ipam.releaseByHandle({ handleId }, IPAM_TIMEOUT_MS) });
-    const addresses = await stage("ipam", () => assignAddresses(request, pod, handleId, surroundings));
+    const addresses = await stage("ipam", () => assignAddresses(request, pod, wishes, handleId, surroundings));
     const hostInterface = interfaceNameForPod(request.namespace, request.pod);
     const mtu = mtuOf(request, surroundings.settings);
-    const made = await stage("interface", async () => network.setUp({ hostInterface, podInterface: request.ifname, netns: request.netns, mtu, addresses }));
+    const made = await stage("interface", async () => network.setUp({ hostInterface, podInterface: request.ifname, netns: request.netns, mtu, addresses, mac: wishes.mac }));
     undo.push({ what: "interface", run: () => network.tearDown({ hostInterface, hostIndex: made.hostIndex, netns: request.netns, podInterface: request.ifname }) });
     const record: ContainerRecord = {
       containerId: request.containerId, ifname: request.ifname, netns: request.netns, namespace: request.namespace, pod: request.pod, podUid: pod.uid, hostInterface, hostIndex: made.hostIndex,
@@ -97,31 +96,22 @@ export async function del(request: CniRequest, { containers, network, pods, ipam
   if (known !== null) pods.withdraw(request.namespace, request.pod, request.containerId);
 }
 
-async function assignAddresses(request: CniRequest, pod: PodInfo, handleId: string, { ipam, node, settings }: Surroundings): Promise<IpAddress[]> {
+async function assignAddresses(request: CniRequest, pod: PodInfo, wishes: Wishes, handleId: string, { ipam, node, settings }: Surroundings): Promise<readonly IpAddress[]> {
   const owner = { node, namespace: request.namespace, pod: request.pod, podUid: pod.uid };
-  const unsupported = UNSUPPORTED_ANNOTATIONS.find((name) => pod.annotations[name] !== undefined);
-  if (unsupported !== undefined) throw new CniError(CODE.unsupportedField, `annotation ${unsupported} is not supported`, `pod ${request.namespace}/${request.pod}`);
-  const pinned = annotatedList(pod, "cni.projectcalico.org/ipAddrs");
-  if (pinned !== null) {
-    const addresses: IpAddress[] = [];
-    for (const text of pinned) {
-      const address = canonicalAddress(text);
-      if (address === null) throw new CniError(CODE.invalidConfig, `annotation cni.projectcalico.org/ipAddrs: ${JSON.stringify(text)} is no address`);
-      try {
-        await ipam.assignAddress({ handleId, owner, address }, IPAM_TIMEOUT_MS);
-      } catch (error) {
+  if (wishes.addresses !== null) {
+    for (const address of wishes.addresses) {
+      await ipam.assignAddress({ handleId, owner, address }, IPAM_TIMEOUT_MS).catch((error: unknown) => {
         throw ipamError(error);
-      }
-      addresses.push(address);
+      });
     }
-    return addresses;
+    return wishes.addresses;
   }
   const conf = request.config.ipam;
   const wants4 = conf?.assign_ipv4 !== "false";
   const wants6 = conf?.assign_ipv6 === undefined ? settings.assignIpv6 : conf.assign_ipv6 === "true";
   const answer = await ipam.autoAssign({
-    handleId, owner, ipv4Count: Number(wants4), ipv6Count: Number(wants6), ipv4Pools: annotatedList(pod, "cni.projectcalico.org/ipv4pools") ?? conf?.ipv4_pools ?? [],
-    ipv6Pools: annotatedList(pod, "cni.projectcalico.org/ipv6pools") ?? conf?.ipv6_pools ?? [], namespaceLabels: { ...pod.namespaceLabels },
+    handleId, owner, ipv4Count: Number(wants4), ipv6Count: Number(wants6), ipv4Pools: [...(wishes.ipv4Pools ?? conf?.ipv4_pools ?? [])],
+    ipv6Pools: [...(wishes.ipv6Pools ?? conf?.ipv6_pools ?? [])], namespaceLabels: { ...pod.namespaceLabels },
   }, IPAM_TIMEOUT_MS).catch((error: unknown) => {
     throw ipamError(error);
   });
@@ -131,18 +121,6 @@ async function assignAddresses(request: CniRequest, pod: PodInfo, handleId: stri
 
 function ipamError(error: unknown): CniError {
   return new CniError(CODE.tryLater, "ipam gave no address", describeError(error), { cause: error });
-}
-
-function annotatedList(pod: PodInfo, name: string): string[] | null {
-  const text = pod.annotations[name];
-  if (text === undefined) return null;
-  try {
-    const list: unknown = JSON.parse(text);
-    if (Array.isArray(list) && list.every((item): item is string => typeof item === "string")) return list;
-  } catch {
-    // Reported below.
-  }
-  throw new CniError(CODE.invalidConfig, `annotation ${name} is not a JSON list of strings`, text.slice(0, 200));
 }
 
 async function attach(record: ContainerRecord, { felix, settings }: Surroundings): Promise<void> {

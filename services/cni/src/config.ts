@@ -1,5 +1,5 @@
 /** Parameters of the cni service. */
-import { bool, defineParams, duration, int, port, text, type ServiceDescription } from "@calico/service-kit";
+import { bool, defineParams, duration, int, port, text, textList, type ServiceDescription } from "@calico/service-kit";
 
 export const cniParams = defineParams({
   httpHost: text("localhost").localOnly().doc("Address on which metrics and health are served."),
@@ -12,6 +12,8 @@ export const cniParams = defineParams({
   binDir: text("/opt/cni/bin").localOnly().doc("Directory of plugin programs."),
   netDir: text("/etc/cni/net.d").localOnly().doc("Directory of network configurations."),
   confName: text("10-calico.conflist").localOnly().doc("Name of the network configuration that is written."),
+  chainedPlugins: textList(["portmap", "bandwidth"]).localOnly().doc("Plugins of others that follow in the network configuration, of portmap and bandwidth; those whose program is not in binDir are left out."),
+  sysctls: textList().localOnly().doc("Settings such as net.core.somaxconn=1024 for the inside of every pod, made by the plugin tuning."),
   mtu: int(0, { min: 0, max: 65_535 }).localOnly().doc("MTU of pod interfaces; 0: that in mtuFile."),
   mtuFile: text("/var/lib/calico/mtu").localOnly().doc("Where felix writes the MTU."),
   assignIpv6: bool(false).localOnly().doc("Give pods an IPv6 address too, unless the network configuration says otherwise."),

@@ -2,7 +2,22 @@
 import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-export type InstallOptions = { readonly pluginSource: string; readonly binDir: string; readonly netDir: string; readonly confName: string; readonly assignIpv6: boolean };
+export type InstallOptions = {
+  readonly pluginSource: string;
+  readonly binDir: string;
+  readonly netDir: string;
+  readonly confName: string;
+  readonly assignIpv6: boolean;
+  readonly chainedPlugins: readonly string[];
+  /** "name=value". */
+  readonly sysctls: readonly string[];
+};
+
+/** How the plugins of others that may follow are called. */
+const CHAINED: Readonly<Record<string, object>> = {
+  portmap: { type: "portmap", snat: true, capabilities: { portMappings: true } },
+  bandwidth: { type: "bandwidth", capabilities: { bandwidth: true } },
+};
 
 /** Copies the program and moves it into place, so that a runtime never starts half of one. Throws when the source is missing. */
 export function installPlugin({ pluginSource, binDir }: InstallOptions): void {
@@ -14,11 +29,27 @@ export function installPlugin({ pluginSource, binDir }: InstallOptions): void {
   renameSync(`${target}.new`, target);
 }
 
-/** The configuration list: calico, and portmap where its program is installed. */
-export function renderConflist({ binDir, assignIpv6 }: InstallOptions): string {
+/**
+ * The configuration list: calico, then the plugins of others whose programs are installed. Throws for a plugin that is
+ * not known, settings that cannot be read, and settings without the program that makes them: nobody would notice.
+ */
+export function renderConflist({ binDir, assignIpv6, chainedPlugins, sysctls }: InstallOptions): string {
   const calico = { type: "calico", ipam: { type: "calico-ipam", assign_ipv4: "true", assign_ipv6: String(assignIpv6) }, policy: { type: "k8s" } };
-  const portmap = existsSync(join(binDir, "portmap")) ? [{ type: "portmap", snat: true, capabilities: { portMappings: true } }] : [];
-  return `${JSON.stringify({ name: "k8s-pod-network", cniVersion: "1.0.0", plugins: [calico, ...portmap] }, null, 2)}\n`;
+  const isInstalled = (name: string): boolean => existsSync(join(binDir, name));
+  const chained = chainedPlugins.flatMap((name) => {
+    const plugin = CHAINED[name];
+    if (plugin === undefined) throw new Error(`CNI_CHAINEDPLUGINS: ${JSON.stringify(name)} is not one of ${Object.keys(CHAINED).join(", ")}`);
+    return isInstalled(name) ? [plugin] : [];
+  });
+  if (sysctls.length > 0 && !isInstalled("tuning")) throw new Error(`CNI_SYSCTLS: the plugin tuning, which makes these settings, is not in ${binDir}`);
+  const tuning = sysctls.length === 0 ? [] : [{ type: "tuning", sysctl: Object.fromEntries(sysctls.map(settingOf)) }];
+  return `${JSON.stringify({ name: "k8s-pod-network", cniVersion: "1.0.0", plugins: [calico, ...tuning, ...chained] }, null, 2)}\n`;
+}
+
+function settingOf(text: string): [name: string, value: string] {
+  const [, name, value] = /^(net\.[a-zA-Z0-9_./-]+)=(.+)$/.exec(text.trim()) ?? [];
+  if (name === undefined || value === undefined) throw new Error(`CNI_SYSCTLS: ${JSON.stringify(text)} is not a setting of the network; write for instance net.core.somaxconn=1024`);
+  return [name, value];
 }
 
 /** Writes the configuration list: from now on the node counts as having a network. True when it changed. */

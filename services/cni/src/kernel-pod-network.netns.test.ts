@@ -16,7 +16,7 @@ afterEach(() => {
   for (const netns of [pod, host]) netns[Symbol.dispose]();
 });
 
-const spec = () => ({ hostInterface: "cali0123456789a", podInterface: "eth0", netns: pod.path, mtu: 1430, addresses: ["10.65.0.1", "fd65::1"] as IpAddress[] });
+const spec = () => ({ hostInterface: "cali0123456789a", podInterface: "eth0", netns: pod.path, mtu: 1430, addresses: ["10.65.0.1", "fd65::1"] as IpAddress[], mac: null as string | null });
 const setUp = (): { hostIndex: number; podMac: string } => host.run(() => network.setUp(spec()));
 const problems = (hostIndex: number): string[] => host.run(() => network.problems({ ...spec(), hostIndex }));
 
@@ -31,6 +31,12 @@ describe("a pod's veth pair", () => {
     expect(pod.exec("ip", "-o", "addr", "show", "eth0")).toMatch(/inet 10\.65\.0\.1\/32[\s\S]*inet6 fd65::1\/128/);
     expect(pod.exec("ip", "neigh")).toContain("169.254.1.1 dev eth0 lladdr ee:ee:ee:ee:ee:ee PERMANENT");
     expect([network.isUp({ hostInterface: "cali0123456789a", hostIndex }), problems(hostIndex)]).toEqual([true, []]);
+  });
+
+  it("has the MAC address that is asked for", () => {
+    const { podMac } = host.run(() => network.setUp({ ...spec(), mac: "02:00:5e:10:00:01" }));
+    expect(podMac).toBe("02:00:5e:10:00:01");
+    expect(pod.exec("ip", "-o", "link", "show", "eth0")).toContain("link/ether 02:00:5e:10:00:01");
   });
 
   it("replaces a pair of that name which an older sandbox left", () => {

@@ -22,7 +22,7 @@ export function createKernelPodNetwork(): PodNetwork {
     host.deleteLink(spec.hostInterface);
     const netns = sys.open(spec.netns);
     try {
-      host.createVeth({ name: spec.hostInterface, peerName: spec.podInterface, peerNetns: netns, mac: HOST_MAC, mtu: spec.mtu });
+      host.createVeth({ name: spec.hostInterface, peerName: spec.podInterface, peerNetns: netns, mac: HOST_MAC, ...(spec.mac === null ? {} : { peerMac: spec.mac }), mtu: spec.mtu });
     } finally {
       sys.close(netns);
     }

@@ -19,7 +19,7 @@ export function createKubePods(datastore: Datastore, clock: Clock, log: Logger):
   async function find(namespace: string, name: string): Promise<PodInfo> {
     try {
       const [pod, owner] = await Promise.all([datastore.get<KubeObject>(coreTypes.pods, { namespace, name }), datastore.get<KubeObject>(coreTypes.namespaces, { name: namespace })]);
-      return { uid: pod.metadata.uid ?? "", annotations: pod.metadata.annotations ?? {}, namespaceLabels: owner.metadata.labels ?? {} };
+      return { uid: pod.metadata.uid ?? "", annotations: pod.metadata.annotations ?? {}, namespaceAnnotations: owner.metadata.annotations ?? {}, namespaceLabels: owner.metadata.labels ?? {} };
     } catch (error) {
       if (isDatastoreError(error, "NotFound")) throw new CniError(CODE.failed, `pod ${namespace}/${name} does not exist`, "", { cause: error });
       throw new CniError(CODE.tryLater, `the API server cannot be asked for pod ${namespace}/${name}`, error instanceof Error ? error.message : "", { cause: error });

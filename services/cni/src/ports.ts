@@ -8,6 +8,8 @@ export type PodInterfaceSpec = {
   readonly netns: string;
   readonly mtu: number;
   readonly addresses: readonly IpAddress[];
+  /** Of the inner end; null: one that the kernel makes. */
+  readonly mac: string | null;
 };
 
 /** The kernel side of a pod's network. */
@@ -25,11 +27,11 @@ export interface PodNetwork {
   /** True when the interface is there, in that namespace. */
   isUp(spec: { readonly hostInterface: string; readonly hostIndex: number }): boolean;
   /** In words what of a pair is not as `setUp` left it; empty: nothing. */
-  problems(spec: Omit<PodInterfaceSpec, "mtu"> & { readonly hostIndex: number }): string[];
+  problems(spec: Omit<PodInterfaceSpec, "mtu" | "mac"> & { readonly hostIndex: number }): string[];
 }
 
 /** What ADD must know of a pod. */
-export type PodInfo = { readonly uid: string; readonly annotations: Readonly<Record<string, string>>; readonly namespaceLabels: Readonly<Record<string, string>> };
+export type PodInfo = { readonly uid: string; readonly annotations: Readonly<Record<string, string>>; readonly namespaceAnnotations: Readonly<Record<string, string>>; readonly namespaceLabels: Readonly<Record<string, string>> };
 
 export interface PodDirectory {
   /** Throws a CniError when the pod is not there or the API server is away. */

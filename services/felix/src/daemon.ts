@@ -110,7 +110,7 @@ export async function buildFelix(env: ConfigInputs["env"]): Promise<{ components
     health.report("sync", { ready: engine.isInSync, detail: engine.isInSync ? connection : `not in sync: ${connection}` });
     const failures = dataplane.failures();
     const detail = engine.lastError !== "" ? engine.lastError : !engine.isApplied ? "nothing was applied yet" : failures.length > 0 ? failures.map(({ id, reason }) => `${id}: ${reason}`).join("; ") : "up to date";
-    health.report("dataplane", { ready: engine.isApplied, detail });
+    health.report("dataplane", { ready: engine.isApplied, detail: [detail, ...dataplane.obstacles()].join("; ") });
     health.report("node", { ready: nodeObject.trouble === null, detail: nodeObject.trouble ?? "announced" });
   };
   const announce = (): void => bus.publish(nodeStateSubject(node, "felix"), events.NodeState.encode({

@@ -3,4 +3,4 @@ export * from "./types.ts";
 export { commandText, type Command } from "./transaction.ts";
 export { elementText, keyType } from "./elements.ts";
 export { setFlags } from "./encode.ts";
-export { openNftables, TransactionError, type Generation, type Nftables } from "./nftables.ts";
+export { openNftables, TransactionError, type Generation, type HookedChain, type Nftables } from "./nftables.ts";

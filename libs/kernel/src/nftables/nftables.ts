@@ -5,12 +5,12 @@ import { NetlinkWriter, NLM_F_ACK, NLM_F_REQUEST } from "../netlink/writer.ts";
 import { EAGAIN, ENOENT, ERESTART } from "../sys/constants.ts";
 import type { Sys } from "../sys/sys.ts";
 import {
-  KEY_FIELDS, MSG, NFNL_SUBSYS_NFTABLES, NFNLGRP_NFTABLES, NFPROTO_INET, NFTA_CHAIN, NFTA_COUNTER, NFTA_EXPR, NFTA_GEN, NFTA_RULE, NFTA_SET, NFTA_SET_ELEM_LIST, NFTA_TABLE, SET_FLAG,
+  HOOK_NUMBER, KEY_FIELDS, MSG, NFNL_SUBSYS_NFTABLES, NFNLGRP_NFTABLES, NFPROTO_INET, NFPROTO_IPV4, NFPROTO_IPV6, NFTA_CHAIN, NFTA_COUNTER, NFTA_EXPR, NFTA_GEN, NFTA_HOOK, NFTA_RULE, NFTA_SET, NFTA_SET_ELEM_LIST, NFTA_TABLE, SET_FLAG, VERDICT_CODE,
 } from "./constants.ts";
 import { beginMessage, encodeBatch } from "./encode.ts";
 import { readElements } from "./elements.ts";
 import { commandText, type Command } from "./transaction.ts";
-import type { KernelRule, KernelSet, KeyField, TableDump } from "./types.ts";
+import type { BaseChain, KernelRule, KernelSet, KeyField, TableDump } from "./types.ts";
 import { decodeUserdata } from "./userdata.ts";
 
 const NETLINK_NETFILTER = 12;
@@ -30,7 +30,12 @@ export class TransactionError extends Error {
 
 export type Generation = { readonly id: number; /** Process that committed. */ readonly processId: number; readonly processName: string };
 
-/** Everything is about one table of the family inet, except `generation` and events. Calls are synchronous. */
+/** A chain that packets meet at a hook. */
+export type HookedChain = { readonly family: "ip" | "ip6" | "inet"; readonly table: string; readonly chain: string; readonly hook: BaseChain["hook"]; readonly policy: "accept" | "drop" };
+
+const FAMILIES: ReadonlyMap<number, HookedChain["family"]> = new Map([[NFPROTO_INET, "inet"], [NFPROTO_IPV4, "ip"], [NFPROTO_IPV6, "ip6"]]);
+
+/** Everything is about one table of the family inet, except base chains, `generation` and events. Calls are synchronous. */
 export interface Nftables extends Disposable {
   /** Carries out commands as one transaction: all or nothing. Throws TransactionError, and RangeError for values that cannot be expressed. */
   commit(table: string, commands: readonly Command[]): void;
@@ -38,6 +43,8 @@ export interface Nftables extends Disposable {
   dumpTable(table: string): TableDump | null;
   /** Names of the tables of the family inet. */
   listTables(): string[];
+  /** Chains of every table of the families ip, ip6 and inet through which packets pass. */
+  listBaseChains(): HookedChain[];
   /** Number of the last committed transaction. */
   generation(): number;
   /** Calls back after each commit, whoever made it. */
@@ -154,6 +161,7 @@ export function openNftables(sys: Sys): Nftables {
       }
       return dumpOnce(table);
     },
+    listBaseChains: () => connection.dump({ type: (NFNL_SUBSYS_NFTABLES << 8) | MSG.GETCHAIN, what: "list chains of all tables", write: (writer) => void writer.u8(0).u8(0).u16(0) }).flatMap(({ payload }) => hookedChain(payload) ?? []),
     listTables: () => dump(MSG.GETTABLE, "list tables", () => {}).flatMap((payload) => readText(readAttributes(payload).get(NFTA_TABLE.NAME)) ?? []),
     generation,
     subscribe({ onGeneration, onOverflow }) {
@@ -175,6 +183,17 @@ export function openNftables(sys: Sys): Nftables {
     spare?.close();
     for (const socket of events) socket.close();
   }
+}
+
+function hookedChain(payload: Buffer): HookedChain | null {
+  const family = FAMILIES.get(payload[0] ?? 0);
+  const attributes = readAttributes(payload.subarray(4));
+  const at = attributes.get(NFTA_CHAIN.HOOK);
+  const number = at === undefined ? null : readU32Be(readAttributes(at).get(NFTA_HOOK.HOOKNUM));
+  const hook = (Object.keys(HOOK_NUMBER) as BaseChain["hook"][]).find((name) => HOOK_NUMBER[name] === number);
+  if (family === undefined || hook === undefined) return null;
+  const policy = readU32Be(attributes.get(NFTA_CHAIN.POLICY)) === VERDICT_CODE.drop ? "drop" : "accept";
+  return { family, table: readText(attributes.get(NFTA_CHAIN.TABLE)) ?? "", chain: readText(attributes.get(NFTA_CHAIN.NAME)) ?? "", hook, policy };
 }
 
 /** Packets that a rule's counter has seen; null for a rule without one. */

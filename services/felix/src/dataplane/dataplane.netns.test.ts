@@ -198,6 +198,28 @@ describe("the dataplane on the kernel", () => {
     expect(netns.exec("ip", "route").trim()).toBe("10.65.0.1 dev cali2 proto 80 scope link");
   });
 
+  it("says which table of others drops what it does not accept, and is quiet when it is gone", async () => {
+    const dataplane = await start();
+    await apply(dataplane);
+    expect(dataplane.obstacles()).toEqual([]);
+    netns.exec("nft", "add table ip other; add chain ip other forward { type filter hook forward priority 0; policy drop; }; add chain ip other input { type filter hook input priority 0; policy drop; }");
+    await eventually("the table to be noticed", () => dataplane.obstacles().length > 0);
+    expect(dataplane.obstacles()).toEqual(["chain forward of table ip other drops at forward what it does not accept"]);
+    netns.exec("nft", "delete", "table", "ip", "other");
+    await eventually("its end to be noticed", () => dataplane.obstacles().length === 0);
+  });
+
+  it("a ruleset that somebody flushes leaves the table as it is", async () => {
+    const dataplane = await start();
+    veth(1);
+    dataplane.sink.onProfileUpdate(profile);
+    dataplane.sink.onEndpointUpdate(endpoint(1));
+    await apply(dataplane);
+    const before = kernel();
+    netns.exec("nft", "flush", "ruleset");
+    expect(kernel()).toEqual(before);
+  });
+
   it("cleans up routes of its protocol that nobody wants and leaves others alone", async () => {
     veth(1);
     netns.exec("ip", "route", "add", "10.1.1.1", "dev", "cali1", "proto", "80");

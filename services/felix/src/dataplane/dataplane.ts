@@ -10,6 +10,7 @@ import { fromEndpointChain, policyChain, profileChain, toEndpointChain, type Dir
 import { renderRules } from "../rules/policy-rules.ts";
 import type { RenderSettings } from "../rules/settings.ts";
 import { staticChains, staticSets } from "../rules/static-chains.ts";
+import { createForeignChains, type ForeignChains } from "./foreign-chains.ts";
 import { createIpSets } from "./ip-sets.ts";
 import { createNftTable, desiredSet, type NftTable } from "./nft-table.ts";
 import { createRoutes, type Routes } from "./routes.ts";
@@ -30,6 +31,8 @@ export interface Dataplane {
   /** The endpoint's interface may be another one than before: not ready until the next apply has looked. */
   doubt(id: string): void;
   failures(): readonly { readonly id: string; readonly reason: string }[];
+  /** In words what of others stands in the way of pods' traffic. */
+  obstacles(): readonly string[];
   /** Metrics that are read when scraped: name, meaning, value. */
   gauges(): readonly (readonly [name: string, help: string, read: () => number])[];
   stop(): Promise<void>;
@@ -46,6 +49,7 @@ export function createDataplane({ config: initial, onDrift, clock, log }: Datapl
   let table: NftTable | undefined;
   let routes: Routes | undefined;
   let conntrack: Conntrack | undefined;
+  let foreign: ForeignChains | undefined;
   const timers: Disposable[] = [];
   const ipSets = createIpSets();
   const policies = new Map<PolicyId, NodePolicy>();
@@ -308,6 +312,7 @@ export function createDataplane({ config: initial, onDrift, clock, log }: Datapl
       table = createNftTable({ log, onForeignChange: onDrift });
       routes = createRoutes({ log, onDrift });
       conntrack = openConntrack(openSys());
+      foreign = createForeignChains(log);
       for (const cidr of blocks) routes.setBlock(cidr, true);
       timers.push(every(() => settings.nftablesRefreshInterval, () => {
         table?.suspect();
@@ -357,18 +362,21 @@ export function createDataplane({ config: initial, onDrift, clock, log }: Datapl
       }
       return found;
     },
+    obstacles: () => foreign?.dropping() ?? [],
     gauges: () => [
       ["felix_nft_chains", "Chains of the table.", () => table?.stats.chains ?? 0],
       ["felix_nft_rules", "Rules of the table.", () => table?.stats.rules ?? 0],
       ["felix_nft_sets", "Sets and maps of the table.", () => table?.stats.sets ?? 0],
       ["felix_nft_calls", "Transactions committed.", () => table?.stats.commits ?? 0],
       ["felix_nft_commands", "Commands in committed transactions.", () => table?.stats.commands ?? 0],
+      ["felix_nft_foreign_dropping_chains", "Chains of other tables that drop what they do not accept.", () => foreign?.dropping().length ?? 0],
       ["felix_route_table_num_routes", "Routes that felix keeps.", () => routes?.count ?? 0],
     ],
     async stop() {
       for (const timer of timers) timer[Symbol.dispose]();
       routes?.[Symbol.dispose]();
       conntrack?.[Symbol.dispose]();
+      foreign?.[Symbol.dispose]();
       table?.[Symbol.dispose]();
     },
   };

@@ -1,4 +1,4 @@
-import type { EndpointTier, IpSetId, NodePolicy, NodeProfile, NodeRule, ResolvedEndpoint } from "@calico/calc";
+import type { EndpointTier, IpSetId, NodeBlock, NodePolicy, NodeProfile, NodeRule, ResolvedEndpoint } from "@calico/calc";
 import type { Cidr, EndpointId, IpAddress, PolicyId, ProfileId } from "@calico/model";
 import { openNftables } from "@calico/kernel";
 import { createTestNetns, eventually, type TestNetns } from "@calico/kernel/testing";
@@ -9,7 +9,7 @@ import { createDataplane, type Dataplane, type DataplaneConfig } from "./datapla
 
 const config: DataplaneConfig = {
   interfacePrefix: "cali", defaultEndpointToHostAction: "Accept", iptablesFilterDenyAction: "Drop", natPortRange: "", natOutgoingAddress: "", disableConntrackInvalidCheck: false,
-  allowVXLANPacketsFromWorkloads: false, allowIPIPPacketsFromWorkloads: false, ipv6Support: true, logPrefix: "calico-packet", nftablesRefreshInterval: 0, routeRefreshInterval: 0,
+  allowVXLANPacketsFromWorkloads: false, allowIPIPPacketsFromWorkloads: false, ipv6Support: true, logPrefix: "calico-packet", nftablesRefreshInterval: 0, routeRefreshInterval: 90_000,
 };
 const side = { nets: [], notNets: [], ports: [], notPorts: [], ipSets: [], notIpSets: [], portSets: [], notPortSets: [] };
 const rule = (over: Partial<NodeRule> = {}): NodeRule => ({ action: "Allow", ipVersion: 0, protocol: 6, notProtocol: null, icmp: null, notIcmp: null, source: side, destination: side, index: 0, ...over });
@@ -25,7 +25,9 @@ const endpoint = (n: number, over: Partial<ResolvedEndpoint> = {}): ResolvedEndp
 let netns: TestNetns;
 let open: Dataplane[];
 let drifts: number;
+let clock: ReturnType<typeof createFakeClock>;
 beforeEach(() => {
+  clock = createFakeClock();
   netns = createTestNetns();
   open = [];
   drifts = 0;
@@ -36,7 +38,7 @@ afterEach(async () => {
 });
 
 async function start(): Promise<Dataplane> {
-  const dataplane = createDataplane({ config, onDrift: () => (drifts += 1), clock: createFakeClock(), log: createLogger("felix", "Fatal", { write: () => {} }) });
+  const dataplane = createDataplane({ config, onDrift: () => (drifts += 1), clock, log: createLogger("felix", "Fatal", { write: () => {} }) });
   open.push(dataplane);
   await inside(() => dataplane.start());
   return dataplane;
@@ -218,6 +220,20 @@ describe("the dataplane on the kernel", () => {
     const before = kernel();
     netns.exec("nft", "flush", "ruleset");
     expect(kernel()).toEqual(before);
+  });
+
+  it("a block leads nowhere, from the first apply on and when the routes are read again", async () => {
+    const dataplane = await start();
+    dataplane.sink.onBlockUpdate({ cidr: "10.65.0.0/26" } as NodeBlock);
+    await apply(dataplane);
+    expect(netns.exec("ip", "route").trim()).toBe("blackhole 10.65.0.0/26 proto 80");
+    netns.exec("ip", "route", "add", "blackhole", "10.1.1.1", "proto", "80");
+    netns.run(() => clock.advance(config.routeRefreshInterval));
+    await apply(dataplane);
+    expect(netns.exec("ip", "route").trim()).toBe("blackhole 10.65.0.0/26 proto 80");
+    dataplane.sink.onBlockRemove("10.65.0.0/26");
+    await apply(dataplane);
+    expect(netns.exec("ip", "route").trim()).toBe("");
   });
 
   it("cleans up routes of its protocol that nobody wants and leaves others alone", async () => {

@@ -29,6 +29,8 @@ export function createRoutes({ log, onDrift }: RoutesOptions): Routes {
   const links = new Map<string, Link>();
   const wanted = new Map<string, readonly string[]>();
   const desired = createRouteClaims();
+  /** Blocks of this node, by CIDR. */
+  const blocks = new Map<string, Route>();
   /** Our routes in the kernel, by destination. */
   const actual = new Map<string, Route>();
   const errors = new Map<string, KernelError>();
@@ -73,7 +75,7 @@ export function createRoutes({ log, onDrift }: RoutesOptions): Routes {
     actual.clear();
     for (const family of [4, 6] as const) for (const route of rtnetlink.listRoutes(family, { table: ROUTE_TABLE_MAIN, protocol: ROUTE_PROTOCOL })) actual.set(route.destination, route);
     for (const name of [...wanted.keys(), ...desired.owners()]) dirtyInterfaces.add(name);
-    for (const destination of [...actual.keys(), ...desired.destinations()]) dirtyDestinations.add(destination);
+    for (const destination of [...actual.keys(), ...desired.destinations(), ...blocks.keys()]) dirtyDestinations.add(destination);
     loaded = true;
   }
 
@@ -111,12 +113,13 @@ export function createRoutes({ log, onDrift }: RoutesOptions): Routes {
     const replace: Route[] = [];
     const remove: Route[] = [];
     for (const destination of dirtyDestinations) {
-      const want = desired.get(destination);
+      const claimed = desired.get(destination);
+      const want = claimed?.route ?? blocks.get(destination);
       const have = actual.get(destination);
-      if (want !== undefined) touched.add(want.owner);
+      if (claimed !== undefined) touched.add(claimed.owner);
       if (want === undefined) {
         if (have !== undefined) remove.push(have);
-      } else if (have === undefined || unsure.has(destination) || !sameRoute(have, want.route)) replace.push(want.route);
+      } else if (have === undefined || unsure.has(destination) || !sameRoute(have, want)) replace.push(want);
     }
     dirtyDestinations.clear();
     unsure.clear();
@@ -148,7 +151,9 @@ export function createRoutes({ log, onDrift }: RoutesOptions): Routes {
     setBlock(cidr, present) {
       // A block of one address has no room for a route beside its pod's.
       if (cidr.endsWith("/32") || cidr.endsWith("/128")) return;
-      for (const destination of desired.claim(`block ${cidr}`, present ? [route(cidr, { type: "blackhole" })] : [])) dirtyDestinations.add(destination);
+      if (present) blocks.set(cidr, route(cidr, { type: "blackhole" }));
+      else blocks.delete(cidr);
+      dirtyDestinations.add(cidr);
     },
     apply() {
       if (!loaded) load();

@@ -1,17 +1,17 @@
 /** The ipam service, put together. */
 import { createAllocationStore, openKubernetesDatastore } from "@calico/datastore";
-import { ipam } from "@calico/proto";
+import { ipam, querySubject } from "@calico/proto";
 import { createService, httpComponent, startGrpcServer, type Component, type ConfigInputs, type GrpcServer, type Logger } from "@calico/service-kit";
 import { createAllocator } from "./allocator.ts";
 import { createClusterView } from "./cluster-view.ts";
 import { ENV_PREFIX, ipamParams } from "./config.ts";
 import { createHandleWriter } from "./handle-writer.ts";
-import { createIpamService } from "./service.ts";
+import { createIpamService, statusOf } from "./service.ts";
 
 /** Builds the parts in the order in which they start. */
 export async function buildIpam(env: ConfigInputs["env"]): Promise<{ components: Component[]; log: Logger }> {
   const service = await createService("ipam", ipamParams, { env, envPrefix: ENV_PREFIX });
-  const { config, log, clock, metrics, health, node } = service;
+  const { config, log, clock, metrics, health, bus, node } = service;
   const datastore = openKubernetesDatastore({ kubeconfig: config.kubeconfig, userAgent: `calico-ipam/${service.version}`, requestTimeoutMs: config.requestTimeout });
   const writes = metrics.counter("calico_ipam_writes_total", "Writes of IPAM objects by kind and outcome.", ["kind", "outcome"]);
   const assigning = metrics.histogram("calico_ipam_assign_duration_seconds", "Time to serve an assignment.", ["ok"]);
@@ -32,6 +32,7 @@ export async function buildIpam(env: ConfigInputs["env"]): Promise<{ components:
 
   let server: GrpcServer | undefined;
   let heartbeat: NodeJS.Timeout | undefined;
+  let answering: Disposable | undefined;
   const beat = (): void => health.report("ipam", { live: true, ready: view.missing === null, detail: view.missing ?? "gives addresses" });
   const components: Component[] = [
     service.ground,
@@ -50,9 +51,11 @@ export async function buildIpam(env: ConfigInputs["env"]): Promise<{ components:
       async start() {
         server = await startGrpcServer({ socket: config.socket }, [{ definition: ipam.IpamServiceService, implementation }]);
         heartbeat = setInterval(beat, 1_000);
+        answering = bus.respond(querySubject(node, "ipam"), () => ipam.StatusResponse.encode(statusOf({ view, allocator })).finish());
       },
       async stop() {
         clearInterval(heartbeat);
+        answering?.[Symbol.dispose]();
         await server?.close();
       },
     },

@@ -5,6 +5,7 @@ import { kindCalled } from "./kinds.ts";
 import { UsageError } from "./usage.ts";
 
 const connection = { kubeconfig: undefined, context: undefined };
+const asked = { output: "table", timeoutMs: 2_000, nats: { url: undefined, user: undefined, caFile: undefined }, connection };
 const write = { kind: null, names: [], namespace: "default", skip: false, connection };
 
 describe("parseCommand", () => {
@@ -22,6 +23,11 @@ describe("parseCommand", () => {
     ["ipam show --show-blocks", { verb: "ipam show", address: null, blocks: true, configuration: false, connection }],
     ["ipam show --ip=10.0.0.1", { verb: "ipam show", address: "10.0.0.1", blocks: false, configuration: false, connection }],
     ["ipam check -o json", { verb: "ipam check", output: "json", connection }],
+    ["node status", { verb: "node status", names: [], ...asked }],
+    ["node status a b -o json --timeout 0.5 --nats-url tls://n:4222 --nats-user u --nats-ca ca.pem", { verb: "node status", names: ["a", "b"], ...asked, output: "json", timeoutMs: 500, nats: { url: "tls://n:4222", user: "u", caFile: "ca.pem" } }],
+    ["policy status", { verb: "policy status", policy: null, namespace: null, waitMs: 0, ...asked }],
+    ["policy status -n shop -o yaml", { verb: "policy status", policy: null, namespace: "shop", waitMs: 0, ...asked, output: "yaml" }],
+    ["policy status netpol/deny --wait 30s", { verb: "policy status", policy: { kind: "netpol", name: "deny" }, namespace: "default", waitMs: 30_000, ...asked }],
     ["version", { verb: "version", connection }],
   ])("reads %j", (line, command) => expect(parseCommand(line.split(" ").filter(Boolean))).toEqual(command));
 
@@ -38,7 +44,15 @@ describe("parseCommand", () => {
     ["patch ippool p -p {} -t strategic", /custom resources know no strategic merge/],
     ["ipam release --ip=10.0.0.1", /kube-controllers releases what vanished pods held/],
     ["ipam shw", /there is ipam show and ipam check/],
-    ["node status", /not part of this version/],
+    ["node diags", /not part of this version/],
+    ["node stats", /there is node status/],
+    ["node status -o wide", /-o wide: there is table, yaml, json/],
+    ["node status --timeout soon", /--timeout soon: a number of seconds/],
+    ["policy status deny", /deny: which policy\? calicoctl policy status KIND\/NAME/],
+    ["policy status a/b/c", /which policy\?/],
+    ["policy status a/b c", /too many arguments: c/],
+    ["policy status np/a -A", /give -n NAMESPACE/],
+    ["policy show", /there is policy status/],
     ["version now", /too many arguments: now/],
     ["get nodes --config x", /--kubeconfig/],
   ])("refuses %j with the remedy", (line, message) => {
@@ -47,7 +61,7 @@ describe("parseCommand", () => {
   });
 
   it("answers anything with a command or a UsageError", () => {
-    fc.assert(fc.property(fc.array(fc.oneof(fc.string(), fc.constantFrom("get", "apply", "-f", "-o", "delete", "patch", "--", "-n", "a")), { maxLength: 6 }), (argv) => {
+    fc.assert(fc.property(fc.array(fc.oneof(fc.string(), fc.constantFrom("get", "apply", "node", "policy", "status", "-f", "-o", "delete", "patch", "--", "-n", "a")), { maxLength: 6 }), (argv) => {
       try {
         expect(parseCommand(argv).verb).toBeTypeOf("string");
       } catch (error) {

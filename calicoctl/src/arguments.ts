@@ -5,6 +5,9 @@ import { UsageError } from "./usage.ts";
 
 export type Output = "table" | "wide" | "yaml" | "json" | "name";
 export type Connection = { readonly kubeconfig: string | undefined; readonly context: string | undefined };
+export type StatusOutput = "table" | "yaml" | "json";
+/** Where NATS is, as far as the command line says it. */
+export type NatsOptions = { readonly url: string | undefined; readonly user: string | undefined; readonly caFile: string | undefined };
 export type WriteVerb = "create" | "apply" | "replace" | "delete";
 
 export type Command =
@@ -12,31 +15,44 @@ export type Command =
   | { readonly verb: "version"; readonly connection: Connection }
   | { readonly verb: "ipam show"; readonly address: string | null; readonly blocks: boolean; readonly configuration: boolean; readonly connection: Connection }
   | { readonly verb: "ipam check"; readonly output: "text" | "json"; readonly connection: Connection }
+  | { readonly verb: "node status"; readonly names: readonly string[]; readonly output: StatusOutput; readonly timeoutMs: number; readonly nats: NatsOptions; readonly connection: Connection }
+  | {
+    readonly verb: "policy status"; readonly policy: { readonly kind: string; readonly name: string } | null; readonly namespace: string | null;
+    readonly output: StatusOutput; readonly timeoutMs: number; readonly waitMs: number; readonly nats: NatsOptions; readonly connection: Connection;
+  }
   | { readonly verb: "get"; readonly kind: string; readonly names: readonly string[]; readonly namespace: string | null; readonly output: Output; readonly connection: Connection }
   | { readonly verb: WriteVerb; readonly files: readonly string[]; readonly kind: string | null; readonly names: readonly string[]; readonly namespace: string; readonly skip: boolean; readonly connection: Connection }
   | { readonly verb: "patch"; readonly kind: string; readonly name: string; readonly namespace: string; readonly patch: string; readonly type: "merge" | "json"; readonly connection: Connection };
 
-const VERBS = ["get", "create", "apply", "replace", "delete", "patch", "ipam", "version", "help"];
+const VERBS = ["get", "create", "apply", "replace", "delete", "patch", "ipam", "node", "policy", "version", "help"];
 /** Commands of Calico's calicoctl that this version does not have, and what serves meanwhile. */
 const NOT_BUILT: Readonly<Record<string, string>> = {
-  node: "ask the node itself: curl http://NODE:9095/readiness says how its BGP sessions are",
   label: "kubectl label serves every kind",
   convert: "there is one version of the API only",
   datastore: "the datastore is Kubernetes",
   cluster: "curl http://NODE:9099/readiness and the metrics of each service tell how it is",
-  policy: "kubectl get cnp,gnp,netpol shows the policies",
 };
+/** Commands of the original's `node`. */
+const NODE_VERBS: Readonly<Record<string, string>> = {
+  run: "the chart runs the node's services",
+  diags: "calicoctl node status and the readiness pages of the services tell how a node is",
+  checksystem: "calicoctl node status tells whether felix of a node could program its kernel",
+};
+const DEFAULT_TIMEOUT_SECONDS = 2;
 const OUTPUTS = ["wide", "yaml", "json", "name"];
 
 const GLOBAL = {
   kubeconfig: { type: "string" }, config: { type: "string", short: "c" }, context: { type: "string" }, help: { type: "boolean", short: "h" }, "allow-version-mismatch": { type: "boolean" },
 } as const satisfies ParseArgsConfig["options"];
+const NATS = { "nats-url": { type: "string" }, "nats-user": { type: "string" }, "nats-ca": { type: "string" } } as const satisfies ParseArgsConfig["options"];
 const OPTIONS = {
   get: { output: { type: "string", short: "o" }, namespace: { type: "string", short: "n" }, "all-namespaces": { type: "boolean", short: "A" }, a: { type: "boolean", short: "a" } },
   write: { filename: { type: "string", short: "f", multiple: true }, namespace: { type: "string", short: "n" }, "skip-exists": { type: "boolean" }, "skip-not-exists": { type: "boolean" }, "skip-empty": { type: "boolean" } },
   patch: { patch: { type: "string", short: "p" }, type: { type: "string", short: "t" }, namespace: { type: "string", short: "n" } },
   "ipam show": { ip: { type: "string" }, "show-blocks": { type: "boolean" }, "show-configuration": { type: "boolean" } },
   "ipam check": { output: { type: "string", short: "o" } },
+  "node status": { output: { type: "string", short: "o" }, timeout: { type: "string" }, ...NATS },
+  "policy status": { output: { type: "string", short: "o" }, namespace: { type: "string", short: "n" }, "all-namespaces": { type: "boolean", short: "A" }, timeout: { type: "string" }, wait: { type: "string" }, ...NATS },
   version: {},
 } as const satisfies Record<string, ParseArgsConfig["options"]>;
 
@@ -49,6 +65,8 @@ export function parseCommand(argv: readonly string[]): Command {
     case "create": case "apply": case "replace": case "delete": return parseWrite(verb, rest);
     case "patch": return parsePatch(rest);
     case "ipam": return parseIpam(rest);
+    case "node": return parseNode(rest);
+    case "policy": return parsePolicy(rest);
     case "version": return { verb, connection: connectionOf(take(rest, OPTIONS.version, 0).values) };
     default: throw new UsageError(unknownVerb(verb));
   }
@@ -127,6 +145,41 @@ function parseIpam([verb = "", ...args]: readonly string[]): Command {
   }
   if (["release", "configure", "split"].includes(verb)) throw new UsageError(`"calicoctl ipam ${verb}" is not part of this version; ${verb === "configure" ? "calicoctl patch ipamconfiguration default serves meanwhile" : "kube-controllers releases what vanished pods held"}`);
   throw new UsageError(`ipam ${verb}: there is ipam show and ipam check`);
+}
+
+function parseNode([verb = "", ...args]: readonly string[]): Command {
+  if (verb === "status") {
+    const { values, positionals } = take(args, OPTIONS["node status"]);
+    return { verb: "node status", names: positionals, ...statusOptions(values) };
+  }
+  const instead = NODE_VERBS[verb];
+  throw new UsageError(instead === undefined ? `node ${verb}: there is node status` : `"calicoctl node ${verb}" is not part of this version; ${instead}`);
+}
+
+function parsePolicy([verb = "", ...args]: readonly string[]): Command {
+  if (verb !== "status") throw new UsageError(`policy ${verb}: there is policy status`);
+  const { values, positionals: [which] } = take(args, OPTIONS["policy status"], 1);
+  const [kind = "", name = "", more] = which?.split("/") ?? [];
+  if (which !== undefined && (kind === "" || name === "" || more !== undefined)) throw new UsageError(`${which}: which policy? calicoctl policy status KIND/NAME -n NAMESPACE, for instance: calicoctl policy status gnp/default-deny`);
+  const written = text(values["namespace"]) ?? null;
+  if (which !== undefined && values["all-namespaces"] === true) throw new UsageError("-A: one policy is in one namespace; give -n NAMESPACE");
+  const namespace = values["all-namespaces"] === true ? null : which === undefined ? written : (written ?? "default");
+  return { verb: "policy status", policy: which === undefined ? null : { kind, name }, namespace, waitMs: milliseconds(values, "wait", 0), ...statusOptions(values) };
+}
+
+function statusOptions(values: Values): { output: StatusOutput; timeoutMs: number; nats: NatsOptions; connection: Connection } {
+  const output = text(values["output"]) ?? "table";
+  if (output !== "table" && output !== "yaml" && output !== "json") throw new UsageError(`-o ${output}: there is table, yaml, json`);
+  const nats = { url: text(values["nats-url"]), user: text(values["nats-user"]), caFile: text(values["nats-ca"]) };
+  return { output, timeoutMs: milliseconds(values, "timeout", DEFAULT_TIMEOUT_SECONDS), nats, connection: connectionOf(values) };
+}
+
+/** An option in seconds. */
+function milliseconds(values: Values, name: string, fallbackSeconds: number): number {
+  const written = text(values[name]) ?? String(fallbackSeconds);
+  const seconds = Number(/^(\d+(?:\.\d+)?)s?$/.exec(written)?.[1] ?? Number.NaN);
+  if (!(seconds >= 0 && seconds <= 86_400)) throw new UsageError(`--${name} ${written}: a number of seconds is needed, at most 86400`);
+  return seconds * 1000;
 }
 
 function text(value: Values[string]): string | undefined {

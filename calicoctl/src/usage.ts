@@ -18,11 +18,15 @@ usage: calicoctl <command> [arguments]
   patch KIND NAME -p PATCH changes fields (merge; -t json: JSON patch)   -n NAMESPACE
   ipam show                how full the pools are   --show-blocks, --ip ADDRESS, --show-configuration
   ipam check               whether allocations agree with pods, nodes and handles   -o json
+  node status [NODE...]    what felix, BIRD, ipam and cni of each node say   -o json|yaml, --timeout SECONDS
+  policy status [KIND/NAME]    on how many nodes policies are in force   -n NAMESPACE, -o json|yaml, --wait SECONDS
   version                  of this program and of the cluster
 
 FILE is a YAML or JSON file, a folder of such, or - for standard input. A file is checked as a whole before anything is written.
 
   --kubeconfig FILE        else KUBECONFIG, the cluster it runs in, or ~/.kube/config
   --context NAME           a context of the kubeconfig
+  --nats-url URL, --nats-user NAME, --nats-ca FILE
+                           of status; else NATS_URL, NATS_USER, NATS_PASSWORD, NATS_CAFILE, or the Secret calico-system/calicoctl-nats
   -h, --help               this text
 `;

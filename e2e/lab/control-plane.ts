@@ -3,8 +3,10 @@
  * the machine's end of the fabric; another kind of cluster takes the place of this module behind the
  * same `ControlPlane`.
  */
-import { mkdirSync, writeFileSync } from "node:fs";
+import { randomBytes } from "node:crypto";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { KubeObject } from "@calico/datastore";
 import type { Identity } from "./kubeconfig.ts";
 import { administrator, serviceAccount, writeKubeconfig } from "./kubeconfig.ts";
 import { nodeBinary, repositoryRoot, type LabPaths } from "./paths.ts";
@@ -23,6 +25,8 @@ export type ControlPlane = {
   /** Unix socket of the fault switch. */
   readonly faultSocket: string;
   readonly natsUrl: string;
+  /** Tells calicoctl where NATS is and who it is there. */
+  readonly natsSecret: KubeObject;
   /** Kubeconfig and token file of a component, on a node where it runs on one. */
   identityOf(component: string, node?: string): { readonly kubeconfig: string; readonly tokenFile: string; readonly natsUser: string; readonly natsPassword: string };
 };
@@ -69,14 +73,17 @@ export async function startEmbeddedControlPlane(options: { plan: LabPlan; paths:
 
   const natsCertificate = await authority.issue("nats", { commonName: "nats", ip: [plan.controlAddress] });
   const natsConfig = join(paths.config, "nats.conf");
-  writeFileSync(natsConfig, renderNatsConfig(plan, accounts, natsCertificate), { mode: 0o600 });
+  const natsUrl = `tls://${plan.controlAddress}:${NATS_PORT}`;
+  const asker: NatsUser = { user: "calicoctl", password: randomBytes(24).toString("base64url"), permissions: { publish: ["calico.query.>"], subscribe: ["_INBOX.>"] } };
+  writeFileSync(natsConfig, renderNatsConfig(plan, [...accounts.map(natsUser), asker], natsCertificate), { mode: 0o600 });
   supervisor.start({ id: "nats", command: ["/usr/sbin/nats-server", "-c", natsConfig], env, logFile: join(paths.logs, "nats.log") });
 
   return {
     server,
     kubeconfig: paths.kubeconfig,
     faultSocket,
-    natsUrl: `tls://${plan.controlAddress}:${NATS_PORT}`,
+    natsUrl,
+    natsSecret: secret("calicoctl-nats", { url: natsUrl, user: asker.user, password: asker.password, "ca.crt": readFileSync(natsCertificate.ca, "utf8") }),
     identityOf(component, node) {
       const account = accounts.find((candidate) => candidate.component === component && candidate.node === node);
       if (!account) throw new Error(`${component}${node ? ` on ${node}` : ""} has no account in this lab`);
@@ -87,13 +94,16 @@ export async function startEmbeddedControlPlane(options: { plan: LabPlan; paths:
 
 const natsUserOf = (account: Account): string => (account.node ? `${account.component}@${account.node}` : account.component);
 
+type NatsUser = { readonly user: string; readonly password: string; readonly permissions: { readonly publish: readonly string[]; readonly subscribe: readonly string[] } };
+
 /** Each node may speak for itself alone; what serves the cluster may ask and hear everything. */
-function renderNatsConfig(plan: LabPlan, accounts: readonly Account[], certificate: { cert: string; key: string; ca: string }): string {
-  const users = accounts.map((account) => {
-    const publish = account.node ? [`calico.node.${account.node}.>`, "_INBOX.>"] : ["calico.>", "_INBOX.>"];
-    const subscribe = account.node ? [`calico.query.${account.node}.>`, "_INBOX.>"] : ["calico.>", "_INBOX.>"];
-    return { user: natsUserOf(account), password: account.identity.token, permissions: { publish, subscribe } };
-  });
+function natsUser(account: Account): NatsUser {
+  const publish = account.node ? [`calico.node.${account.node}.>`, "_INBOX.>"] : ["calico.>", "_INBOX.>"];
+  const subscribe = account.node ? [`calico.query.${account.node}.>`, "_INBOX.>"] : ["calico.>", "_INBOX.>"];
+  return { user: natsUserOf(account), password: account.identity.token, permissions: { publish, subscribe } };
+}
+
+function renderNatsConfig(plan: LabPlan, users: readonly NatsUser[], certificate: { cert: string; key: string; ca: string }): string {
   return `${JSON.stringify({
     listen: `${plan.controlAddress}:${NATS_PORT}`,
     write_deadline: "2s",
@@ -101,4 +111,9 @@ function renderNatsConfig(plan: LabPlan, accounts: readonly Account[], certifica
     tls: { cert_file: certificate.cert, key_file: certificate.key, ca_file: certificate.ca },
     authorization: { users },
   }, null, 2)}\n`;
+}
+
+function secret(name: string, values: Readonly<Record<string, string>>): KubeObject {
+  const data = Object.fromEntries(Object.entries(values).map(([key, value]) => [key, Buffer.from(value).toString("base64")]));
+  return { apiVersion: "v1", kind: "Secret", metadata: { namespace: "calico-system", name }, type: "Opaque", data } as KubeObject;
 }

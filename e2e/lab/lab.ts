@@ -99,6 +99,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     await untilTrue("the API server to answer", () => store.list(coreTypes.namespaces).then(() => true), READY_TIMEOUT_MS);
     onProgress("API server ready");
     await ensure(store, namespaceObject("calico-system"));
+    await ensure(store, control.natsSecret);
     const network = createPodNetwork();
     kubelet = createKubelet({ labName: name, datastore: store, hosts, network, log: (line) => writeFileSync(`${paths.logs}/kubelet.log`, `${line}\n`, { flag: "a" }) });
     await kubelet.start();

@@ -104,6 +104,7 @@ Try, in another terminal (KUBECONFIG=.lab/kubeconfig):
   npm run lab -- exec node/node-1 -- nft list table inet calico
   kubectl --kubeconfig .lab/kubeconfig get pods -A -o wide
   kubectl --kubeconfig .lab/kubeconfig ${demo ? "delete networkpolicy -n shop default-deny" : "apply -f my-policy.yaml"}
+  npx calicoctl --kubeconfig .lab/kubeconfig policy status
   curl http://172.30.0.11:9091/metrics           felix of node-1; health: :9099/readiness
 Ctrl-C ends the lab and removes everything.`;
 }

@@ -124,6 +124,13 @@ class NodeCalculator implements NodeHalf {
     return null;
   }
 
+  unresolved(): readonly { readonly endpoint: NodeEndpoint; readonly reason: string }[] {
+    return [...this.#endpoints.values()].flatMap((endpoint) => {
+      const result = this.#reported.has(endpoint.id) ? null : this.#resolve(endpoint);
+      return typeof result === "string" ? [{ endpoint, reason: result }] : [];
+    });
+  }
+
   #note(kind: RemovableKind, id: string): void {
     this.#repeated?.add(`${kind}:${id}`);
   }

@@ -3,7 +3,7 @@ import type {
   Block, EndpointId, IpAddress, IpPool, NetworkSet, Node, Policy, PolicyId, Profile, ProfileId, Tier, WorkloadEndpoint,
 } from "@calico/model";
 import type {
-  IpSetId, IpSetType, NodeBlock, NodePolicy, NodePool, NodeProfile, NodeUpdate, ObjectKey,
+  IpSetId, IpSetType, NodeBlock, NodeEndpoint, NodePolicy, NodePool, NodeProfile, NodeUpdate, ObjectKey,
 } from "./messages.ts";
 
 /** A change of one parsed object of the cluster; null: it is gone. */
@@ -106,4 +106,6 @@ export interface NodeHalf {
   flush(): void;
   /** Why the pod of this uid is not in the dataplane yet, in words; null: it was reported. */
   waitingFor(uid: string): string | null;
+  /** Endpoints that were announced and are not in the dataplane, with what is missing. */
+  unresolved(): readonly { readonly endpoint: NodeEndpoint; readonly reason: string }[];
 }

@@ -3,7 +3,8 @@ import { credentials, Metadata, type CallOptions, type ServiceError } from "@grp
 import { deadlineIn, grpcClientOptions, tracingClientInterceptor } from "@calico/service-kit";
 import { BirdServiceClient, type StatusResponse as BirdStatus } from "./gen/calico/bird/v1/bird.ts";
 import {
-  FelixServiceClient, type AttachEndpointRequest, type AttachEndpointResponse, type DetachEndpointRequest, type DetachEndpointResponse, type StatusResponse as FelixStatus,
+  FelixServiceClient, type AttachEndpointRequest, type AttachEndpointResponse, type DetachEndpointRequest, type DetachEndpointResponse, type StatusRequest as FelixStatusRequest,
+  type StatusResponse as FelixStatus,
 } from "./gen/calico/felix/v1/felix.ts";
 import {
   IpamServiceClient, type AssignAddressRequest, type AssignAddressResponse, type AutoAssignRequest, type AutoAssignResponse, type ReleaseByHandleRequest, type ReleaseByHandleResponse,
@@ -34,11 +35,11 @@ const OPTIONS = { ...grpcClientOptions, "grpc.max_reconnect_backoff_ms": 1_000, 
 
 export function createFelixClient(socketPath: string): FelixClient {
   const client = new FelixServiceClient(`unix:${socketPath}`, credentials.createInsecure(), OPTIONS);
-  const status = unary<object, FelixStatus>((...call) => client.status(...call));
+  const status = unary<FelixStatusRequest, FelixStatus>((...call) => client.status(...call));
   return {
     attachEndpoint: unary((...call) => client.attachEndpoint(...call)),
     detachEndpoint: unary((...call) => client.detachEndpoint(...call)),
-    status: (timeoutMs) => status({}, timeoutMs),
+    status: (timeoutMs) => status({ brief: true }, timeoutMs),
     [Symbol.dispose]: () => client.close(),
   };
 }

@@ -1,2 +1,32 @@
-/** The NATS client under names that survive bundling; loaded only by a service that is told a NATS server. */
-export { connect, headers } from "@nats-io/transport-node";
+/** The NATS client under names that survive bundling; loaded only by a program that is told a NATS server. */
+import { connect, type NatsConnection } from "@nats-io/transport-node";
+
+export { headers, NoRespondersError, RequestError, TimeoutError, type NatsConnection } from "@nats-io/transport-node";
+
+export type NatsServer = {
+  /** "tls://host:4222" or "nats://...". */
+  readonly url: string;
+  /** Shown in the server's list of connections. */
+  readonly name: string;
+  readonly user?: string | undefined;
+  readonly password?: string | undefined;
+  /** PEM text of the CA that signed the server's certificate; empty: those that the machine trusts. */
+  readonly ca?: string | undefined;
+};
+
+/** Connects once, and does not connect again when the connection is lost. With "tls://" nothing is told to a server without TLS. */
+export function connectNats({ url, name, user, password, ca }: NatsServer): Promise<NatsConnection> {
+  const server = url.replace(/^(tls|nats):\/\//, "");
+  // The client names a server to TLS by its DNS name alone; a certificate for an address is checked against this.
+  const host = { host: server.replace(/:\d+$/, "").replace(/^\[|\]$/g, "") };
+  const hasCa = ca !== undefined && ca !== "";
+  return connect({
+    servers: server,
+    name,
+    reconnect: false,
+    timeout: 3_000,
+    pingInterval: 10_000,
+    ...(user === undefined || user === "" ? {} : { user, pass: password ?? "" }),
+    ...(url.startsWith("tls://") || hasCa ? { tls: { ...(hasCa ? { ca } : {}), ...host } } : {}),
+  });
+}

@@ -149,25 +149,13 @@ function headersOf(traceparent: string): ReturnType<typeof import("@nats-io/tran
 }
 
 async function open({ url, name, user, password, caFile }: BusOptions): Promise<NatsConnection> {
-  const { connect, headers } = await import("./nats-transport.ts");
+  const { connectNats, headers } = await import("./nats-transport.ts");
   makeHeaders = (traceparent) => {
     const made = headers();
     made.set("traceparent", traceparent);
     return made;
   };
-  const server = url.replace(/^(tls|nats):\/\//, "");
-  // The client names a server to TLS by its DNS name alone; a certificate for an address is checked against this.
-  const host = { host: server.replace(/:\d+$/, "").replace(/^\[|\]$/g, "") };
-  return connect({
-    servers: server,
-    name,
-    // A lost connection is replaced by stayConnected, which waits with jitter and knows the subscriptions.
-    reconnect: false,
-    timeout: 3_000,
-    pingInterval: 10_000,
-    ...(user === undefined || user === "" ? {} : { user, pass: password ?? "" }),
-    ...(caFile === undefined || caFile === "" ? {} : { tls: { ca: readFileSync(caFile, "utf8"), ...host } }),
-  });
+  return connectNats({ url, name, user, password, ca: caFile === undefined || caFile === "" ? undefined : readFileSync(caFile, "utf8") });
 }
 
 async function watchStatus(connection: NatsConnection, log: Logger): Promise<void> {

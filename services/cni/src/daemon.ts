@@ -1,7 +1,7 @@
 /** The cni service, put together. */
 import { join } from "node:path";
 import { openKubernetesDatastore } from "@calico/datastore";
-import { createFelixClient, createIpamClient, events, nodeStateSubject } from "@calico/proto";
+import { cni, createFelixClient, createIpamClient, events, nodeStateSubject, querySubject } from "@calico/proto";
 import { createService, describeError, every, httpComponent, type Component, type ConfigInputs, type Logger } from "@calico/service-kit";
 import { createCallHandler } from "./calls.ts";
 import { cniParams, ENV_PREFIX, SPEC_VARIABLES } from "./config.ts";
@@ -54,6 +54,7 @@ export async function buildCni(env: ConfigInputs["env"]): Promise<{ components: 
   let installed = false;
   /** The configuration of another plugin that was there before ours when last looked. */
   let shadow: string | null = null;
+  let serves = { ready: false, detail: "not looked yet" };
   async function beat(): Promise<void> {
     const reason = await notReady();
     if (reason === null && !installed) {
@@ -63,9 +64,11 @@ export async function buildCni(env: ConfigInputs["env"]): Promise<{ components: 
     const other = shadowingConflist(config);
     if (other !== null && other !== shadow && installed) log.warn("Another network configuration comes before this one", { file: join(config.netDir, other) });
     shadow = other;
-    health.report("cni", { live: true, ready: reason === null && installed, detail: reason ?? (other === null ? "serves pods" : `${other} in ${config.netDir} comes before ${config.confName}`) });
+    serves = { ready: reason === null && installed, detail: reason ?? (other === null ? "serves pods" : `${other} in ${config.netDir} comes before ${config.confName}`) };
+    health.report("cni", { live: true, ...serves });
     if (spool.size > 0) await spool.replay(handler);
   }
+  const status = (): cni.StatusResponse => ({ ...serves, containers: containers.list().length, spooledDeletions: spool.size });
   const announce = (): void => bus.publish(nodeStateSubject(node, "cni"), events.NodeState.encode({
     node, component: "cni", version: service.version, epoch: "", sequence: 0n, revisions: {}, failures: [], at: new Date(clock.now()).toISOString(),
   }).finish());
@@ -83,7 +86,7 @@ export async function buildCni(env: ConfigInputs["env"]): Promise<{ components: 
         // Often until the node has its network, then calmly.
         timers = [every(clock, 500, async () => {
           if (!installed) await beat();
-        }), every(clock, 5_000, beat), every(clock, 10_000, announce)];
+        }), every(clock, 5_000, beat), every(clock, 10_000, announce), bus.respond(querySubject(node, "cni"), () => cni.StatusResponse.encode(status()).finish())];
       },
       async stop() {
         for (const timer of timers) timer[Symbol.dispose]();

@@ -14,6 +14,7 @@ import { CONFIG_FILE, ENV_PREFIX, felixParams, type FelixConfig } from "./config
 import { createDataplane } from "./dataplane/dataplane.ts";
 import { createEngine } from "./engine.ts";
 import { createNodeObject } from "./node/node-object.ts";
+import { statusOf } from "./status.ts";
 
 /** Builds the parts in the order in which they start. */
 export async function buildFelix(env: ConfigInputs["env"]): Promise<{ components: Component[]; log: Logger }> {
@@ -95,13 +96,7 @@ export async function buildFelix(env: ConfigInputs["env"]): Promise<{ components
     },
   });
 
-  const status = (): felix.StatusResponse => ({
-    node, version: service.version, inSync: engine.isInSync && engine.isApplied, epoch: engine.step?.epoch ?? "", sequence: engine.step?.sequence ?? 0n, commits: BigInt(engine.commits),
-    commitErrors: BigInt(engine.commitErrors), lastError: engine.lastError === "" && !engine.isInSync ? connection : engine.lastError, dataplane: "nftables",
-    endpoints: [...engine.endpoints.values()].map(({ id, uid, interfaceName, addresses, tiers }) => ({
-      id, interfaceName, addresses: [...addresses], ready: dataplane.isReady(id), waitingFor: engine.waitingFor(uid) ?? "", policies: [...new Set(tiers.flatMap(({ ingress, egress }) => [...ingress, ...egress]))],
-    })),
-  });
+  const status = (request: felix.StatusRequest): felix.StatusResponse => statusOf({ node, version: service.version, engine, dataplane, connection }, request);
 
   health.register("sync", { liveTimeoutMs: 60_000, ready: true });
   health.register("dataplane", { liveTimeoutMs: config.dataplaneWatchdogTimeout, ready: true });
@@ -139,7 +134,7 @@ export async function buildFelix(env: ConfigInputs["env"]): Promise<{ components
         }));
         loops = Promise.all([engine.run(running.signal), nodeObject.run(running.signal)]);
         timers = [
-          every(clock, 1_000, beat), every(clock, config.reportingInterval, announce), bus.respond(querySubject(node, "felix"), () => felix.StatusResponse.encode(status()).finish()),
+          every(clock, 1_000, beat), every(clock, config.reportingInterval, announce), bus.respond(querySubject(node, "felix"), ({ data }) => felix.StatusResponse.encode(status(felix.StatusRequest.decode(data))).finish()),
         ];
       },
       async stop() {

@@ -1,5 +1,5 @@
 import { createNodeHalf, type Attachment, type DataplaneSink, type NodeUpdate } from "@calico/calc";
-import type { EndpointId, IpAddress, ProfileId } from "@calico/model";
+import type { EndpointId, IpAddress, PolicyId, ProfileId } from "@calico/model";
 import type { SyncStep } from "@calico/proto";
 import { createFakeClock, createLogger } from "@calico/service-kit";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -94,6 +94,35 @@ describe("the engine", () => {
     clock.advance(60_000);
     await settle();
     expect([engine.lastError, engine.commits]).toEqual(["", 2]);
+  });
+
+  it("says which revision of a policy is in the kernel, not which one it was told", async () => {
+    const policy = (revision: string): NodeUpdate => ({
+      kind: "Policy",
+      value: {
+        id: "p" as PolicyId, kind: "NetworkPolicy", namespace: "a", name: "p", tier: "default", order: null, selector: "all()", ingress: true, egress: false, inbound: [], outbound: [],
+        doNotTrack: false, preDnat: false, applyOnForward: false, revision,
+      },
+    });
+    const inForce = (): [string, string][] => [...engine.revisionsInForce];
+    await engine.onStep(step(true, profile, endpoint, policy("1")));
+    expect([inForce(), engine.unresolved()]).toEqual([[], [expect.objectContaining({ reason: "pod a/web has no address and no interface yet" })]]);
+    await engine.attach(attachment, "wep/a", 1_000);
+    expect([inForce(), engine.unresolved()]).toEqual([[["p", "1"]], []]);
+    fail = true;
+    await engine.onStep(step(false, policy("2")));
+    expect(inForce()).toEqual([["p", "1"]]);
+    fail = false;
+    clock.advance(60_000);
+    await settle();
+    expect(inForce()).toEqual([["p", "2"]]);
+    fail = true;
+    await engine.onStep(step(false, { kind: "Remove", of: "Policy", id: "p" }));
+    expect(inForce()).toEqual([["p", "2"]]);
+    fail = false;
+    clock.advance(60_000);
+    await settle();
+    expect(inForce()).toEqual([]);
   });
 
   it("an attach of an endpoint that was ready waits for its new interface", async () => {

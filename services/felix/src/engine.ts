@@ -1,5 +1,5 @@
 /** Felix's heart: what it is told goes through the node half into the dataplane, one apply at a time. */
-import type { Attachment, DataplaneSink, NodeHalf, NodeProfile, PolicyId, ResolvedEndpoint } from "@calico/calc";
+import type { Attachment, DataplaneSink, NodeEndpoint, NodeHalf, NodeProfile, PolicyId, ResolvedEndpoint } from "@calico/calc";
 import type { SyncStep } from "@calico/proto";
 import { createBackoff, delay, describeError, type Clock, type Logger } from "@calico/service-kit";
 
@@ -35,6 +35,8 @@ export interface Engine {
   readonly commitErrors: number;
   readonly endpoints: ReadonlyMap<string, ResolvedEndpoint>;
   readonly policies: ReadonlySet<PolicyId>;
+  /** Revision of each policy that the last apply that succeeded left in the kernel. */
+  readonly revisionsInForce: ReadonlyMap<PolicyId, string>;
   /** Takes a step of the sync stream; resolves when it is in the kernel, or when an apply with it failed. */
   onStep(step: SyncStep): Promise<void>;
   /** Hands over an interface; resolves when it is ready, rejects with what is missing when the time is over. */
@@ -44,6 +46,8 @@ export interface Engine {
   /** Attachments known from an earlier run. */
   restore(attachments: readonly Attachment[]): void;
   waitingFor(uid: string): string | null;
+  /** Endpoints that were announced and are not in the dataplane, with what is missing. */
+  unresolved(): readonly { readonly endpoint: NodeEndpoint; readonly reason: string }[];
   /** Something in the kernel or in the configuration changed. */
   trigger(): void;
   run(signal: AbortSignal): Promise<void>;
@@ -52,7 +56,10 @@ export interface Engine {
 export function createEngine({ createNodeHalf, dataplane, onApplied, clock, log }: EngineOptions): Engine {
   const endpoints = new Map<string, ResolvedEndpoint>();
   const policies = new Set<PolicyId>();
-  const half = createNodeHalf(observe(dataplane.sink, endpoints, policies));
+  const revisionsInForce = new Map<PolicyId, string>();
+  /** Revisions that the next apply puts into the kernel; null: the policy goes. */
+  let pendingRevisions = new Map<PolicyId, string | null>();
+  const half = createNodeHalf(observe(dataplane.sink, endpoints, policies, (id, revision) => pendingRevisions.set(id, revision)));
   let inSync = false;
   let applied = false;
   let step: SyncStep | null = null;
@@ -94,15 +101,22 @@ export function createEngine({ createNodeHalf, dataplane, onApplied, clock, log 
   async function applyOnce(): Promise<boolean> {
     const steps = unapplied;
     unapplied = [];
+    const revisions = pendingRevisions;
+    pendingRevisions = new Map();
     const started = clock.monotonic();
     try {
       await dataplane.apply();
       applied = true;
       commits += 1;
       lastError = "";
+      for (const [id, revision] of revisions) {
+        if (revision === null) revisionsInForce.delete(id);
+        else revisionsInForce.set(id, revision);
+      }
       onApplied(steps, (clock.monotonic() - started) / 1000);
     } catch (error) {
       unapplied = [...steps, ...unapplied];
+      pendingRevisions = new Map([...revisions, ...pendingRevisions]);
       commitErrors += 1;
       lastError = describeError(error);
       log.error("The kernel could not be brought up to date, trying again", { error });
@@ -132,8 +146,10 @@ export function createEngine({ createNodeHalf, dataplane, onApplied, clock, log 
     },
     endpoints,
     policies,
+    revisionsInForce,
     trigger,
     waitingFor: (uid) => half.waitingFor(uid),
+    unresolved: () => half.unresolved(),
     async onStep(received) {
       if (received.snapshot) half.onSnapshotStart();
       for (const { update } of received.updates) half.onUpdate(update);
@@ -194,17 +210,21 @@ export function createEngine({ createNodeHalf, dataplane, onApplied, clock, log 
 }
 
 /** Keeps count of what is in the dataplane on its way there. */
-function observe(sink: DataplaneSink, endpoints: Map<string, ResolvedEndpoint>, policies: Set<PolicyId>): DataplaneSink {
+function observe(
+  sink: DataplaneSink, endpoints: Map<string, ResolvedEndpoint>, policies: Set<PolicyId>, onRevision: (id: PolicyId, revision: string | null) => void,
+): DataplaneSink {
   return {
     onIpSetUpdate: (id, type, members) => sink.onIpSetUpdate(id, type, members),
     onIpSetDelta: (id, added, removed) => sink.onIpSetDelta(id, added, removed),
     onIpSetRemove: (id) => sink.onIpSetRemove(id),
     onPolicyUpdate(policy) {
       policies.add(policy.id);
+      onRevision(policy.id, policy.revision);
       sink.onPolicyUpdate(policy);
     },
     onPolicyRemove(id) {
       policies.delete(id);
+      onRevision(id, null);
       sink.onPolicyRemove(id);
     },
     onProfileUpdate: (profile: NodeProfile) => sink.onProfileUpdate(profile),

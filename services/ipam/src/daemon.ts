@@ -1,12 +1,12 @@
 /** The ipam service, put together. */
 import { createAllocationStore, openKubernetesDatastore } from "@calico/datastore";
-import { ipam } from "@calico/proto";
+import { ipam, querySubject } from "@calico/proto";
 import { createService, every, httpComponent, startGrpcServer, type Component, type ConfigInputs, type GrpcServer, type Logger } from "@calico/service-kit";
 import { createAllocator } from "./allocator.ts";
 import { createClusterView } from "./cluster-view.ts";
 import { ENV_PREFIX, ipamParams } from "./config.ts";
 import { createHandleWriter } from "./handle-writer.ts";
-import { createIpamService } from "./service.ts";
+import { createIpamService, statusOf } from "./service.ts";
 
 /** How often blocks that no pool wants are looked for. */
 const TIDY_INTERVAL_MS = 10_000;
@@ -14,7 +14,7 @@ const TIDY_INTERVAL_MS = 10_000;
 /** Builds the parts in the order in which they start. */
 export async function buildIpam(env: ConfigInputs["env"]): Promise<{ components: Component[]; log: Logger }> {
   const service = await createService("ipam", ipamParams, { env, envPrefix: ENV_PREFIX });
-  const { config, log, clock, metrics, health, node } = service;
+  const { config, log, clock, metrics, health, bus, node } = service;
   const datastore = openKubernetesDatastore({ kubeconfig: config.kubeconfig, userAgent: `calico-ipam/${service.version}`, requestTimeoutMs: config.requestTimeout });
   const writes = metrics.counter("calico_ipam_writes_total", "Writes of IPAM objects by kind and outcome.", ["kind", "outcome"]);
   const assigning = metrics.histogram("calico_ipam_assign_duration_seconds", "Time to serve an assignment.", ["ok"]);
@@ -61,7 +61,10 @@ export async function buildIpam(env: ConfigInputs["env"]): Promise<{ components:
       name: "ipam server",
       async start() {
         server = await startGrpcServer({ socket: config.socket }, [{ definition: ipam.IpamServiceService, implementation }]);
-        timers = [every(clock, 1_000, beat), every(clock, TIDY_INTERVAL_MS, tidy)];
+        timers = [
+          every(clock, 1_000, beat), every(clock, TIDY_INTERVAL_MS, tidy),
+          bus.respond(querySubject(node, "ipam"), () => ipam.StatusResponse.encode(statusOf({ view, allocator })).finish()),
+        ];
       },
       async stop() {
         for (const timer of timers) timer[Symbol.dispose]();

@@ -44,15 +44,6 @@ export function createIpamService({ allocator, view, log, now, onAssigned }: Dep
     return result;
   }
 
-  function poolUse(): ipam.PoolUse[] {
-    return view.pools.map((pool) => {
-      const inside = allocator.blocks.filter((block) => contains(pool.cidr, block.cidr));
-      const total = inside.reduce((sum, block) => sum + block.allocations.length, 0);
-      const free = inside.reduce((sum, block) => sum + freeCount(block), 0);
-      return { name: pool.name, cidr: pool.cidr, total: BigInt(total), inUse: BigInt(total - free) };
-    });
-  }
-
   async function timed(request: ipam.AutoAssignRequest): Promise<ipam.AutoAssignResponse> {
     const started = performance.now();
     let complete = false;
@@ -70,8 +61,19 @@ export function createIpamService({ allocator, view, log, now, onAssigned }: Dep
     autoAssign: unaryHandler(timed, log, codeOf),
     assignAddress: unaryHandler(assignAddress, log, codeOf),
     releaseByHandle: unaryHandler(async ({ handleId }) => ({ released: [...(await allocator.releaseByHandle(handleId))] }), log, codeOf),
-    status: unaryHandler(() => ({ ready: view.missing === null, detail: view.missing ?? "", pools: poolUse() }), log, codeOf),
+    status: unaryHandler(() => statusOf({ view, allocator }), log, codeOf),
   };
+}
+
+/** Whether addresses can be given, and how full this node's share of each pool is. */
+export function statusOf({ view, allocator }: Pick<Dependencies, "view" | "allocator">): ipam.StatusResponse {
+  const pools = view.pools.map((pool): ipam.PoolUse => {
+    const inside = allocator.blocks.filter((block) => contains(pool.cidr, block.cidr));
+    const total = inside.reduce((sum, block) => sum + block.allocations.length, 0);
+    const free = inside.reduce((sum, block) => sum + freeCount(block), 0);
+    return { name: pool.name, cidr: pool.cidr, total: BigInt(total), inUse: BigInt(total - free) };
+  });
+  return { ready: view.missing === null, detail: view.missing ?? "", pools };
 }
 
 function attributeOf(handleId: string, owner: ipam.Owner | undefined, timestamp: string): BlockAttribute {

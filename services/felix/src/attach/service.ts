@@ -11,7 +11,7 @@ export type AttachOptions = {
   readonly engine: Engine;
   readonly store: AttachmentStore;
   readonly timeoutMs: number;
-  readonly status: () => felix.StatusResponse;
+  readonly status: (request: felix.StatusRequest) => felix.StatusResponse;
   readonly log: Logger;
 };
 

@@ -51,6 +51,8 @@ export interface DetachEndpointResponse {
 }
 
 export interface StatusRequest {
+  /** Leaves out the endpoints that are in the kernel, so that the answer stays small however many pods the node has. */
+  brief: boolean;
 }
 
 export interface StatusResponse {
@@ -65,6 +67,22 @@ export interface StatusResponse {
   commitErrors: bigint;
   lastError: string;
   dataplane: string;
+  /** Endpoints that this node was told of, and those of them that are in the kernel. */
+  endpointCount: number;
+  endpointsReady: number;
+  /** What the last commit that succeeded left in the kernel. */
+  policies: PolicyStatus[];
+}
+
+export interface PolicyStatus {
+  id: string;
+  /** resourceVersion of the object that the rules in the kernel were made from. */
+  revision: string;
+  /** Endpoints of this node that it applies to, and those of them that are in the kernel. */
+  endpoints: number;
+  endpointsReady: number;
+  /** Why the kernel does not have it as it should; empty when it has. */
+  failure: string;
 }
 
 export interface EndpointStatus {
@@ -72,6 +90,7 @@ export interface EndpointStatus {
   interfaceName: string;
   addresses: string[];
   ready: boolean;
+  /** Why it is not in the kernel; empty when it is. */
   waitingFor: string;
   policies: string[];
 }
@@ -538,11 +557,14 @@ export const DetachEndpointResponse: MessageFns<DetachEndpointResponse> = {
 };
 
 function createBaseStatusRequest(): StatusRequest {
-  return {};
+  return { brief: false };
 }
 
 export const StatusRequest: MessageFns<StatusRequest> = {
-  encode(_: StatusRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+  encode(message: StatusRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.brief !== false) {
+      writer.uint32(8).bool(message.brief);
+    }
     return writer;
   },
 
@@ -559,6 +581,14 @@ export const StatusRequest: MessageFns<StatusRequest> = {
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.brief = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -571,20 +601,24 @@ export const StatusRequest: MessageFns<StatusRequest> = {
     }
   },
 
-  fromJSON(_: any): StatusRequest {
-    return {};
+  fromJSON(object: any): StatusRequest {
+    return { brief: isSet(object.brief) ? globalThis.Boolean(object.brief) : false };
   },
 
-  toJSON(_: StatusRequest): unknown {
+  toJSON(message: StatusRequest): unknown {
     const obj: any = {};
+    if (message.brief !== false) {
+      obj.brief = message.brief;
+    }
     return obj;
   },
 
   create<I extends Exact<DeepPartial<StatusRequest>, I>>(base?: I): StatusRequest {
     return StatusRequest.fromPartial(base ?? ({} as any));
   },
-  fromPartial<I extends Exact<DeepPartial<StatusRequest>, I>>(_: I): StatusRequest {
+  fromPartial<I extends Exact<DeepPartial<StatusRequest>, I>>(object: I): StatusRequest {
     const message = createBaseStatusRequest();
+    message.brief = object.brief ?? false;
     return message;
   },
 };
@@ -601,6 +635,9 @@ function createBaseStatusResponse(): StatusResponse {
     commitErrors: 0n,
     lastError: "",
     dataplane: "",
+    endpointCount: 0,
+    endpointsReady: 0,
+    policies: [],
   };
 }
 
@@ -644,6 +681,15 @@ export const StatusResponse: MessageFns<StatusResponse> = {
     }
     if (message.dataplane !== "") {
       writer.uint32(82).string(message.dataplane);
+    }
+    if (message.endpointCount !== 0) {
+      writer.uint32(88).uint32(message.endpointCount);
+    }
+    if (message.endpointsReady !== 0) {
+      writer.uint32(96).uint32(message.endpointsReady);
+    }
+    for (const v of message.policies) {
+      PolicyStatus.encode(v!, writer.uint32(106).fork()).join();
     }
     return writer;
   },
@@ -741,6 +787,30 @@ export const StatusResponse: MessageFns<StatusResponse> = {
             message.dataplane = reader.string();
             continue;
           }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.endpointCount = reader.uint32();
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.endpointsReady = reader.uint32();
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.policies.push(PolicyStatus.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -779,6 +849,19 @@ export const StatusResponse: MessageFns<StatusResponse> = {
         ? globalThis.String(object.last_error)
         : "",
       dataplane: isSet(object.dataplane) ? globalThis.String(object.dataplane) : "",
+      endpointCount: isSet(object.endpointCount)
+        ? globalThis.Number(object.endpointCount)
+        : isSet(object.endpoint_count)
+        ? globalThis.Number(object.endpoint_count)
+        : 0,
+      endpointsReady: isSet(object.endpointsReady)
+        ? globalThis.Number(object.endpointsReady)
+        : isSet(object.endpoints_ready)
+        ? globalThis.Number(object.endpoints_ready)
+        : 0,
+      policies: globalThis.Array.isArray(object?.policies)
+        ? object.policies.map((e: any) => PolicyStatus.fromJSON(e))
+        : [],
     };
   },
 
@@ -814,6 +897,15 @@ export const StatusResponse: MessageFns<StatusResponse> = {
     if (message.dataplane !== "") {
       obj.dataplane = message.dataplane;
     }
+    if (message.endpointCount !== 0) {
+      obj.endpointCount = Math.round(message.endpointCount);
+    }
+    if (message.endpointsReady !== 0) {
+      obj.endpointsReady = Math.round(message.endpointsReady);
+    }
+    if (message.policies?.length) {
+      obj.policies = message.policies.map((e) => PolicyStatus.toJSON(e));
+    }
     return obj;
   },
 
@@ -834,6 +926,146 @@ export const StatusResponse: MessageFns<StatusResponse> = {
       : 0n;
     message.lastError = object.lastError ?? "";
     message.dataplane = object.dataplane ?? "";
+    message.endpointCount = object.endpointCount ?? 0;
+    message.endpointsReady = object.endpointsReady ?? 0;
+    message.policies = object.policies?.map((e) => PolicyStatus.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBasePolicyStatus(): PolicyStatus {
+  return { id: "", revision: "", endpoints: 0, endpointsReady: 0, failure: "" };
+}
+
+export const PolicyStatus: MessageFns<PolicyStatus> = {
+  encode(message: PolicyStatus, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.revision !== "") {
+      writer.uint32(18).string(message.revision);
+    }
+    if (message.endpoints !== 0) {
+      writer.uint32(24).uint32(message.endpoints);
+    }
+    if (message.endpointsReady !== 0) {
+      writer.uint32(32).uint32(message.endpointsReady);
+    }
+    if (message.failure !== "") {
+      writer.uint32(42).string(message.failure);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PolicyStatus {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePolicyStatus();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.revision = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.endpoints = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.endpointsReady = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.failure = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PolicyStatus {
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      revision: isSet(object.revision) ? globalThis.String(object.revision) : "",
+      endpoints: isSet(object.endpoints) ? globalThis.Number(object.endpoints) : 0,
+      endpointsReady: isSet(object.endpointsReady)
+        ? globalThis.Number(object.endpointsReady)
+        : isSet(object.endpoints_ready)
+        ? globalThis.Number(object.endpoints_ready)
+        : 0,
+      failure: isSet(object.failure) ? globalThis.String(object.failure) : "",
+    };
+  },
+
+  toJSON(message: PolicyStatus): unknown {
+    const obj: any = {};
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.revision !== "") {
+      obj.revision = message.revision;
+    }
+    if (message.endpoints !== 0) {
+      obj.endpoints = Math.round(message.endpoints);
+    }
+    if (message.endpointsReady !== 0) {
+      obj.endpointsReady = Math.round(message.endpointsReady);
+    }
+    if (message.failure !== "") {
+      obj.failure = message.failure;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<PolicyStatus>, I>>(base?: I): PolicyStatus {
+    return PolicyStatus.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<PolicyStatus>, I>>(object: I): PolicyStatus {
+    const message = createBasePolicyStatus();
+    message.id = object.id ?? "";
+    message.revision = object.revision ?? "";
+    message.endpoints = object.endpoints ?? 0;
+    message.endpointsReady = object.endpointsReady ?? 0;
+    message.failure = object.failure ?? "";
     return message;
   },
 };

@@ -1,0 +1,44 @@
+/** What felix says of itself and of its kernel. Pure. */
+import type { ResolvedEndpoint } from "@calico/calc";
+import type { felix } from "@calico/proto";
+import type { ApplyingDataplane, Engine } from "./engine.ts";
+
+export type StatusSources = {
+  readonly node: string;
+  readonly version: string;
+  readonly engine: Omit<Engine, "onStep" | "attach" | "detach" | "restore" | "trigger" | "run">;
+  readonly dataplane: Pick<ApplyingDataplane, "isReady" | "failures">;
+  /** How the connection to typha is, in words. */
+  readonly connection: string;
+};
+
+/** Brief: without the endpoints that are in the kernel and without what applies to the others. */
+export function statusOf({ node, version, engine, dataplane, connection }: StatusSources, { brief }: felix.StatusRequest): felix.StatusResponse {
+  const failures = new Map(dataplane.failures().map(({ id, reason }) => [id, reason]));
+  const notCommitted = engine.lastError === "" ? "the dataplane has not committed it" : engine.lastError;
+  /** Why an endpoint is not protected as it should be; "": it is. */
+  const missing = ({ id, uid }: ResolvedEndpoint): string => engine.waitingFor(uid) ?? (dataplane.isReady(id) ? "" : (failures.get(id) ?? notCommitted));
+
+  const uses = new Map<string, { endpoints: number; ready: number }>();
+  const resolved = [...engine.endpoints.values()].map((endpoint): felix.EndpointStatus => {
+    const waitingFor = missing(endpoint);
+    const policies = [...new Set(endpoint.tiers.flatMap(({ ingress, egress }) => [...ingress, ...egress]))];
+    for (const id of policies) {
+      const { endpoints, ready } = uses.get(id) ?? { endpoints: 0, ready: 0 };
+      uses.set(id, { endpoints: endpoints + 1, ready: ready + Number(waitingFor === "") });
+    }
+    return { id: endpoint.id, interfaceName: endpoint.interfaceName, addresses: [...endpoint.addresses], ready: waitingFor === "", waitingFor, policies };
+  });
+  const unresolved = engine.unresolved().map(({ endpoint: { id, interfaceName, addresses }, reason }): felix.EndpointStatus => ({ id, interfaceName, addresses: [...addresses], ready: false, waitingFor: reason, policies: [] }));
+  const endpoints = [...resolved, ...unresolved];
+  return {
+    node, version, inSync: engine.isInSync && engine.isApplied, epoch: engine.step?.epoch ?? "", sequence: engine.step?.sequence ?? 0n, commits: BigInt(engine.commits), commitErrors: BigInt(engine.commitErrors),
+    lastError: engine.lastError === "" && !engine.isInSync ? connection : engine.lastError, dataplane: "nftables",
+    endpointCount: endpoints.length, endpointsReady: endpoints.filter(({ ready }) => ready).length,
+    endpoints: brief ? endpoints.filter(({ ready }) => !ready).map((endpoint) => ({ ...endpoint, policies: [] })) : endpoints,
+    policies: [...engine.revisionsInForce].map(([id, revision]) => {
+      const { endpoints: count, ready } = uses.get(id) ?? { endpoints: 0, ready: 0 };
+      return { id, revision, endpoints: count, endpointsReady: ready, failure: failures.get(id) ?? "" };
+    }),
+  };
+}

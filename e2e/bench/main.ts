@@ -3,12 +3,14 @@ import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startLab, type Lab } from "../lab/lab.ts";
+import { benchBurst, benchChurn } from "./churn.ts";
 import { benchCniAdd } from "./cni-add.ts";
 import { benchDispatch, residentMb } from "./dispatch.ts";
 import { benchPolicyLatency } from "./policy-latency.ts";
 import { createReport, type Report } from "./report.ts";
+import { benchRestart } from "./restart.ts";
 
-const BENCHMARKS: Readonly<Record<string, (lab: Lab, report: Report) => Promise<void>>> = { "policy-latency": benchPolicyLatency, "cni-add": benchCniAdd, dispatch: benchDispatch };
+const BENCHMARKS: Readonly<Record<string, (lab: Lab, report: Report) => Promise<void>>> = { "policy-latency": benchPolicyLatency, "cni-add": benchCniAdd, "cni-burst": benchBurst, churn: benchChurn, restart: benchRestart, dispatch: benchDispatch };
 
 const wanted = process.argv.slice(2);
 const unknown = wanted.find((name) => BENCHMARKS[name] === undefined);

@@ -1,4 +1,5 @@
 import { calicoTypes } from "@calico/datastore";
+import { openConntrack, openSys, withNetns } from "@calico/kernel";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { addressOf, attach, createPod, type Attached } from "../bench/sandboxes.ts";
 import { cniAdd, cniCheck, cniDel, cniGc, readConflist } from "../lab/kubelet/cni-runtime.ts";
@@ -49,6 +50,16 @@ it("GC takes away what the runtime does not know, with its address and its route
   expect(routes()).not.toContain(`${addressOf(pod(1))} dev`);
   expect(routes()).toContain(`${addressOf(pod(0))} dev`);
   expect(JSON.stringify((await lab.datastore.list(calicoTypes.ipamBlocks)).items)).not.toContain('"pod":"b"');
+});
+
+it("the connections of a pod go with it", async () => {
+  const sys = openSys();
+  using conntrack = withNetns(sys, lab.netnsOf("node/node-1"), () => openConntrack(sys));
+  const [going, staying] = [await attach(host, await createPod(lab, host, "d")), await attach(host, await createPod(lab, host, "e"))];
+  for (const each of [going, staying]) run(lab, "node/node-1", "bash", "-c", `echo x > /dev/udp/${addressOf(each)}/1009`);
+  await cniDel(host, going.sandbox, going.result);
+  expect([conntrack.deleteByAddresses([addressOf(going)]), conntrack.deleteByAddresses([addressOf(staying)])]).toEqual([0, 1]);
+  await cniDel(host, staying.sandbox, staying.result);
 });
 
 it("DEL of everything is fine twice, and with the namespace gone", async () => {

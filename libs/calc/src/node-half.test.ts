@@ -105,6 +105,20 @@ describe("node half", () => {
     expect(dataplane.endpoints.size).toBe(0);
   });
 
+  it("an interface that was taken away leaves nothing behind, whatever addresses the API still shows", () => {
+    const { dataplane, half, tell } = started(nodeProfile, nodeEndpoint("x"));
+    expect(dataplane.endpoints.size).toBe(1);
+    half.onAttach(attachment("x"));
+    half.onDetach("uid-x", "c1");
+    half.flush();
+    expect([dataplane.endpoints.size, half.waitingFor("uid-x")]).toEqual([0, "the interface of pod a/x was taken away"]);
+    tell(nodeEndpoint("x", { labels: { changed: "yes" } }));
+    expect(dataplane.endpoints.size).toBe(0);
+    half.onAttach(attachment("x", { containerId: "c2" }));
+    half.flush();
+    expect(dataplane.endpoints.size).toBe(1);
+  });
+
   it("forgets in a new snapshot what is not repeated", () => {
     const { dataplane, half } = started(nodeProfile, nodeEndpoint("x"), nodeEndpoint("y"), nodePolicy("p", "all()", [nodeRule("Allow", "s:1")]), set("s:1", "10.0.0.2/32"));
     half.onSnapshotStart();
@@ -159,21 +173,28 @@ it("gives the dataplane the same in the end whatever the way, and never somethin
     const { half, dataplane } = started();
     const told = new Map<string, NodeUpdate>();
     const interfaces = new Map<string, string>();
+    /** Pods that had an interface and lost it: as long as they are the same pods. */
+    const detached = new Map<string, string>();
+    const isTold = (uid: string): boolean => [...told.values()].some((update) => update.kind === "WorkloadEndpoint" && update.value.uid === uid);
     for (const each of steps) {
       if (each.do === "flush") half.flush();
       else if (each.do === "interface") {
         if (each.on) half.onAttach(attachment(each.pod, { uid: each.uid }));
         else half.onDetach(each.uid, "c1");
+        if (!each.on && interfaces.has(each.uid) && isTold(each.uid)) detached.set(each.uid, each.pod);
+        if (each.on) detached.delete(each.uid);
         if (each.on) interfaces.set(each.uid, each.pod);
         else interfaces.delete(each.uid);
       } else {
         half.onUpdate(each.update);
         remember(told, each.update);
+        for (const uid of detached.keys()) if (!isTold(uid)) detached.delete(uid);
       }
     }
     half.flush();
     const fresh = started(...[...told.values()].toReversed());
-    for (const [uid, pod] of interfaces) fresh.half.onAttach(attachment(pod, { uid }));
+    for (const [uid, pod] of [...interfaces, ...detached]) fresh.half.onAttach(attachment(pod, { uid }));
+    for (const uid of detached.keys()) fresh.half.onDetach(uid, "c1");
     fresh.half.flush();
     expect(dataplane.picture()).toEqual(fresh.dataplane.picture());
   }), { numRuns: 500 });

@@ -23,6 +23,8 @@ class NodeCalculator implements NodeHalf {
   readonly #endpoints = new Map<EndpointId, NodeEndpoint>();
   readonly #byUid = new Map<string, EndpointId>();
   readonly #attachments = new Map<string, Attachment>();
+  /** Uids of pods whose interface was taken away: the addresses that the API still shows are nobody's. */
+  readonly #detached = new Set<string>();
   readonly #matching = new Matching();
   readonly #pools: PlainReports<NodePool>;
   readonly #blocks: PlainReports<NodeBlock>;
@@ -84,12 +86,14 @@ class NodeCalculator implements NodeHalf {
 
   onAttach(attachment: Attachment): void {
     this.#attachments.set(attachment.uid, attachment);
+    this.#detached.delete(attachment.uid);
     this.#touchUid(attachment.uid);
   }
 
   onDetach(uid: string, containerId: string): void {
     if (this.#attachments.get(uid)?.containerId !== containerId) return;
     this.#attachments.delete(uid);
+    if (this.#byUid.has(uid)) this.#detached.add(uid);
     this.#touchUid(uid);
   }
 
@@ -184,7 +188,9 @@ class NodeCalculator implements NodeHalf {
   }
 
   #forgetUid({ uid, id }: NodeEndpoint): void {
-    if (this.#byUid.get(uid) === id) this.#byUid.delete(uid);
+    if (this.#byUid.get(uid) !== id) return;
+    this.#byUid.delete(uid);
+    this.#detached.delete(uid);
   }
 
   #onRemove(of: RemovableKind, id: string): void {
@@ -221,6 +227,7 @@ class NodeCalculator implements NodeHalf {
     const attachment = this.#attachments.get(endpoint.uid);
     const addresses = attachment?.addresses ?? endpoint.addresses;
     const { id, uid, namespace, pod, profiles } = endpoint;
+    if (this.#detached.has(uid)) return `the interface of pod ${namespace}/${pod} was taken away`;
     if (addresses.length === 0) return `pod ${namespace}/${pod} has no address and no interface yet`;
     const absent = profiles.find((profile) => this.#profiles.get(profile) === undefined);
     if (absent !== undefined) return `profile ${absent} of pod ${namespace}/${pod} has not arrived (is its namespace or service account known?)`;

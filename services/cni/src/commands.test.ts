@@ -1,6 +1,7 @@
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { interfaceNameForPod } from "@calico/model";
 import { createLogger } from "@calico/service-kit";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { createCallHandler } from "./calls.ts";
@@ -158,6 +159,13 @@ describe("ADD", () => {
     pod = { ...pod, annotations: { [`cni.projectcalico.org/${name}`]: value } };
     await expect(call(handler(), "ADD")).rejects.toMatchObject({ code: 7, message: expect.stringContaining(reason) as string });
     expect(done).toEqual(["find"]);
+  });
+
+  it("refuses an interface name that another pod's hash has too, and leaves that pod alone", async () => {
+    const containers = createContainerStore(join(dir, "containers"));
+    containers.save({ containerId: "c9", ifname: "eth0", netns: "/run/netns/other", namespace: "b", pod: "twin", podUid: "u9", hostInterface: interfaceNameForPod("a", "web"), hostIndex: 5, podMac: "", mtu: 1500, addresses: [] });
+    await expect(call(handler({ containers }), "ADD")).rejects.toThrow("is that of pod b/twin too");
+    expect(done.map((each) => each.split(" ")[0])).toEqual(["find", "assign", "release"]);
   });
 
   it("takes the MTU of the configuration, else what felix found, else 1500", async () => {

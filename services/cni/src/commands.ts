@@ -47,6 +47,8 @@ export async function add(request: CniRequest, surroundings: Surroundings): Prom
     undo.push({ what: "addresses", run: () => surroundings.ipam.releaseByHandle({ handleId }, IPAM_TIMEOUT_MS) });
     const addresses = await stage("ipam", () => assignAddresses(request, pod, wishes, handleId, surroundings));
     const hostInterface = interfaceNameForPod(request.namespace, request.pod);
+    const other = containers.list().find((record) => record.hostInterface === hostInterface && (record.namespace !== request.namespace || record.pod !== request.pod));
+    if (other !== undefined) throw new CniError(CODE.failed, `the name ${hostInterface} of the pod's interface is that of pod ${other.namespace}/${other.pod} too`, "names are made from a hash; give one of the pods another name");
     const mtu = mtuOf(request, surroundings.settings);
     const made = await stage("interface", async () => network.setUp({ hostInterface, podInterface: request.ifname, netns: request.netns, mtu, addresses, mac: wishes.mac }));
     undo.push({ what: "interface", run: () => network.tearDown({ hostInterface, hostIndex: made.hostIndex, netns: request.netns, podInterface: request.ifname }) });

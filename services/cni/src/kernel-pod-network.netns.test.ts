@@ -39,6 +39,13 @@ describe("a pod's veth pair", () => {
     expect(pod.exec("ip", "-o", "link", "show", "eth0")).toContain("link/ether 02:00:5e:10:00:01");
   });
 
+  it("leaves nothing when the pod has an interface of that name, or its namespace is gone", () => {
+    pod.exec("ip", "link", "add", "eth0", "type", "bridge");
+    expect(setUp).toThrow("the pod's network namespace has an interface eth0 already");
+    expect(() => host.run(() => network.setUp({ ...spec(), netns: "/run/netns/gone" }))).toThrow(/ENOENT/);
+    expect(host.exec("ip", "-o", "link")).not.toContain("cali");
+  });
+
   it("replaces a pair of that name which an older sandbox left", () => {
     const first = setUp();
     const second = setUp();

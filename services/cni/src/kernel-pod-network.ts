@@ -1,7 +1,7 @@
 /** A pod's veth pair, made through netlink in this process. */
 import { existsSync } from "node:fs";
 import { familyOf, type IpAddress } from "@calico/model";
-import { NUD_PERMANENT, openRtnetlink, openSys, ROUTE_TABLE_MAIN, SCOPE_GLOBAL, SCOPE_LINK, withNetns, writeSysctl, type Route, type Rtnetlink } from "@calico/kernel";
+import { KernelError, NUD_PERMANENT, openRtnetlink, openSys, ROUTE_TABLE_MAIN, SCOPE_GLOBAL, SCOPE_LINK, withNetns, writeSysctl, type Route, type Rtnetlink } from "@calico/kernel";
 import type { PodInterfaceSpec, PodNetwork } from "./ports.ts";
 
 /** Every host interface of a pod has this address: a pod moved to another node keeps its neighbour entry. */
@@ -23,6 +23,10 @@ export function createKernelPodNetwork(): PodNetwork {
     const netns = sys.open(spec.netns);
     try {
       host.createVeth({ name: spec.hostInterface, peerName: spec.podInterface, peerNetns: netns, mac: HOST_MAC, ...(spec.mac === null ? {} : { peerMac: spec.mac }), mtu: spec.mtu });
+    } catch (error) {
+      if (!(error instanceof KernelError) || error.code !== "EEXIST") throw error;
+      // The host's end was deleted a moment ago, so it is the pod's.
+      throw new Error(`the pod's network namespace has an interface ${spec.podInterface} already`, { cause: error });
     } finally {
       sys.close(netns);
     }

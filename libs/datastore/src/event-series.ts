@@ -75,7 +75,8 @@ export function createEventSeries(limits: EventSeriesLimits = EVENT_LIMITS): Eve
     const bucket = objects.get(key) ?? createBucket(limits.perObject, limits.perObjectRefillMs);
     objects.delete(key);
     objects.set(key, bucket);
-    for (const [oldest] of objects) if (objects.size > limits.maxSeries) objects.delete(oldest);
+    const [oldest] = objects.keys();
+    if (objects.size > limits.maxSeries && oldest !== undefined) objects.delete(oldest);
     return bucket.take(nowMs);
   }
 

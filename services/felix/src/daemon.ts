@@ -13,6 +13,7 @@ import { createFelixService } from "./attach/service.ts";
 import { CONFIG_FILE, ENV_PREFIX, felixParams, type FelixConfig } from "./config.ts";
 import { createDataplane } from "./dataplane/dataplane.ts";
 import { createEngine } from "./engine.ts";
+import { createConflictReport } from "./node/conflict-report.ts";
 import { createNodeConflicts } from "./node/node-conflicts.ts";
 import { createNodeObject } from "./node/node-object.ts";
 
@@ -34,6 +35,8 @@ export async function buildFelix(env: ConfigInputs["env"]): Promise<{ components
   const dataplane = createDataplane({ log, clock, config: resolved.values, onDrift: () => engine.trigger() });
   const conflicts = createNodeConflicts(node);
   const recorder = createEventRecorder({ datastore, component: "calico-felix", host: node, log });
+  const reportConflict = createConflictReport({ node, conflicts, recorder, log });
+  metrics.sampled("calico_events_dropped", "Events that were too many or were refused.", () => recorder.dropped);
   const nodeObject = createNodeObject({ datastore, node, libDir: config.libDir, settings: config, clock, log, onAnnounced: (addresses) => conflicts.onAnnounced(addresses) });
   let nodeReady = false;
   const applyTime = metrics.histogram("felix_int_dataplane_apply_time_seconds", "Time to bring the kernel up to date.");
@@ -109,19 +112,6 @@ export async function buildFelix(env: ConfigInputs["env"]): Promise<{ components
       id, interfaceName, addresses: [...addresses], ready: dataplane.isReady(id), waitingFor: engine.waitingFor(uid) ?? "", policies: [...new Set(tiers.flatMap(({ ingress, egress }) => [...ingress, ...egress]))],
     })),
   });
-
-  /** Two machines with one address or name, in words; told once as long as it lasts. */
-  let told = "";
-  function reportConflict(): string | null {
-    const { conflict } = conflicts;
-    if (conflict !== null && conflict.message !== told) {
-      log.error("The node is in conflict with another", { ...conflict });
-      // kubectl looks for the Events of a node under its name.
-      recorder.record({ regarding: { apiVersion: "v1", kind: "Node", name: node, uid: node }, type: "Warning", ...conflict });
-    }
-    told = conflict?.message ?? "";
-    return conflict?.message ?? null;
-  }
 
   health.register("sync", { liveTimeoutMs: 60_000, ready: true });
   health.register("dataplane", { liveTimeoutMs: config.dataplaneWatchdogTimeout, ready: true });

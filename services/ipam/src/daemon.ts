@@ -30,6 +30,7 @@ export async function buildIpam(env: ConfigInputs["env"]): Promise<{ components:
   metrics.sampled("calico_ipam_handle_backlog", "Handle objects that wait to be written.", () => handles.backlog);
   health.register("ipam", { liveTimeoutMs: 60_000, ready: true });
   const recorder = createEventRecorder({ datastore, component: "calico-ipam", host: node, log });
+  metrics.sampled("calico_events_dropped", "Events that were too many or were refused.", () => recorder.dropped);
   const reportExhaustion = createExhaustionReport({ node, view, recorder });
   const implementation = createIpamService({ allocator, view, log, now, reportExhaustion, onAssigned: (seconds, ok) => assigning.observe({ ok: String(ok) }, seconds) });
 

@@ -33,6 +33,7 @@ export async function buildTypha(env: ConfigInputs["env"]): Promise<{ components
   metrics.sampled("typha_breadcrumb_seq_number", "Sequence of the last change.", () => hub.sequence);
   metrics.sampled("calico_typha_node_views", "Nodes whose needs are tracked.", () => hub.views);
   const recorder = createEventRecorder({ datastore, component: "calico-typha", host: node, log });
+  metrics.sampled("calico_events_dropped", "Events that were too many or were refused.", () => recorder.dropped);
   const sources = createSources({ datastore, half, hub, config: nodeConfig, log, findings: createFindings({ bus, log, metrics, recorder }), onUpdate: (kind) => updates.inc({ kind }) });
   sourcesOf.current = sources;
   const syncService = createSyncService({

@@ -55,3 +55,17 @@ function published(schema: unknown): unknown {
 function rootPath({ group, version }: ResourceType): string {
   return group === "" ? `api/${version}` : `apis/${group}/${version}`;
 }
+
+/**
+ * The OpenAPI v2 document, which kubectl before 1.30 reads at every start although it then asks for v3. It names no
+ * definitions; kubectl wants it as protobuf: swagger (1), info (2) with title (1) and version (2), paths (8).
+ */
+export function openApiV2(): Buffer {
+  const field = (number: number, value: string | Buffer): Buffer => {
+    const bytes = Buffer.from(value);
+    return Buffer.concat([Buffer.from([(number << 3) | 2, bytes.length]), bytes]);
+  };
+  return Buffer.concat([field(1, "2.0"), field(2, Buffer.concat([field(1, "Kubernetes"), field(2, "v1.32.0")])), field(8, "")]);
+}
+
+export const OPENAPI_V2_TYPE = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";

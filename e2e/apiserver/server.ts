@@ -7,7 +7,7 @@ import { createAuthenticator, type Token } from "./auth.ts";
 import { aggregated, aggregatedTypeOf, coreVersions, groupList, groupOf, resourceList, VERSION } from "./discovery.ts";
 import { noFaults, type FaultCommand, type Faults } from "./faults.ts";
 import { apiVersionOf, isObject, type ApiObject, type Json, type ResourceType } from "./object.ts";
-import { openApiDocument, openApiIndex } from "./openapi.ts";
+import { OPENAPI_V2_TYPE, openApiDocument, openApiIndex, openApiV2 } from "./openapi.ts";
 import { createRegistry, type Registry } from "./registry.ts";
 import { decodeContinue, encodeContinue, parsePath, type Target } from "./requests.ts";
 import { createResources, type Resources } from "./resources.ts";
@@ -68,6 +68,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     if (url.pathname === "/apis/authentication.k8s.io/v1/tokenreviews") return send(response, 201, authenticator.review(await readBody(request)));
     const mediaType = aggregatedTypeOf(request.headers.accept ?? "");
     if (mediaType !== null && (url.pathname === "/api" || url.pathname === "/apis")) return send(response, 200, aggregated(mediaType, url.pathname === "/api", registry.all()), mediaType);
+    if (url.pathname === "/openapi/v2") return send(response, 200, openApiV2(), OPENAPI_V2_TYPE);
     const meta = metaAnswer(url.pathname, registry);
     if (meta !== null) return send(response, 200, meta);
     const target = parsePath(url.pathname);
@@ -264,7 +265,7 @@ async function readBody(request: IncomingMessage): Promise<Json> {
 }
 
 function send(response: ServerResponse, status: number, body: unknown, mediaType = typeof body === "string" ? "text/plain" : "application/json"): void {
-  const text = typeof body === "string" ? body : JSON.stringify(body);
+  const text = typeof body === "string" || Buffer.isBuffer(body) ? body : JSON.stringify(body);
   response.writeHead(status, { "content-type": mediaType, "content-length": Buffer.byteLength(text) }).end(text);
 }
 

@@ -114,6 +114,14 @@ describe.skipIf(!hasKubectl)("kubectl", () => {
     expect(managers).toBe("kubectl/Apply ");
   }, 30_000);
 
+  it("shows what an apply would change and changes nothing", async () => {
+    await kubectl("apply --server-side -f -", pool("p", { cidr: "10.0.0.0/16" }));
+    const changed = pool("p", { cidr: "10.0.0.0/16", natOutgoing: true });
+    expect((await kubectl("diff --server-side -f -", changed)).stdout).toMatch(/\n\+ +natOutgoing: true\n/);
+    expect((await kubectl("apply --server-side --dry-run=server -f -", changed)).stdout).toBe("ippool.projectcalico.org/p serverside-applied (server dry run)\n");
+    expect((await kubectl("get ippool p -o jsonpath={.spec.natOutgoing}")).stdout).toBe("");
+  }, 30_000);
+
   it("takes over with --server-side what was applied without", async () => {
     await kubectl("apply -f -", pod("a"));
     expect((await kubectl("apply --server-side -f -", pod("a", { nodeName: "n", containers: [{ name: "c", image: "j" }] }))).stderr).toBe("");

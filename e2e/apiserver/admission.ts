@@ -29,8 +29,9 @@ export function admit(type: ResourceType, object: ApiObject, { strict, check, be
 }
 
 /** Defaults of core kinds that the product and kubectl rely on. */
-function defaultCore({ kind }: ResourceType, object: ApiObject): void {
-  const spec = (object["spec"] ??= {}) as Json;
+function defaultCore({ kind, fields }: ResourceType, object: ApiObject): void {
+  applyDefaults(object, fields);
+  const spec = (valueAt(fields, ["properties", "spec"]) === undefined ? {} : (object["spec"] ??= {})) as Json;
   switch (kind) {
     case "Namespace":
       object.metadata.labels = { ...object.metadata.labels, "kubernetes.io/metadata.name": object.metadata.name };
@@ -38,9 +39,6 @@ function defaultCore({ kind }: ResourceType, object: ApiObject): void {
       break;
     case "Pod":
       spec["serviceAccountName"] ??= "default";
-      for (const container of (Array.isArray(spec["containers"]) ? spec["containers"] : []).filter(isObject)) {
-        for (const port of (Array.isArray(container["ports"]) ? container["ports"] : []).filter(isObject)) port["protocol"] ??= "TCP";
-      }
       object["status"] ??= { phase: "Pending" };
       break;
     case "NetworkPolicy":

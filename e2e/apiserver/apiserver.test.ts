@@ -1,5 +1,3 @@
-import { spawn, spawnSync } from "node:child_process";
-import { once } from "node:events";
 import { calicoTypes, coreTypes, type KubeObject } from "@calico/datastore";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { startTestCluster, type TestCluster } from "./testing.ts";
@@ -88,42 +86,4 @@ it("tokens decide who may ask, and a review says whose a token is", async () => 
   expect((await fetch(`${guarded.server.url}/readyz`)).status).toBe(200);
   expect(await guarded.datastore.createTokenReview("t")).toMatchObject({ authenticated: true, username: "system:serviceaccount:a:b" });
   expect(await guarded.datastore.createTokenReview("other")).toMatchObject({ authenticated: false });
-});
-
-const kubectlVersion = Number(/v1\.(\d+)/.exec(spawnSync("kubectl", ["version", "--client"], { encoding: "utf8" }).stdout)?.[1] ?? 0);
-
-describe.skipIf(kubectlVersion < 27)("kubectl", () => {
-  async function kubectl(args: string, input?: object): Promise<{ status: number | null; stdout: string; stderr: string }> {
-    const child = spawn("kubectl", ["--kubeconfig", cluster.kubeconfig, ...args.split(" ")], { timeout: 15_000 });
-    const output = { stdout: "", stderr: "" };
-    for (const stream of ["stdout", "stderr"] as const) child[stream].on("data", (chunk: Buffer) => (output[stream] += chunk.toString()));
-    child.stdin.end(input === undefined ? "" : JSON.stringify(input));
-    const [status] = (await once(child, "close")) as [number | null];
-    return { status, ...output };
-  }
-
-  it("applies, gets, patches, labels, waits and deletes", async () => {
-    expect(await kubectl("apply -f -", pool("p", { cidr: "10.0.0.0/16" }))).toEqual({ status: 0, stdout: "ippool.projectcalico.org/p created\n", stderr: "" });
-    expect((await kubectl("apply -f -", pool("p", { cidr: "10.0.0.0/16", natOutgoing: true }))).stdout).toBe("ippool.projectcalico.org/p configured\n");
-    expect((await kubectl("apply -f -", pool("p", { cidr: "10.0.0.0/16", natOutgoing: true }))).stdout).toBe("ippool.projectcalico.org/p unchanged\n");
-    expect((await kubectl("get ipp p -o jsonpath={.spec.natOutgoing}")).stdout).toBe("true");
-    expect((await kubectl("get ippools")).stdout).toMatch(/^NAME +CIDR +IPIP +VXLAN +NAT +DISABLED +AGE\np +10\.0\.0\.0\/16 +Never +Never +true/);
-    expect((await kubectl("patch ippool p --type=json -p [{\"op\":\"replace\",\"path\":\"/spec/natOutgoing\",\"value\":false}]")).stdout).toBe("ippool.projectcalico.org/p patched\n");
-    expect((await kubectl("label ippool p rack=1")).stdout).toBe("ippool.projectcalico.org/p labeled\n");
-    expect((await kubectl("get ippools -l rack=1 -o name")).stdout).toBe("ippool.projectcalico.org/p\n");
-    expect((await kubectl("wait ippool/p --for=jsonpath={.spec.natOutgoing}=false --timeout=5s")).stdout).toBe("ippool.projectcalico.org/p condition met\n");
-    expect((await kubectl("delete ippool p --timeout=5s")).stdout).toBe('ippool.projectcalico.org "p" deleted\n');
-    expect((await kubectl("get ippool p")).stderr).toBe('Error from server (NotFound): ippools.projectcalico.org "p" not found\n');
-  }, 30_000);
-
-  it("knows the kinds and refuses unknown fields by name", async () => {
-    expect((await kubectl("api-resources --api-group=projectcalico.org -o name")).stdout.split("\n")).toContain("globalnetworkpolicies.projectcalico.org");
-    const refused = await kubectl("apply -f -", pool("p", { cidr: "10.0.0.0/16", blocksize: 26 }));
-    expect([refused.status, refused.stderr]).toEqual([1, expect.stringContaining('unknown field "spec.blocksize"')]);
-  }, 30_000);
-
-  it("is told to write a file where it would send protobuf", async () => {
-    const refused = await kubectl("create namespace n");
-    expect([refused.status, refused.stderr]).toEqual([1, expect.stringContaining("use kubectl apply -f")]);
-  }, 30_000);
 });

@@ -2,6 +2,7 @@
 import { apiVersionOf, type Json, type ResourceType } from "./object.ts";
 
 const VERBS = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+const STATUS_VERBS = ["get", "patch", "update"];
 
 export const VERSION: Json = { major: "1", minor: "32", gitVersion: "v1.32.0-calico-lab", gitCommit: "", gitTreeState: "clean", buildDate: "2026-01-01T00:00:00Z", goVersion: "none", compiler: "none", platform: "linux/amd64" };
 
@@ -22,31 +23,38 @@ export function groupOf(name: string, versions: readonly string[]): Json {
 
 export function resourceList(group: string, version: string, types: readonly ResourceType[]): Json {
   const resources = types.filter((type) => type.group === group && type.version === version).flatMap((type) => [
-    { name: type.plural, singularName: type.singular, namespaced: type.namespaced, kind: type.kind, verbs: VERBS, shortNames: type.shortNames },
-    ...(type.status ? [{ name: `${type.plural}/status`, singularName: "", namespaced: type.namespaced, kind: type.kind, verbs: ["get", "patch", "update"] }] : []),
+    { name: type.plural, singularName: type.singular, namespaced: type.namespaced, kind: type.kind, verbs: VERBS, shortNames: type.shortNames, categories: type.categories },
+    ...(type.status ? [{ name: `${type.plural}/status`, singularName: "", namespaced: type.namespaced, kind: type.kind, verbs: STATUS_VERBS }] : []),
   ]);
   return { kind: "APIResourceList", apiVersion: "v1", groupVersion: apiVersionOf({ group, version }), resources };
 }
 
-/** Paths of the OpenAPI v3 documents, one per group and version. */
-export function openApiIndex(types: readonly ResourceType[]): Json {
-  const paths = new Set(types.map((type) => rootPath(type)));
-  return { paths: Object.fromEntries([...paths].map((path) => [path, { serverRelativeURL: `/openapi/v3/${path}` }])) };
+/** Media types of aggregated discovery, newest first; v2beta1 is what kubectl before 1.30 knows. */
+const AGGREGATED = ["v2", "v2beta1"] as const;
+
+/** The version of aggregated discovery that an Accept header prefers, as media type; null: none. */
+export function aggregatedTypeOf(accept: string): string | null {
+  const asked = accept.split(",").map((entry) => entry.replaceAll(" ", ""));
+  const version = AGGREGATED.find((candidate) => asked.some((entry) => entry.startsWith(`application/json;g=apidiscovery.k8s.io;v=${candidate};as=APIGroupDiscoveryList`)));
+  return version === undefined ? null : `application/json;g=apidiscovery.k8s.io;v=${version};as=APIGroupDiscoveryList`;
 }
 
-/** As much of a document as kubectl reads: which operations take `fieldValidation`. */
-export function openApiDocument(root: string, types: readonly ResourceType[]): Json {
-  const own = types.filter((type) => rootPath(type) === root);
-  const parameters = [{ name: "fieldValidation", in: "query", schema: { type: "string" } }];
-  const paths = own.map((type) => {
-    const operation = { parameters, "x-kubernetes-group-version-kind": { group: type.group, version: type.version, kind: type.kind }, responses: {} };
-    const namespaced = type.namespaced ? "/namespaces/{namespace}" : "";
-    return [`/${root}${namespaced}/${type.plural}/{name}`, { patch: { ...operation, "x-kubernetes-action": "patch" }, put: operation }] as const;
-  });
-  return { openapi: "3.0.0", info: { title: "Kubernetes", version: "v1.32.0" }, paths: Object.fromEntries(paths), components: { schemas: {} } };
+/** Everything about the core group, or about all others, in one answer. */
+export function aggregated(mediaType: string, isCore: boolean, types: readonly ResourceType[]): Json {
+  const own = types.filter(({ group }) => (group === "") === isCore);
+  const items = [...new Set(own.map(({ group }) => group))].map((group) => ({
+    metadata: group === "" ? {} : { name: group },
+    versions: [...new Set(own.filter((type) => type.group === group).map(({ version }) => version))].map((version) => ({
+      version, freshness: "Current", resources: own.filter((type) => type.group === group && type.version === version).map(discovered),
+    })),
+  }));
+  return { kind: "APIGroupDiscoveryList", apiVersion: `apidiscovery.k8s.io/${/;v=(\w+);/.exec(mediaType)?.[1] ?? "v2"}`, metadata: {}, items };
 }
 
-/** "api/v1", "apis/projectcalico.org/v3". */
-function rootPath({ group, version }: ResourceType): string {
-  return group === "" ? `api/${version}` : `apis/${group}/${version}`;
+function discovered({ group, version, kind, plural, singular, shortNames, categories, namespaced, status }: ResourceType): Json {
+  const responseKind = { group, version, kind };
+  return {
+    resource: plural, singularResource: singular, responseKind, scope: namespaced ? "Namespaced" : "Cluster", verbs: VERBS, shortNames, categories,
+    ...(status ? { subresources: [{ subresource: "status", responseKind, verbs: STATUS_VERBS }] } : {}),
+  };
 }

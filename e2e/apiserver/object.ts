@@ -19,15 +19,19 @@ export type ResourceType = {
   readonly plural: string;
   readonly singular: string;
   readonly shortNames: readonly string[];
+  /** Words that stand for several kinds: `kubectl get calico`. */
+  readonly categories: readonly string[];
   readonly namespaced: boolean;
   readonly status: boolean;
   /** Structural schema of a custom resource; null: the object is taken as it is. */
   readonly schema: Json | null;
+  /** What the fields are, for merging and explaining; of a core kind those that the product and kubectl rely on. */
+  readonly fields: Json;
   readonly columns: readonly Column[];
 };
 
 /** A column of `kubectl get`; `path` as in additionalPrinterColumns: ".spec.cidr". */
-export type Column = { readonly name: string; readonly type: string; readonly path: string };
+export type Column = { readonly name: string; readonly type: string; readonly path: string; /** Above 0: only with -o wide. */ readonly priority?: number; /** Instead of what stands at the path. */ readonly read?: (object: ApiObject) => unknown };
 
 export function typeKey({ group, plural }: Pick<ResourceType, "group" | "plural">): string {
   return `${group}/${plural}`;

@@ -1,22 +1,16 @@
-/** The patches of the API: RFC 7396, RFC 6902, strategic merge for the lists of core kinds, apply. */
-import { clone, isObject, type Json } from "./object.ts";
+/** The patches of the API: RFC 7396, RFC 6902, strategic merge for core kinds. Apply is in managed-fields.ts. */
+import { clone, isObject, type Json, type ResourceType } from "./object.ts";
 import { ApiError } from "./status.ts";
-
-/** Lists of core kinds that are merged by a key instead of replaced (their patchMergeKey in the Kubernetes API). */
-const MERGE_KEYS: Readonly<Record<string, string>> = {
-  containers: "name", initContainers: "name", ephemeralContainers: "name", volumes: "name", volumeMounts: "mountPath", env: "name", imagePullSecrets: "name", conditions: "type", addresses: "type", tolerations: "key",
-  ownerReferences: "uid", hostAliases: "ip",
-};
+import { strategicMerge } from "./strategic-merge.ts";
 
 /** The patched object; the original is not changed. Throws an ApiError. */
-export function applyPatch(original: Json, patch: unknown, contentType: string): Json {
-  switch (contentType) {
-    case "application/merge-patch+json":
-    case "application/apply-patch+yaml": return mergePatch(original, patch) as Json;
-    case "application/strategic-merge-patch+json": return strategicMerge(original, patch) as Json;
-    case "application/json-patch+json": return jsonPatch(original, patch);
-    default: throw new ApiError(415, `the body of the request was in an unknown format - accepted media types include: application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml`);
-  }
+export function applyPatch(type: ResourceType, original: Json, patch: unknown, contentType: string): Json {
+  if (contentType === "application/merge-patch+json") return mergePatch(original, patch) as Json;
+  if (contentType === "application/json-patch+json") return jsonPatch(original, patch);
+  // The keys of lists are not in the definition of a custom resource, so that nothing could be merged strategically.
+  if (contentType === "application/strategic-merge-patch+json" && type.schema === null) return strategicMerge(original, patch, type.fields) as Json;
+  const accepted = ["application/json-patch+json", "application/merge-patch+json", "application/apply-patch+yaml", ...(type.schema === null ? ["application/strategic-merge-patch+json"] : [])];
+  throw new ApiError(415, `the body of the request was in an unknown format - accepted media types include: ${accepted.join(", ")}`);
 }
 
 /** RFC 7396. */
@@ -28,36 +22,6 @@ export function mergePatch(target: unknown, patch: unknown): unknown {
     else result[key] = mergePatch(result[key], value);
   }
   return result;
-}
-
-function strategicMerge(target: unknown, patch: unknown, key = ""): unknown {
-  if (Array.isArray(patch)) return mergeLists(target, patch, key);
-  if (!isObject(patch)) return clone(patch);
-  if (patch["$patch"] === "replace") {
-    const { $patch: _, ...rest } = patch;
-    return clone(rest);
-  }
-  const result: Json = isObject(target) ? { ...target } : {};
-  for (const [name, value] of Object.entries(patch)) {
-    if (name.startsWith("$")) continue;
-    if (value === null || (isObject(value) && value["$patch"] === "delete")) delete result[name];
-    else result[name] = strategicMerge(result[name], value, name);
-  }
-  return result;
-}
-
-function mergeLists(target: unknown, patch: readonly unknown[], key: string): unknown {
-  const mergeKey = MERGE_KEYS[key];
-  if (mergeKey === undefined || !patch.every(isObject)) return clone(patch);
-  const merged = Array.isArray(target) ? target.filter(isObject).map((item) => ({ ...item })) : [];
-  for (const item of patch) {
-    const at = merged.findIndex((present) => present[mergeKey] === item[mergeKey]);
-    if (item["$patch"] === "delete") {
-      if (at >= 0) merged.splice(at, 1);
-    } else if (at >= 0) merged[at] = strategicMerge(merged[at], item) as Json;
-    else merged.push(clone(item));
-  }
-  return merged;
 }
 
 /** RFC 6902: add, remove, replace, test, copy, move. */

@@ -1,13 +1,22 @@
 /** Reading and writing objects, as the API defines it. */
 import { randomUUID } from "node:crypto";
 import { admit, type CustomCheck } from "./admission.ts";
+import { NAMESPACE, SERVICE_ACCOUNT } from "./core/pod.ts";
 import { apiVersionOf, clone, isObject, type ApiObject, type Json, type ResourceType } from "./object.ts";
+import { apply, recordUpdate } from "./managed-fields.ts";
 import { applyPatch } from "./patch.ts";
 import type { Registry } from "./registry.ts";
 import { ApiError, notFound } from "./status.ts";
 import type { Store } from "./store.ts";
 
-export type WriteOptions = { readonly strict: boolean; readonly dryRun: boolean };
+export type WriteOptions = {
+  readonly strict: boolean;
+  readonly dryRun: boolean;
+  /** Who writes. */
+  readonly manager: string;
+  /** An apply takes fields that others own. */
+  readonly force?: boolean;
+};
 
 export interface Resources {
   get(type: ResourceType, namespace: string | undefined, name: string): ApiObject;
@@ -50,8 +59,8 @@ export function createResources({ store, registry, check, now }: { store: Store;
     return new ApiError(409, `Operation cannot be fulfilled on ${groupResource(type)} "${name}": the object has been modified; please apply your changes to the latest version and try again`);
   }
 
-  /** Replaces an object by its successor, which keeps what clients may not change. */
-  function store_(type: ResourceType, before: ApiObject, next: ApiObject, subresource: string | undefined, options: WriteOptions): ApiObject {
+  /** Replaces an object by its successor, which keeps what clients may not change. An apply has said already whose the fields are. */
+  function store_(type: ResourceType, before: ApiObject, next: ApiObject, subresource: string | undefined, options: WriteOptions, isApply = false): ApiObject {
     const { uid, creationTimestamp, deletionTimestamp, deletionGracePeriodSeconds, generation } = before.metadata;
     const wanted = next.metadata.resourceVersion as string | undefined;
     if (wanted !== undefined && wanted !== "" && wanted !== before.metadata.resourceVersion) throw conflict(type, before.metadata.name);
@@ -70,6 +79,7 @@ export function createResources({ store, registry, check, now }: { store: Store;
     admit(type, merged, { strict: options.strict, check, before });
     const specChanged = JSON.stringify(merged["spec"]) !== JSON.stringify(before["spec"]);
     if (generation !== undefined) merged.metadata.generation = specChanged ? generation + 1 : generation;
+    if (!isApply) recordUpdate(type, before, merged, { name: options.manager, operation: "Update", subresource }, timestamp());
     if (sameExceptRevision(before, merged)) return before;
     if (options.dryRun) return merged;
     if (deletionTimestamp !== undefined && (merged.metadata.finalizers ?? []).length === 0 && type.kind !== "Pod") return finish(type, merged);
@@ -93,34 +103,49 @@ export function createResources({ store, registry, check, now }: { store: Store;
     return removed;
   }
 
+  /** The object with a configuration applied to it. */
+  function applied(type: ResourceType, before: ApiObject | undefined, patch: unknown, subresource: string | undefined, options: WriteOptions): Json {
+    if (!isObject(patch)) throw new ApiError(400, "the body of the request is no object");
+    if (isObject(patch["metadata"]) && Array.isArray(patch["metadata"]["managedFields"]) && patch["metadata"]["managedFields"].length > 0) throw new ApiError(400, "metadata.managedFields must be nil");
+    const { status, ...rest } = patch;
+    const config = subresource === "status" ? { ...(patch["metadata"] === undefined ? {} : { metadata: patch["metadata"] }), status } : type.status && type.schema !== null ? rest : patch;
+    return apply(type, before, config, { name: options.manager, operation: "Apply", subresource }, { force: options.force === true, time: timestamp() });
+  }
+
+  function create(type: ResourceType, namespace: string | undefined, body: unknown, options: WriteOptions, isApply = false): ApiObject {
+    const object = incoming(type, namespace, clone(body));
+    if (type.namespaced && store.list(NAMESPACES, { namespace: undefined, matches: ({ metadata }) => metadata.name === namespace }).length === 0) throw notFound("namespaces", namespace ?? "");
+    object.metadata = { ...object.metadata, uid: randomUUID(), creationTimestamp: timestamp(), resourceVersion: "", generation: 1 };
+    delete object.metadata.deletionTimestamp;
+    if (type.schema !== null && type.status) delete object["status"];
+    admit(type, object, { strict: options.strict, check });
+    if (!isApply) recordUpdate(type, undefined, object, { name: options.manager, operation: "Update", subresource: undefined }, timestamp());
+    if (options.dryRun) return object;
+    if (type.plural === "customresourcedefinitions") {
+      define(object);
+      object["status"] = { conditions: [{ type: "Established", status: "True", reason: "InitialNamesAccepted" }], acceptedNames: object["spec"] === undefined ? {} : (object["spec"] as Json)["names"], storedVersions: ["v3"] };
+    }
+    const stored = store.create(type, object);
+    if (type.plural === "namespaces" && type.group === "") resources.create(SERVICE_ACCOUNTS, object.metadata.name, { metadata: { name: "default" } }, options);
+    return stored;
+  }
+
   const resources: Resources = {
     get: existing,
-    create(type, namespace, body, options) {
-      const object = incoming(type, namespace, clone(body));
-      if (type.namespaced && store.list(NAMESPACES, { namespace: undefined, matches: ({ metadata }) => metadata.name === namespace }).length === 0) throw notFound("namespaces", namespace ?? "");
-      object.metadata = { ...object.metadata, uid: randomUUID(), creationTimestamp: timestamp(), resourceVersion: "", generation: 1 };
-      delete object.metadata.deletionTimestamp;
-      if (type.schema !== null && type.status) delete object["status"];
-      admit(type, object, { strict: options.strict, check });
-      if (options.dryRun) return object;
-      if (type.plural === "customresourcedefinitions") {
-        define(object);
-        object["status"] = { conditions: [{ type: "Established", status: "True", reason: "InitialNamesAccepted" }], acceptedNames: object["spec"] === undefined ? {} : (object["spec"] as Json)["names"], storedVersions: ["v3"] };
-      }
-      const stored = store.create(type, object);
-      if (type.plural === "namespaces" && type.group === "") resources.create(SERVICE_ACCOUNTS, object.metadata.name, { metadata: { name: "default" } }, options);
-      return stored;
-    },
+    create: (type, namespace, body, options) => create(type, namespace, body, options),
     update(type, namespace, name, body, subresource, options) {
       return store_(type, existing(type, namespace, name), incoming(type, namespace, body, name), subresource, options);
     },
     patch(type, namespace, name, patch, contentType, subresource, options) {
-      const before = store.get(type, namespace, name);
-      if (before === undefined) {
-        if (contentType === "application/apply-patch+yaml") return resources.create(type, namespace, { ...(isObject(patch) ? patch : {}) }, options);
-        throw notFound(groupResource(type), name);
+      if (contentType !== "application/apply-patch+yaml") {
+        const before = existing(type, namespace, name);
+        return store_(type, before, incoming(type, namespace, applyPatch(type, before, patch, contentType), name), subresource, options);
       }
-      return store_(type, before, incoming(type, namespace, applyPatch(before, patch, contentType), name), subresource, options);
+      const before = store.get(type, namespace, name);
+      const next = incoming(type, namespace, applied(type, before, patch, subresource, options), name);
+      if (before !== undefined) return store_(type, before, next, subresource, options, true);
+      if (subresource !== undefined) throw notFound(groupResource(type), name);
+      return create(type, namespace, next, options, true);
     },
     remove(type, namespace, name, options) {
       const object = existing(type, namespace, name);
@@ -146,8 +171,8 @@ function groupResource({ plural, group }: ResourceType): string {
   return group === "" ? plural : `${plural}.${group}`;
 }
 
-const NAMESPACES = { group: "", version: "v1", kind: "Namespace", plural: "namespaces", singular: "namespace", shortNames: [], namespaced: false, status: true, schema: null, columns: [] } as const satisfies ResourceType;
-const SERVICE_ACCOUNTS = { ...NAMESPACES, kind: "ServiceAccount", plural: "serviceaccounts", singular: "serviceaccount", namespaced: true } as const satisfies ResourceType;
+const NAMESPACES = { group: "", version: "v1", kind: "Namespace", plural: "namespaces", singular: "namespace", shortNames: [], categories: [], namespaced: false, status: true, schema: null, fields: NAMESPACE, columns: [] } as const satisfies ResourceType;
+const SERVICE_ACCOUNTS = { ...NAMESPACES, kind: "ServiceAccount", plural: "serviceaccounts", singular: "serviceaccount", namespaced: true, fields: SERVICE_ACCOUNT } as const satisfies ResourceType;
 
 function sameExceptRevision(a: ApiObject, b: ApiObject): boolean {
   return JSON.stringify(sortKeys(a)) === JSON.stringify(sortKeys(b));

@@ -33,7 +33,9 @@ function splitTerms(selector: string): string[] {
   return selector.split(/,(?![^(]*\))/).map((term) => term.trim()).filter((term) => term !== "");
 }
 
-const FIELDS = new Set(["metadata.name", "metadata.namespace", "spec.nodeName", "status.phase", "type", "reason", "involvedObject.name", "involvedObject.namespace", "involvedObject.kind", "involvedObject.uid"]);
+const FIELDS = new Set([
+  "metadata.name", "metadata.namespace", "spec.nodeName", "status.phase", "type", "reason", "involvedObject.name", "involvedObject.namespace", "involvedObject.kind", "involvedObject.uid", "involvedObject.apiVersion", "involvedObject.resourceVersion",
+  "involvedObject.fieldPath", "reportingComponent", "source"]);
 
 /** "metadata.name=a,spec.nodeName!=b". Throws an ApiError for fields that cannot be selected by. */
 export function fieldMatcher(selector: string): Matcher {

@@ -4,9 +4,10 @@ import { createServer as createHttpsServer } from "node:https";
 import { parse as parseYaml } from "yaml";
 import type { CustomCheck } from "./admission.ts";
 import { createAuthenticator, type Token } from "./auth.ts";
-import { coreVersions, groupList, groupOf, openApiDocument, openApiIndex, resourceList, VERSION } from "./discovery.ts";
+import { aggregated, aggregatedTypeOf, coreVersions, groupList, groupOf, resourceList, VERSION } from "./discovery.ts";
 import { noFaults, type FaultCommand, type Faults } from "./faults.ts";
 import { apiVersionOf, isObject, type ApiObject, type Json, type ResourceType } from "./object.ts";
+import { OPENAPI_V2_TYPE, openApiDocument, openApiIndex, openApiV2 } from "./openapi.ts";
 import { createRegistry, type Registry } from "./registry.ts";
 import { decodeContinue, encodeContinue, parsePath, type Target } from "./requests.ts";
 import { createResources, type Resources } from "./resources.ts";
@@ -65,6 +66,9 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     if ((options.tokens ?? []).length > 0 && user === null && !/^\/(healthz|livez|readyz|version)/.test(url.pathname)) throw new ApiError(401, "Unauthorized");
     takeFault(faults);
     if (url.pathname === "/apis/authentication.k8s.io/v1/tokenreviews") return send(response, 201, authenticator.review(await readBody(request)));
+    const mediaType = aggregatedTypeOf(request.headers.accept ?? "");
+    if (mediaType !== null && (url.pathname === "/api" || url.pathname === "/apis")) return send(response, 200, aggregated(mediaType, url.pathname === "/api", registry.all()), mediaType);
+    if (url.pathname === "/openapi/v2") return send(response, 200, openApiV2(), OPENAPI_V2_TYPE);
     const meta = metaAnswer(url.pathname, registry);
     if (meta !== null) return send(response, 200, meta);
     const target = parsePath(url.pathname);
@@ -113,7 +117,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
 }
 
 function seed({ resources, registry }: Context, crds: readonly Json[]): void {
-  const options = { strict: false, dryRun: false };
+  const options = { strict: false, dryRun: false, manager: "apiserver" };
   const create = (plural: string, group: string, version: string, body: Json): void => {
     const type = registry.find(group, version, plural);
     if (type !== null) resources.create(type, undefined, body, options);
@@ -142,8 +146,8 @@ function metaAnswer(path: string, registry: Registry): Json | string | null {
 function carryOut(context: Context, request: IncomingMessage, type: ResourceType, target: Target, query: URLSearchParams, body: unknown): Answer {
   const { resources, faults } = context;
   const { namespace, name, subresource } = target;
-  const options = { strict: query.get("fieldValidation") === "Strict", dryRun: query.get("dryRun") === "All" };
-  if (subresource !== undefined && subresource !== "status") throw new ApiError(404, "the server could not find the requested resource");
+  const options = { strict: query.get("fieldValidation") === "Strict", dryRun: query.get("dryRun") === "All", manager: managerOf(request, query), force: query.get("force") === "true" };
+  if (subresource !== undefined && subresource !== "status") throw refusalOf(type, target);
   switch (request.method) {
     case "GET": return { status: 200, body: name === undefined ? list(context, type, target, query) : resources.get(type, namespace, name) };
     case "POST": return { status: 201, body: resources.create(type, namespace, body, options) };
@@ -153,6 +157,7 @@ function carryOut(context: Context, request: IncomingMessage, type: ResourceType
     case "PATCH": {
       takeConflict(faults, type);
       const contentType = (request.headers["content-type"] ?? "").split(";")[0] ?? "";
+      if (contentType === "application/apply-patch+yaml" && !query.has("fieldManager")) throw new ApiError(400, "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch");
       return { status: 200, body: resources.patch(type, namespace, named(name), body, contentType, subresource, options) };
     }
     case "DELETE": {
@@ -163,6 +168,23 @@ function carryOut(context: Context, request: IncomingMessage, type: ResourceType
     }
     default: throw new ApiError(405, "the server does not allow this method on the requested resource");
   }
+}
+
+/** Who writes, as managedFields names him. */
+function managerOf(request: IncomingMessage, query: URLSearchParams): string {
+  return query.get("fieldManager") ?? (request.headers["user-agent"] ?? "unknown").split("/")[0] ?? "unknown";
+}
+
+/** What to do instead of that for which a container would have to run. */
+const INSTEAD: Readonly<Record<string, string>> = {
+  log: "there are no logs of containers; npm run lab -- logs shows those of the services", exec: "use npm run lab -- exec NAMESPACE/POD -- COMMAND", attach: "use npm run lab -- exec NAMESPACE/POD -- COMMAND",
+  portforward: "use npm run lab -- probe FROM TO PORT, or npm run lab -- exec NAMESPACE/POD -- COMMAND",
+};
+
+function refusalOf({ plural, group }: ResourceType, { subresource = "", namespace, name }: Target): ApiError {
+  const instead = group === "" && plural === "pods" ? INSTEAD[subresource] : undefined;
+  if (instead === undefined) return new ApiError(404, "the server could not find the requested resource");
+  return new ApiError(405, `pod ${namespace ?? ""}/${name ?? ""} is a network namespace of the lab in which no container runs: ${instead}`);
 }
 
 function named(name: string | undefined): string {
@@ -242,9 +264,9 @@ async function readBody(request: IncomingMessage): Promise<Json> {
   }
 }
 
-function send(response: ServerResponse, status: number, body: unknown): void {
-  const text = typeof body === "string" ? body : JSON.stringify(body);
-  response.writeHead(status, { "content-type": typeof body === "string" ? "text/plain" : "application/json", "content-length": Buffer.byteLength(text) }).end(text);
+function send(response: ServerResponse, status: number, body: unknown, mediaType = typeof body === "string" ? "text/plain" : "application/json"): void {
+  const text = typeof body === "string" || Buffer.isBuffer(body) ? body : JSON.stringify(body);
+  response.writeHead(status, { "content-type": mediaType, "content-length": Buffer.byteLength(text) }).end(text);
 }
 
 function fail(response: ServerResponse, error: unknown): void {

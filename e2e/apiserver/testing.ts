@@ -1,4 +1,6 @@
 /** An API server inside the test, with the project's definitions, and a datastore that talks to it. */
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -30,4 +32,19 @@ export async function startTestCluster(options: Partial<ApiServerOptions> = {}):
       rmSync(directory, { recursive: true });
     },
   };
+}
+
+/** False: tests that need kubectl are skipped, by name. */
+export const hasKubectl = Number(/v1\.(\d+)/.exec(spawnSync("kubectl", ["version", "--client"], { encoding: "utf8" }).stdout)?.[1] ?? 0) >= 27;
+
+export type KubectlResult = { readonly status: number | null; readonly stdout: string; readonly stderr: string };
+
+/** Runs kubectl; `input` is what `-f -` reads. */
+export async function runKubectl(kubeconfig: string, args: readonly string[], input?: object, env: Record<string, string> = {}): Promise<KubectlResult> {
+  const child = spawn("kubectl", ["--kubeconfig", kubeconfig, ...args], { timeout: 15_000, env: { ...process.env, ...env } });
+  const output = { stdout: "", stderr: "" };
+  for (const stream of ["stdout", "stderr"] as const) child[stream].on("data", (chunk: Buffer) => (output[stream] += chunk.toString()));
+  child.stdin.end(input === undefined ? "" : JSON.stringify(input));
+  const [status] = (await once(child, "close")) as [number | null];
+  return { status, ...output };
 }

@@ -11,3 +11,5 @@ export { silentLog, type Log } from "./log.ts";
 export { createInformer, type Informer, type InformerHandler, type InformerOptions } from "./informer.ts";
 export { runLeaderElection, type LeaderElection, type LeaderElectionOptions } from "./leader-election.ts";
 export { createAllocationStore, type AllocationStore } from "./allocation-store.ts";
+export { createEventRecorder, type EventRecorder, type EventRecorderOptions } from "./event-recorder.ts";
+export type { Happening, Regarding } from "./event-series.ts";

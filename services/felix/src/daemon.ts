@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createNodeHalf } from "@calico/calc";
-import { openKubernetesDatastore } from "@calico/datastore";
+import { createEventRecorder, openKubernetesDatastore } from "@calico/datastore";
 import { createSyncClient, events, felix, nodeStateSubject, openRevisionsFile, policyAppliedSubject, querySubject, sync, type SyncStep } from "@calico/proto";
 import {
   changedParams, commonParams, ConfigError, createService, every, httpComponent, readConfigFile, resolveConfig, startGrpcServer, startSpan, type Component, type ConfigInputs, type ConfigLayer, type GrpcServer,
@@ -13,6 +13,8 @@ import { createFelixService } from "./attach/service.ts";
 import { CONFIG_FILE, ENV_PREFIX, felixParams, type FelixConfig } from "./config.ts";
 import { createDataplane } from "./dataplane/dataplane.ts";
 import { createEngine } from "./engine.ts";
+import { createConflictReport } from "./node/conflict-report.ts";
+import { createNodeConflicts } from "./node/node-conflicts.ts";
 import { createNodeObject } from "./node/node-object.ts";
 import { statusOf } from "./status.ts";
 
@@ -32,7 +34,11 @@ export async function buildFelix(env: ConfigInputs["env"]): Promise<{ components
 
   let resolved = resolveConfig({ ...commonParams, ...felixParams }, inputs);
   const dataplane = createDataplane({ log, clock, config: resolved.values, onDrift: () => engine.trigger() });
-  const nodeObject = createNodeObject({ datastore, node, libDir: config.libDir, settings: config, clock, log });
+  const conflicts = createNodeConflicts(node);
+  const recorder = createEventRecorder({ datastore, component: "calico-felix", host: node, log });
+  const reportConflict = createConflictReport({ node, conflicts, recorder, log });
+  metrics.sampled("calico_events_dropped", "Events that were too many or were refused.", () => recorder.dropped);
+  const nodeObject = createNodeObject({ datastore, node, libDir: config.libDir, settings: config, clock, log, onAnnounced: (addresses) => conflicts.onAnnounced(addresses) });
   let nodeReady = false;
   const applyTime = metrics.histogram("felix_int_dataplane_apply_time_seconds", "Time to bring the kernel up to date.");
   const engine = createEngine({
@@ -69,7 +75,11 @@ export async function buildFelix(env: ConfigInputs["env"]): Promise<{ components
   }
 
   async function onStep(step: SyncStep): Promise<void> {
-    for (const { update } of step.updates) if (update.kind === "FelixConfig") onLayers(update.layers);
+    if (step.snapshot) conflicts.onSnapshotStart();
+    for (const { update } of step.updates) {
+      conflicts.onUpdate(update);
+      if (update.kind === "FelixConfig") onLayers(update.layers);
+    }
     await engine.onStep(step);
     if (engine.lastError === "") revisions.save(step.revisions);
   }
@@ -106,7 +116,8 @@ export async function buildFelix(env: ConfigInputs["env"]): Promise<{ components
     const failures = dataplane.failures();
     const detail = engine.lastError !== "" ? engine.lastError : !engine.isApplied ? "nothing was applied yet" : failures.length > 0 ? failures.map(({ id, reason }) => `${id}: ${reason}`).join("; ") : "up to date";
     health.report("dataplane", { ready: engine.isApplied, detail: [detail, ...dataplane.obstacles()].join("; ") });
-    health.report("node", { ready: nodeObject.trouble === null, detail: nodeObject.trouble ?? "announced" });
+    const conflict = reportConflict();
+    health.report("node", { ready: nodeObject.trouble === null && conflict === null, detail: nodeObject.trouble ?? conflict ?? "announced" });
   };
   const announce = (): void => bus.publish(nodeStateSubject(node, "felix"), events.NodeState.encode({
     node, component: "felix", version: service.version, epoch: engine.step?.epoch ?? "", sequence: engine.step?.sequence ?? 0n, revisions: { ...engine.step?.revisions }, failures: [...dataplane.failures()],
@@ -143,6 +154,7 @@ export async function buildFelix(env: ConfigInputs["env"]): Promise<{ components
         await loops;
         revisions[Symbol.dispose]();
         await dataplane.stop();
+        recorder.stop();
         datastore.close();
       },
     },

@@ -26,7 +26,7 @@ beforeEach(() => {
   simulated = new SimulatedStore();
   broken = false;
   handles = new Map();
-  view = { start() {}, stop() {}, pools: [pool("p", "10.0.0.0/28")], nodeLabels: {}, maxBlocksPerHost: 20, autoAllocateBlocks: true, strictAffinity: false, isReserved: () => false, missing: null };
+  view = { start() {}, stop() {}, pools: [pool("p", "10.0.0.0/28")], nodeLabels: {}, maxBlocksPerHost: 20, autoAllocateBlocks: true, strictAffinity: false, isReserved: () => false, missing: null, uidOf: () => "" };
   const store: AllocationStore = {
     async run<T>(steps: Steps<T>): Promise<T> {
       await new Promise((resolve) => setImmediate(resolve));
@@ -122,7 +122,7 @@ it("a batcher answers in order, goes on after a failure, and never serves twice 
 
 describe("the service", () => {
   const call = <T>(method: string, body: object): Promise<T> => new Promise((resolve, reject) => {
-    const service = createIpamService({ allocator, view, log: createLogger("ipam", "Fatal", { write: () => {} }), now: () => "2026-01-01T00:00:00Z", onAssigned: () => {} }) as unknown as Record<string, (call: object, callback: (error: Error | null, value: T) => void) => void>;
+    const service = createIpamService({ allocator, view, log: createLogger("ipam", "Fatal", { write: () => {} }), now: () => "2026-01-01T00:00:00Z", onAssigned: () => {}, reportExhaustion: () => {} }) as unknown as Record<string, (call: object, callback: (error: Error | null, value: T) => void) => void>;
     service[method]?.({ request: body, metadata: { get: () => [] } }, (error, value) => (error === null ? resolve(value) : reject(error)));
   });
   const assign = (over: object = {}): Promise<{ ipv4: string[]; because: string[] }> => call("autoAssign", { handleId: "h", owner: { node: "n1", namespace: "a", pod: "web", podUid: "u" }, ipv4Count: 1, ipv6Count: 0, ipv4Pools: [], ipv6Pools: [], namespaceLabels: {}, ...over });

@@ -7,6 +7,8 @@ export interface ClusterView {
   start(): void;
   stop(): void;
   readonly pools: readonly IpPool[];
+  /** UID of a pool; "" when it is not there. */
+  uidOf(pool: string): string;
   readonly nodeLabels: Labels;
   readonly maxBlocksPerHost: number;
   readonly autoAllocateBlocks: boolean;
@@ -18,19 +20,19 @@ export interface ClusterView {
 }
 
 export function createClusterView(datastore: Datastore, node: string, log: Logger): ClusterView {
-  const pools = new Map<string, IpPool>();
+  const pools = new Map<string, { pool: IpPool; uid: string }>();
   let nodeLabels: Labels | null = null;
   let settings: { maxBlocksPerHost?: number; autoAllocateBlocks?: boolean; strictAffinity?: boolean } = {};
   let datastoreReady = false;
   const reservations = new Map<string, readonly Cidr[]>();
 
   const informers: Informer[] = [
-    createInformer<KubeObject, IpPool>({
+    createInformer<KubeObject, { pool: IpPool; uid: string }>({
       datastore, log, type: calicoTypes.ipPools,
       transform(raw) {
         const { value, findings } = convertIpPool(raw);
         for (const finding of findings) log.warn("A pool cannot be used", { pool: raw.metadata.name, ...finding });
-        return value;
+        return value === null ? null : { pool: value, uid: raw.metadata.uid ?? "" };
       },
       handler: { onUpsert: ({ name }, pool) => void pools.set(name, pool), onDelete: ({ name }) => void pools.delete(name), onSynced() {} },
     }),
@@ -85,8 +87,9 @@ export function createClusterView(datastore: Datastore, node: string, log: Logge
     start: () => informers.forEach((informer) => informer.start()),
     stop: () => informers.forEach((informer) => informer.stop()),
     get pools() {
-      return [...pools.values()];
+      return [...pools.values()].map(({ pool }) => pool);
     },
+    uidOf: (name) => pools.get(name)?.uid ?? "",
     get nodeLabels() {
       return nodeLabels ?? {};
     },

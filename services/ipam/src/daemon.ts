@@ -1,10 +1,11 @@
 /** The ipam service, put together. */
-import { createAllocationStore, openKubernetesDatastore } from "@calico/datastore";
+import { createAllocationStore, createEventRecorder, openKubernetesDatastore } from "@calico/datastore";
 import { ipam, querySubject } from "@calico/proto";
 import { createService, every, httpComponent, startGrpcServer, type Component, type ConfigInputs, type GrpcServer, type Logger } from "@calico/service-kit";
 import { createAllocator } from "./allocator.ts";
 import { createClusterView } from "./cluster-view.ts";
 import { ENV_PREFIX, ipamParams } from "./config.ts";
+import { createExhaustionReport } from "./exhaustion.ts";
 import { createHandleWriter } from "./handle-writer.ts";
 import { createIpamService, statusOf } from "./service.ts";
 
@@ -31,7 +32,10 @@ export async function buildIpam(env: ConfigInputs["env"]): Promise<{ components:
   metrics.sampled("calico_ipam_allocations", "Addresses in use in the blocks of this node.", () => allocator.blocks.reduce((sum, block) => sum + block.allocations.length - block.unallocated.length, 0));
   metrics.sampled("calico_ipam_handle_backlog", "Handle objects that wait to be written.", () => handles.backlog);
   health.register("ipam", { liveTimeoutMs: 60_000, ready: true });
-  const implementation = createIpamService({ allocator, view, log, now, onAssigned: (seconds, ok) => assigning.observe({ ok: String(ok) }, seconds) });
+  const recorder = createEventRecorder({ datastore, component: "calico-ipam", host: node, log });
+  metrics.sampled("calico_events_dropped", "Events that were too many or were refused.", () => recorder.dropped);
+  const reportExhaustion = createExhaustionReport({ node, view, recorder });
+  const implementation = createIpamService({ allocator, view, log, now, reportExhaustion, onAssigned: (seconds, ok) => assigning.observe({ ok: String(ok) }, seconds) });
 
   let server: GrpcServer | undefined;
   let timers: Disposable[] = [];
@@ -53,6 +57,7 @@ export async function buildIpam(env: ConfigInputs["env"]): Promise<{ components:
       start: () => view.start(),
       async stop() {
         view.stop();
+        recorder.stop();
         await handles.stop(3_000);
         datastore.close();
       },

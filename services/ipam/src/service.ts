@@ -7,6 +7,7 @@ import { ipam } from "@calico/proto";
 import { grpcError, unaryHandler, type Logger } from "@calico/service-kit";
 import type { Allocator } from "./allocator.ts";
 import type { ClusterView } from "./cluster-view.ts";
+import type { ExhaustionReport } from "./exhaustion.ts";
 
 type Dependencies = {
   readonly allocator: Allocator;
@@ -15,10 +16,11 @@ type Dependencies = {
   readonly now: () => string;
   /** Called with the seconds that an assignment took. */
   readonly onAssigned: (seconds: number, ok: boolean) => void;
+  readonly reportExhaustion: ExhaustionReport;
 };
 
 /** Handlers of IpamService. Refusals are FAILED_PRECONDITION (not ready), RESOURCE_EXHAUSTED, INVALID_ARGUMENT, UNAVAILABLE. */
-export function createIpamService({ allocator, view, log, now, onAssigned }: Dependencies): ipam.IpamServiceServer {
+export function createIpamService({ allocator, view, log, now, onAssigned, reportExhaustion }: Dependencies): ipam.IpamServiceServer {
   function mustBeReady(): void {
     if (view.missing !== null) throw grpcError(status.FAILED_PRECONDITION, `addresses cannot be given yet: ${view.missing}`);
   }
@@ -31,6 +33,7 @@ export function createIpamService({ allocator, view, log, now, onAssigned }: Dep
       count === 0 ? [] : [{ family, count, attribute, requestedPools, namespaceLabels: request.namespaceLabels }];
     const requests = [...of(4, request.ipv4Count, request.ipv4Pools), ...of(6, request.ipv6Count, request.ipv6Pools)];
     const results = await allocator.autoAssign(requests);
+    for (const [i, asked] of requests.entries()) reportExhaustion(request.owner, asked, results[i] ?? { addresses: [], because: [] });
     const addressesOf = (family: 4 | 6): string[] => results.filter((_, i) => requests[i]?.family === family).flatMap(({ addresses }) => addresses);
     return { ipv4: addressesOf(4), ipv6: addressesOf(6), because: results.flatMap(({ because }) => because) };
   }

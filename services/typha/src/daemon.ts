@@ -1,7 +1,7 @@
 /** Typha, put together. */
 import { randomUUID } from "node:crypto";
 import { createClusterHalf } from "@calico/calc";
-import { openKubernetesDatastore } from "@calico/datastore";
+import { createEventRecorder, openKubernetesDatastore } from "@calico/datastore";
 import { events, nodeStateSubject } from "@calico/proto";
 import { ConfigError, createService, every, httpComponent, startGrpcServer, type Component, type ConfigInputs, type GrpcServer, type Logger } from "@calico/service-kit";
 import { ENV_PREFIX, typhaParams } from "./config.ts";
@@ -32,7 +32,9 @@ export async function buildTypha(env: ConfigInputs["env"]): Promise<{ components
   const updates = metrics.counter("typha_updates_total", "Objects that changed, by kind.", ["kind"]);
   metrics.sampled("typha_breadcrumb_seq_number", "Sequence of the last change.", () => hub.sequence);
   metrics.sampled("calico_typha_node_views", "Nodes whose needs are tracked.", () => hub.views);
-  const sources = createSources({ datastore, half, hub, config: nodeConfig, log, findings: createFindings({ bus, log, metrics }), onUpdate: (kind) => updates.inc({ kind }) });
+  const recorder = createEventRecorder({ datastore, component: "calico-typha", host: node, log });
+  metrics.sampled("calico_events_dropped", "Events that were too many or were refused.", () => recorder.dropped);
+  const sources = createSources({ datastore, half, hub, config: nodeConfig, log, findings: createFindings({ bus, log, metrics, recorder }), onUpdate: (kind) => updates.inc({ kind }) });
   sourcesOf.current = sources;
   const syncService = createSyncService({
     hub, epoch, ready: sources.ready, revisions: () => sources.revisions(), clock, log, metrics, maxConnections: config.maxConnections,
@@ -65,6 +67,7 @@ export async function buildTypha(env: ConfigInputs["env"]): Promise<{ components
       stop() {
         for (const timer of timers) timer[Symbol.dispose]();
         sources.stop();
+        recorder.stop();
         datastore.close();
       },
     },

@@ -1,12 +1,12 @@
 /** One informer per kind, converted and fed to the cluster half. */
 import type { ClusterHalf, ClusterUpdate } from "@calico/calc";
-import { calicoTypes, coreTypes, createInformer, type Datastore, type Informer, type KubeObject, type ObjectKey, type ResourceType } from "@calico/datastore";
+import { apiVersionOf, calicoTypes, coreTypes, createInformer, type Datastore, type Informer, type KubeObject, type ObjectKey, type ResourceType } from "@calico/datastore";
 import {
   builtInTiers, convertBlock, convertGlobalNetworkPolicy, convertGlobalNetworkSet, convertIpPool, convertKubernetesNetworkPolicy, convertNamespace, convertNetworkPolicy, convertNetworkSet,
   convertNode, convertPod, convertServiceAccount, convertTier, policyId, type Block, type Conversion, type Finding, type Labels, type PolicyKind, type WorkloadEndpoint,
 } from "@calico/model";
 import { startSpan, traceparentOf, type Logger } from "@calico/service-kit";
-import type { Findings } from "./findings.ts";
+import type { Findings, ObjectRef } from "./findings.ts";
 import type { Hub } from "./hub.ts";
 import type { NodeConfigStore } from "./node-config.ts";
 
@@ -59,12 +59,12 @@ export function createSources({ datastore, half, hub, config, findings, log, onU
         span.end();
       }
     };
-    const refOf = ({ namespace = "", name }: ObjectKey): { kind: string; namespace: string; name: string } => ({ kind: type.kind, namespace, name });
-    return createInformer<KubeObject, { value: M | null; findings: readonly Finding[] }>({
-      datastore, type, log, transform: convert,
+    const refOf = ({ namespace = "", name }: ObjectKey, uid = "", generation = 0): ObjectRef => ({ apiVersion: apiVersionOf(type), kind: type.kind, namespace, name, uid, generation });
+    return createInformer<KubeObject, { value: M | null; findings: readonly Finding[]; uid: string | undefined; generation: number | undefined }>({
+      datastore, type, log, transform: (raw) => ({ ...convert(raw), uid: raw.metadata.uid, generation: raw.metadata.generation }),
       handler: {
         onUpsert: (key, converted, revision) => traced(() => {
-          findings.set(refOf(key), revision, converted.findings);
+          findings.set(refOf(key, converted.uid, converted.generation), revision, converted.findings);
           apply(key, converted.value);
         }),
         onDelete: (key) => traced(() => {

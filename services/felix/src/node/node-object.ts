@@ -14,6 +14,8 @@ export type NodeObjectOptions = {
   readonly settings: { readonly ip: string; readonly ipAutodetectionMethod: string; readonly ip6: string; readonly ip6AutodetectionMethod: string; readonly ipAutodetectionInterval: number; readonly mtu: number };
   readonly clock: Clock;
   readonly log: Logger;
+  /** The Node object has these addresses now. */
+  readonly onAnnounced: (addresses: readonly (Cidr | null)[]) => void;
 };
 
 export interface NodeObject {
@@ -24,7 +26,7 @@ export interface NodeObject {
   run(signal: AbortSignal): Promise<void>;
 }
 
-export function createNodeObject({ datastore, node, libDir, settings, clock, log }: NodeObjectOptions): NodeObject {
+export function createNodeObject({ datastore, node, libDir, settings, clock, log, onAnnounced }: NodeObjectOptions): NodeObject {
   let trouble: string | null = "the node's address was not looked for yet";
   let written = "";
   let conditionDue = false;
@@ -48,6 +50,7 @@ export function createNodeObject({ datastore, node, libDir, settings, clock, log
     if (written !== "") log.warn("The node's address changed", { ipv4, ipv6 });
     else log.info("The node's address", { ipv4, ipv6 });
     written = text;
+    onAnnounced([ipv4, ipv6]);
   }
 
   function writeFiles(address: Cidr | null): void {

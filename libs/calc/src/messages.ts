@@ -95,7 +95,23 @@ export type NodeUpdate =
   | { readonly kind: "BgpPeer"; readonly name: string; readonly specJson: string }
   | { readonly kind: "Remove"; readonly of: RemovableKind; readonly id: string };
 
-export type NodeBgpConfig = { readonly nodeToNodeMesh: boolean; readonly asNumber: number; readonly listenPort: number; readonly logSeverity: string };
+/** A node's end of a BGP session, as far as BGPConfiguration says it. */
+export type BgpSpeaker = { readonly asNumber: number; readonly listenPort: number };
+
+/** Where a password is: the Secret itself is read by bird alone. */
+export type SecretKeyRef = { readonly name: string; readonly key: string };
+
+export type NodeBgpConfig = BgpSpeaker & {
+  readonly nodeToNodeMesh: boolean;
+  readonly logSeverity: string;
+  /** The other nodes, except for those that have a BGPConfiguration of their own. */
+  readonly otherNodes: BgpSpeaker;
+  /** Nodes with a BGPConfiguration of their own, by name. */
+  readonly nodes: Readonly<Record<string, BgpSpeaker>>;
+  readonly meshPassword: SecretKeyRef | null;
+  /** A duration as it is written, or "". */
+  readonly meshMaxRestartTime: string;
+};
 
 export type RemovableKind = "IpSet" | "Policy" | "Profile" | "Tier" | "WorkloadEndpoint" | "IpPool" | "Block" | "Node" | "BgpPeer";
 

@@ -24,6 +24,7 @@ const policy = fc.record({
 const endpoint = fc.record({
   id: text, uid: text, namespace: text, pod: text, interfaceName: text, addresses: texts, labels, profiles: texts, ports: fc.array(fc.record({ name: text, protocol: byte, port: fc.nat(65_535) }), { maxLength: 2 }), revision: text,
 });
+const speaker = fc.record({ asNumber: number, listenPort: fc.nat(65_535) });
 const nonEmpty = text.filter((value) => value !== "");
 const update = fc.oneof(
   fc.record({ kind: fc.constant("IpSet"), id: text, type: fc.constantFrom("net", "ip-port"), members: texts }),
@@ -36,7 +37,10 @@ const update = fc.oneof(
   fc.record({ kind: fc.constant("Block"), value: fc.record({ cidr: text, node: text }) }),
   fc.record({ kind: fc.constant("Node"), value: fc.record({ name: text, ipv4: orNull(nonEmpty), ipv6: orNull(nonEmpty), asNumber: orNull(number.filter((each) => each > 0)), routeReflectorClusterId: orNull(nonEmpty), labels }) }),
   fc.record({ kind: fc.constant("FelixConfig"), layers: fc.array(fc.record({ source: text, values: labels }), { maxLength: 2 }) }),
-  fc.record({ kind: fc.constant("BgpConfig"), value: fc.record({ nodeToNodeMesh: fc.boolean(), asNumber: number, listenPort: fc.nat(65_535), logSeverity: text }) }),
+  fc.record({ kind: fc.constant("BgpConfig"), value: fc.record({
+    nodeToNodeMesh: fc.boolean(), asNumber: number, listenPort: fc.nat(65_535), logSeverity: text, otherNodes: speaker, nodes: fc.dictionary(text.filter((key) => key !== "__proto__"), speaker, { maxKeys: 2 }).map((each) => ({ ...each })),
+    meshPassword: orNull(fc.record({ name: text, key: text })), meshMaxRestartTime: text,
+  }) }),
   fc.record({ kind: fc.constant("BgpPeer"), name: text, specJson: text }),
   fc.record({ kind: fc.constant("Remove"), of: fc.constantFrom("IpSet", "Policy", "Profile", "Tier", "WorkloadEndpoint", "IpPool", "Block", "Node", "BgpPeer"), id: text }),
 ) as unknown as fc.Arbitrary<NodeUpdate>;

@@ -51,7 +51,10 @@ export function fromWireUpdate(update: Update): NodeUpdate | null {
       return { kind: "Node", value: { name, labels, ipv4: orNull(ipv4), ipv6: orNull(ipv6), asNumber: asNumber === 0 ? null : asNumber, routeReflectorClusterId: orNull(routeReflectorClusterId) } };
     }
     case "felixConfig": return { kind: "FelixConfig", layers: value.value.layers };
-    case "bgpConfig": return { kind: "BgpConfig", value: value.value };
+    case "bgpConfig": {
+      const { otherNodes, meshPassword, ...config } = value.value;
+      return { kind: "BgpConfig", value: { ...config, otherNodes: otherNodes ?? { asNumber: config.asNumber, listenPort: config.listenPort }, meshPassword: meshPassword ?? null } };
+    }
     case "bgpPeer": return { kind: "BgpPeer", name: value.value.name, specJson: value.value.specJson };
     case "remove": return fromWireRemove(value.value);
     default: return null;
@@ -76,7 +79,7 @@ function toWire(update: NodeUpdate): NonNullable<Update["value"]> {
       return { $case: "node", value: { name, labels: { ...labels }, ipv4: ipv4 ?? "", ipv6: ipv6 ?? "", asNumber: asNumber ?? 0, routeReflectorClusterId: routeReflectorClusterId ?? "" } };
     }
     case "FelixConfig": return { $case: "felixConfig", value: { layers: update.layers.map(({ source, values }) => ({ source, values: { ...values } })) } };
-    case "BgpConfig": return { $case: "bgpConfig", value: { ...update.value } };
+    case "BgpConfig": return { $case: "bgpConfig", value: { ...update.value, nodes: { ...update.value.nodes }, meshPassword: update.value.meshPassword ?? undefined } };
     case "BgpPeer": return { $case: "bgpPeer", value: { name: update.name, specJson: update.specJson } };
     case "Remove": return { $case: "remove", value: { key: { $case: REMOVE_CASE[update.of], value: update.id } as NonNullable<Remove["key"]> } };
   }

@@ -22,7 +22,7 @@ export async function buildBird(env: ConfigInputs["env"]): Promise<{ components:
   const reconciler = createReconciler({
     view: () => (step === null ? null : state.view), process, files, clock, log,
     onApplied(rendered, result) {
-      reconfigurations.inc({ result });
+      if (result !== "unchanged") reconfigurations.inc({ result });
       for (const peer of rendered.refused) log.warn("A BGP peer is left out", { ...peer });
       monitor.poke();
     },
@@ -93,7 +93,7 @@ export async function buildBird(env: ConfigInputs["env"]): Promise<{ components:
   };
   const announce = (): void => bus.publish(nodeStateSubject(node, "bird"), events.NodeState.encode({
     node, component: "bird", version: service.version, epoch: step?.epoch ?? "", sequence: step?.sequence ?? 0n, revisions: { ...step?.revisions }, at: new Date(clock.now()).toISOString(),
-    failures: [...(reconciler.applied?.refused ?? []).map(({ name, field, reason }) => ({ id: `BGPPeer/${name}`, reason: `${field} ${reason}` })), ...(reconciler.refused === "" ? [] : [{ id: "bird.cfg", reason: reconciler.refused }])],
+    failures: [...(reconciler.applied?.refused ?? []).map(({ kind, name, field, reason }) => ({ id: `${kind}/${name}`, reason: `${field} ${reason}` })), ...(reconciler.refused === "" ? [] : [{ id: "bird.cfg", reason: reconciler.refused }])],
   }).finish());
 
   let server: GrpcServer | undefined;

@@ -23,7 +23,8 @@ export type ReconcilerOptions = {
   readonly view: () => ClusterView | null;
   readonly process: BirdProcess;
   readonly files: { readonly birdPath: string; readonly configFile: string; readonly controlSocket: string };
-  readonly onApplied: (rendered: Rendered, result: "applied" | "refused") => void;
+  /** unchanged: only what is left out, or the reason for it, is another. */
+  readonly onApplied: (rendered: Rendered, result: "applied" | "refused" | "unchanged") => void;
   readonly clock: Clock;
   readonly log: Logger;
 };
@@ -65,6 +66,9 @@ export function createReconciler({ view, process, files, onApplied, clock, log }
         onApplied(rendered, "refused");
         log.error("BIRD refuses the configuration, the old one stays", { reason: refused });
       }
+    } else if (rendered.text === applied?.text && JSON.stringify(rendered.refused) !== JSON.stringify(applied.refused)) {
+      applied = rendered;
+      onApplied(rendered, "unchanged");
     }
     if (!running && applied !== null) {
       await process.ensure(signal);

@@ -1,10 +1,11 @@
 /** Configuration that typha resolves for each node: FelixConfiguration layers, BGPConfiguration, BGPPeers. */
-import type { NodeBgpConfig, NodeUpdate } from "@calico/calc";
+import type { BgpSpeaker, NodeBgpConfig, NodeUpdate, SecretKeyRef } from "@calico/calc";
 import { parseSelector, type Labels } from "@calico/model";
 
 type Spec = Readonly<Record<string, unknown>>;
 
-const BGP_DEFAULTS: NodeBgpConfig = { nodeToNodeMesh: true, asNumber: 64_512, listenPort: 179, logSeverity: "Info" };
+const BGP_DEFAULTS = { nodeToNodeMesh: true, asNumber: 64_512, listenPort: 179, logSeverity: "Info" } as const;
+const NODE_PREFIX = "node.";
 
 export interface NodeConfigStore {
   setFelixConfiguration(name: string, spec: Spec | null): void;
@@ -28,14 +29,14 @@ export function createNodeConfigStore(): NodeConfigStore {
     setBgpPeer: setIn(peers),
     resolve(node, labels) {
       const updates = new Map<string, NodeUpdate>();
-      const layers = ["default", `node.${node}`].flatMap((name) => {
+      const layers = ["default", `${NODE_PREFIX}${node}`].flatMap((name) => {
         const spec = felix.get(name);
         return spec === undefined ? [] : [{ source: `FelixConfiguration ${name}`, values: textValues(spec) }];
       });
       updates.set("FelixConfig:", { kind: "FelixConfig", layers });
-      updates.set("BgpConfig:", { kind: "BgpConfig", value: bgpConfig(bgp.get("default") ?? {}, bgp.get(`node.${node}`) ?? {}) });
+      updates.set("BgpConfig:", { kind: "BgpConfig", value: bgpConfig(bgp, node) });
       for (const [name, spec] of peers) {
-        if (appliesTo(spec, node, labels)) updates.set(`BgpPeer:${name}`, { kind: "BgpPeer", name, specJson: JSON.stringify(spec) });
+        if (appliesTo(spec, node, labels) || isOtherEnd(spec, labels)) updates.set(`BgpPeer:${name}`, { kind: "BgpPeer", name, specJson: JSON.stringify(spec) });
       }
       return updates;
     },
@@ -54,17 +55,39 @@ function textValues(spec: Spec): Record<string, string> {
 }
 
 /** The node's own object wins field by field; fields of the wrong type are passed over. */
-function bgpConfig(base: Spec, own: Spec): NodeBgpConfig {
-  const pick = <T>(field: string, type: string, fallback: T): T => {
-    const value = [own[field], base[field]].find((candidate) => typeof candidate === type);
-    return value === undefined ? fallback : (value as T);
-  };
+function bgpConfig(specs: ReadonlyMap<string, Spec>, node: string): NodeBgpConfig {
+  const base = specs.get("default") ?? {};
+  const own = specs.get(`${NODE_PREFIX}${node}`) ?? {};
+  const nodes = [...specs].filter(([name]) => name.startsWith(NODE_PREFIX)).map(([name, spec]): [string, BgpSpeaker] => [name.slice(NODE_PREFIX.length), speaker(base, spec)]);
   return {
-    nodeToNodeMesh: pick("nodeToNodeMeshEnabled", "boolean", BGP_DEFAULTS.nodeToNodeMesh),
-    asNumber: Number(own["asNumber"] ?? base["asNumber"] ?? BGP_DEFAULTS.asNumber) || BGP_DEFAULTS.asNumber,
-    listenPort: pick("listenPort", "number", BGP_DEFAULTS.listenPort),
-    logSeverity: pick("logSeverityScreen", "string", BGP_DEFAULTS.logSeverity),
+    ...speaker(base, own),
+    nodeToNodeMesh: pick(base, own, "nodeToNodeMeshEnabled", "boolean", BGP_DEFAULTS.nodeToNodeMesh),
+    logSeverity: pick(base, own, "logSeverityScreen", "string", BGP_DEFAULTS.logSeverity),
+    otherNodes: speaker(base, {}),
+    nodes: Object.fromEntries(nodes.sort(([a], [b]) => (a < b ? -1 : 1))),
+    // The mesh is one: both ends of a session read the same object.
+    meshPassword: secretKeyRef(base["nodeMeshPassword"]),
+    meshMaxRestartTime: pick(base, {}, "nodeMeshMaxRestartTime", "string", ""),
   };
+}
+
+function speaker(base: Spec, own: Spec): BgpSpeaker {
+  return {
+    asNumber: Number(own["asNumber"] ?? base["asNumber"] ?? BGP_DEFAULTS.asNumber) || BGP_DEFAULTS.asNumber,
+    listenPort: pick(base, own, "listenPort", "number", BGP_DEFAULTS.listenPort),
+  };
+}
+
+function pick<T>(base: Spec, own: Spec, field: string, type: string, fallback: T): T {
+  const value = [own[field], base[field]].find((candidate) => typeof candidate === type);
+  return value === undefined ? fallback : (value as T);
+}
+
+/** Something that is there but names no secret refers to one that cannot exist: sessions that should have a password never do without. */
+function secretKeyRef(value: unknown): SecretKeyRef | null {
+  if (value === undefined || value === null) return null;
+  const { name, key } = ((value as { secretKeyRef?: unknown }).secretKeyRef ?? {}) as Partial<Record<"name" | "key", unknown>>;
+  return { name: typeof name === "string" ? name : "", key: typeof key === "string" ? key : "" };
 }
 
 /** A peer without node and nodeSelector is for every node; one with a selector that cannot be read for none. */
@@ -75,4 +98,11 @@ function appliesTo(spec: Spec, node: string, labels: Labels): boolean {
     return parsed.ok && parsed.selector.evaluate(labels);
   }
   return true;
+}
+
+/** The nodes that a peerSelector selects have the session from their side too. */
+function isOtherEnd(spec: Spec, labels: Labels): boolean {
+  if (typeof spec["peerSelector"] !== "string" || spec["reversePeering"] === "Manual") return false;
+  const parsed = parseSelector(spec["peerSelector"]);
+  return parsed.ok && parsed.selector.evaluate(labels);
 }

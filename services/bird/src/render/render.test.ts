@@ -5,7 +5,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, describe, expect, it } from "vitest";
 import { renderBird } from "./render.ts";
-import { cidr, nodePool, peerNode, viewOf, type ViewParts } from "./testing.ts";
+import { cidr, nodePool, peerNode, secret, viewOf, type ViewParts } from "./testing.ts";
 
 const BIRD = "/usr/sbin/bird";
 const directory = mkdtempSync(join(tmpdir(), "bird-render-"));
@@ -32,8 +32,24 @@ const GOLDENS: Record<string, ViewParts> = {
     peers: {
       "to-b": { peerIP: "10.0.0.2", node: "a" },
       "tor": { peerIP: "192.0.2.1:1179", asNumber: 4_200_000_000, sourceAddress: "None" },
-      "bad": { peerIP: "192.0.2.2", password: { secretKeyRef: {} } },
+      "bad": { peerIP: "192.0.2.2", filters: ["f"] },
     },
+  },
+  "options": {
+    bgp: { nodeToNodeMesh: false },
+    nodes: [dual("a", 1)],
+    peers: {
+      "all": { peerIP: "192.0.2.1", asNumber: 65_001, localASNumber: 65_002, numAllowedLocalASNumbers: 2, nextHopMode: "Keep", ttlSecurity: 3, maxRestartTime: "10m", keepaliveTime: "30s", password: { secretKeyRef: { name: "bgp", key: "tor" } } },
+      "self": { peerIP: "fd00::9", nextHopMode: "Self" },
+    },
+    secrets: { bgp: secret({ tor: "#'{};\\$() \u00e9" }) },
+  },
+  "reflector": {
+    bgp: { nodeToNodeMesh: false },
+    nodes: [peerNode("a", { ipv4: cidr("10.0.0.1/24"), routeReflectorClusterId: "244.0.0.1", labels: { rr: "" } }), peerNode("b", { ipv4: cidr("10.0.0.2/24") })],
+    pools: [nodePool("shown", "10.1.0.0/16"), nodePool("hidden", "10.2.0.0/16", { disableBgpExport: true }), nodePool("off", "10.3.0.0/16", { disabled: true })],
+    blocks: ["10.1.0.0/26", "10.1.0.64/32"],
+    peers: { clients: { peerSelector: "has(rr)" } },
   },
 };
 
@@ -70,17 +86,23 @@ describe("rendered configurations", () => {
 
   it("gives BIRD something it takes, whatever a BGPPeer says", () => {
     const text = fc.oneof(fc.string(), fc.constantFrom("10.0.0.9; }", "10.0.0.9\nlog stderr all;", "[fd00::9]:99999", "FD00:0::9", "10.0.0.9:0", "10.0.0.9:179", "[10.0.0.9", "fd00::9%eth0"));
-    const spec = fc.record({ peerIP: fc.oneof(text, fc.integer()), asNumber: fc.oneof(fc.integer(), text, fc.constant(null), fc.constant([65_000]), fc.boolean()), sourceAddress: text }, { requiredKeys: ["peerIP"] });
-    fc.assert(fc.property(fc.array(spec, { maxLength: 4 }), (specs) => {
+    const number = fc.oneof(fc.integer(), fc.integer({ min: 0, max: 256 }), text, fc.constant(null), fc.constant([65_000]), fc.boolean());
+    const time = fc.oneof(text, fc.constantFrom("0s", "1s", "1ms", "240s", "1800s", "90m", "9999999999h", "1s; }"));
+    const spec = fc.record({
+      peerIP: fc.oneof(text, fc.integer()), asNumber: number, sourceAddress: text, localASNumber: number, numAllowedLocalASNumbers: number, ttlSecurity: number, maxRestartTime: time, keepaliveTime: time,
+      nextHopMode: fc.oneof(text, fc.constantFrom("Auto", "Self", "Keep")), keepOriginalNextHop: fc.boolean(), password: fc.constant({ secretKeyRef: { name: "s", key: "k" } }),
+    }, { requiredKeys: ["peerIP"] });
+    const word = fc.oneof(fc.string(), fc.string({ unit: "binary" }), fc.constantFrom("#", "\\", "'", '"', "\n", "\0", "*/", "x".repeat(80)));
+    fc.assert(fc.property(fc.array(spec, { maxLength: 4 }), word, (specs, password) => {
       const peers = Object.fromEntries(specs.map((value, i) => [`p${i}`, { ...value }]));
-      const rendered = renderBird(viewOf({ nodes: [dual("a", 1), dual("b", 2)], peers }));
+      const rendered = renderBird(viewOf({ nodes: [dual("a", 1), dual("b", 2)], peers, bgp: { meshPassword: { name: "s", key: "k" } }, secrets: { s: secret({ k: password }) } }));
       expect(complaintOf(rendered?.text ?? "")).toBe("");
     }), { numRuns: existsSync(BIRD) ? 60 : 0 });
   });
 
-  it("announces only its own blocks and takes nothing inside them", () => {
+  it("announces its own blocks and takes nothing inside them but single addresses", () => {
     const text = renderBird(viewOf(GOLDENS["mesh"] ?? {}))?.text ?? "";
     expect([...text.matchAll(/route (\S+) blackhole;/g)].map(([, block]) => block)).toEqual(["10.244.0.64/26", "10.244.1.0/26", "fd10::40/122"]);
-    expect(text.match(/if net ~ \[ 10\.244\.0\.64\/26\+, 10\.244\.1\.0\/26\+ \] then reject;/g)?.length).toBe(2);
+    expect(text.match(/if net ~ \[ 10\.244\.0\.64\/26\{26,31\}, 10\.244\.1\.0\/26\{26,31\} \] then reject;/g)?.length).toBe(2);
   });
 });

@@ -1,5 +1,5 @@
 /** The text of a BIRD 2 configuration for one node: both families in one daemon. */
-import { addressOf, contains, familyOf, type Family } from "@calico/model";
+import { addressOf, contains, familyOf, widthOf, type Family } from "@calico/model";
 import { peersOf, type BgpPeer, type RefusedPeer } from "./peers.ts";
 import type { ClusterView } from "./view.ts";
 
@@ -7,6 +7,10 @@ export type { BgpPeer } from "./peers.ts";
 export type Rendered = { readonly text: string; readonly peers: readonly BgpPeer[]; readonly refused: readonly RefusedPeer[] };
 
 const FAMILIES = [4, 6] as const;
+/** The protocol number of felix' routes. */
+const FELIX_ROUTE_PROTOCOL = 80;
+/** Of routes inside own blocks: after felix' route of a pod with the same address, whose metric is 0 or, for IPv6, 1024. */
+const BORROWED_METRIC = 2_048;
 /** What BIRD logs at each of Calico's severities. */
 const INFO_CLASSES = "{ info, remote, warning, error, auth, fatal, bug }";
 const LOG_CLASSES: ReadonlyMap<string, string> = new Map([
@@ -15,8 +19,9 @@ const LOG_CLASSES: ReadonlyMap<string, string> = new Map([
 
 /**
  * Renders the configuration, or null while this node is not known. What it guarantees: this node announces its own
- * blocks and nothing inside them, never those of a pool with disableBGPExport; only routes learnt by BGP go to the kernel,
- * never a default route and never one inside a block of this node.
+ * blocks and nothing inside them, and single addresses of other nodes' blocks that its own pods have, but nothing of a pool
+ * with disableBGPExport; a reflector passes on what it learnt. Only routes learnt by BGP go to the kernel, never a default
+ * route, and inside a block of this node only single addresses that none of its pods has.
  */
 export function renderBird(view: ClusterView): Rendered | null {
   const own = view.nodes.get(view.node);
@@ -49,9 +54,15 @@ function routerId(ipv4: string | null, node: string): string {
 
 function familySection(family: Family, blocks: readonly string[], view: ClusterView): string[] {
   const everything = family === 4 ? "0.0.0.0/0" : "::/0";
-  const pools = [...view.pools.values()];
-  const exported = blocks.filter((block) => !pools.some((pool) => pool.disableBgpExport && contains(pool.cidr, block)));
-  const inside = blocks.length === 0 ? [] : [`  if net ~ [ ${blocks.map((block) => `${block}+`).join(", ")} ] then reject;`];
+  const width = widthOf(family);
+  const pools = [...view.pools.values()].filter((pool) => familyOf(pool.cidr) === family).sort((a, b) => (a.cidr < b.cidr ? -1 : 1));
+  const hidden = pools.filter((pool) => pool.disableBgpExport).map((pool) => pool.cidr);
+  const shown = pools.filter((pool) => !pool.disableBgpExport && !pool.disabled).map((pool) => pool.cidr);
+  const exported = blocks.filter((block) => !hidden.some((pool) => contains(pool, block)));
+  // A single address of an own block may be at another node, which borrowed it. A block of one address cannot be lent.
+  const notBorrowed = blocks.map((block) => (block.endsWith(`/${width}`) ? block : `${block}{${block.split("/")[1] ?? ""},${width - 1}}`));
+  const rejectOwn = when(notBorrowed, "net", "reject;");
+  const reflects = view.nodes.get(view.node)?.routeReflectorClusterId !== null;
   return [
     "",
     `# The blocks of this node, for export only: the kernel's routes to its pods are felix'.`,
@@ -59,22 +70,34 @@ function familySection(family: Family, blocks: readonly string[], view: ClusterV
     `  ipv${family};`,
     ...exported.map((block) => `  route ${block} blackhole;`),
     "}",
+    `filter from_kernel${family} {`,
+    `  if krt_source != ${FELIX_ROUTE_PROTOCOL} || dest != RTD_UNICAST || !(ifname ~ "cali*") || net.len != ${width} then reject;`,
+    "  # A pod that is here: what peers say about its address comes after this.",
+    "  preference = 200;",
+    "  accept;",
+    "}",
     `filter to_kernel${family} {`,
     "  if source != RTS_BGP then reject;",
-    ...inside,
+    ...rejectOwn,
+    ...when(blocks.map(orLonger), "net", `krt_metric = ${BORROWED_METRIC};`),
     "  accept;",
     "}",
     `filter from_peers${family} {`,
     `  if net = ${everything} then reject;`,
-    ...inside,
+    ...rejectOwn,
     "  accept;",
     "}",
     `filter to_peers${family} {`,
     `  if proto = "blocks${family}" then accept;`,
+    ...when(hidden.map(orLonger), "net", "reject;"),
+    ...(reflects ? when(shown.map(orLonger), "source = RTS_BGP && net", "accept;") : []),
+    ...when(blocks.map(orLonger), "net", "reject;"),
+    ...when(shown.map(orLonger), `proto = "kernel${family}" && net`, "accept;"),
     "  reject;",
     "}",
     `protocol kernel kernel${family} {`,
-    `  ipv${family} { import none; export filter to_kernel${family}; };`,
+    `  ipv${family} { import filter from_kernel${family}; export filter to_kernel${family}; };`,
+    "  learn;",
     "  persist;",
     "  scan time 2;",
     "  graceful restart;",
@@ -83,25 +106,43 @@ function familySection(family: Family, blocks: readonly string[], view: ClusterV
   ];
 }
 
+const orLonger = (range: string): string => `${range}+`;
+
+/** A statement for routes inside of ranges; none for none. */
+function when(ranges: readonly string[], subject: string, statement: string): string[] {
+  return ranges.length === 0 ? [] : [`  if ${subject} ~ [ ${ranges.join(", ")} ] then ${statement}`];
+}
+
 function peerSection(peer: BgpPeer, asNumber: number, source: string, listenPort: number): string[] {
+  const { options } = peer;
   return [
     "",
     `# ${peer.type}${peer.node === "" ? "" : `, ${peer.node}`}`,
     `protocol bgp ${peer.protocol} {`,
-    `  local ${peer.useNodeSource ? `${source} ` : ""}port ${listenPort} as ${asNumber};`,
+    `  local ${peer.useNodeSource ? `${source} ` : ""}port ${listenPort} as ${options.localAs ?? asNumber};`,
     `  neighbor ${peer.address} port ${peer.port} as ${peer.asNumber};`,
-    "  multihop;",
+    ...(options.ttlSecurityHops === null ? ["  multihop;"] : [`  multihop ${options.ttlSecurityHops};`, "  ttl security on;"]),
     "  graceful restart;",
+    ...option("graceful restart time", options.restartSeconds),
+    ...option("keepalive time", options.keepaliveSeconds),
     "  connect delay time 1;",
     "  connect retry time 5;",
     "  error wait time 5,30;",
     ...(peer.passive ? ["  passive on;"] : []),
+    ...option("allow local as", options.allowedLocalAs),
+    ...(options.reflectorCluster === null ? [] : ["  rr client;", `  rr cluster id ${options.reflectorCluster};`]),
+    ...(options.password === null ? [] : [`  password "${options.password}";`]),
     `  ipv${peer.family} {`,
     `    import filter from_peers${peer.family};`,
     `    export filter to_peers${peer.family};`,
+    ...option("  next hop", options.nextHop),
     "    gateway recursive;",
     "    add paths on;",
     "  };",
     "}",
   ];
+}
+
+function option(name: string, value: number | string | null): string[] {
+  return value === null ? [] : [`  ${name} ${value};`];
 }

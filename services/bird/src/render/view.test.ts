@@ -7,7 +7,7 @@ const block = { cidr: cidr("10.244.0.0/26"), node: "a" };
 it("holds what the stream told, and only what matters to BGP", () => {
   const state = createClusterState("a");
   const node = peerNode("a", { ipv4: cidr("10.0.0.1/24") });
-  const bgp = { nodeToNodeMesh: false, asNumber: 65_000, listenPort: 1790, logSeverity: "Debug" };
+  const bgp = { nodeToNodeMesh: false, asNumber: 65_000, listenPort: 1790, logSeverity: "Debug", otherNodes: { asNumber: 65_001, listenPort: 179 }, nodes: {}, meshPassword: null, meshMaxRestartTime: "" };
   state.onUpdate({ kind: "Node", value: node });
   state.onUpdate({ kind: "Node", value: peerNode("b") });
   state.onUpdate({ kind: "IpPool", value: nodePool("pool", "10.244.0.0/16") });

@@ -1,5 +1,6 @@
 /** What the configuration of one node's BIRD is made from. */
 import type { NodeBgpConfig, NodeBlock, NodePool, NodeUpdate, PeerNode } from "@calico/calc";
+import type { SecretContent } from "./secrets.ts";
 
 export type ExplicitPeer = { readonly name: string; readonly spec: Readonly<Record<string, unknown>> };
 
@@ -12,6 +13,8 @@ export type ClusterView = {
   /** Blocks of this node. */
   readonly blocks: ReadonlyMap<string, NodeBlock>;
   readonly peers: ReadonlyMap<string, ExplicitPeer>;
+  /** Secrets with passwords, by name. They do not come with the sync stream. */
+  readonly secrets: ReadonlyMap<string, SecretContent>;
 };
 
 export interface ClusterState {
@@ -21,7 +24,8 @@ export interface ClusterState {
   onUpdate(update: NodeUpdate): void;
 }
 
-const NO_CONFIG: NodeBgpConfig = { nodeToNodeMesh: true, asNumber: 64_512, listenPort: 179, logSeverity: "Info" };
+const SPEAKER = { asNumber: 64_512, listenPort: 179 } as const;
+const NO_CONFIG: NodeBgpConfig = { ...SPEAKER, nodeToNodeMesh: true, logSeverity: "Info", otherNodes: SPEAKER, nodes: {}, meshPassword: null, meshMaxRestartTime: "" };
 
 /** Keeps the objects of the sync stream that matter to BGP. */
 export function createClusterState(node: string): ClusterState {
@@ -59,5 +63,5 @@ export function createClusterState(node: string): ClusterState {
 }
 
 function emptyView(node: string): ClusterView {
-  return { node, bgp: NO_CONFIG, nodes: new Map(), pools: new Map(), blocks: new Map(), peers: new Map() };
+  return { node, bgp: NO_CONFIG, nodes: new Map(), pools: new Map(), blocks: new Map(), peers: new Map(), secrets: new Map() };
 }

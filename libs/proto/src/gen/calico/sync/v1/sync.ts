@@ -439,9 +439,36 @@ export interface BgpConfig {
   asNumber: number;
   listenPort: number;
   logSeverity: string;
+  /** Of the other nodes, except for those in `nodes`; absent: as this node's. */
+  otherNodes:
+    | BgpSpeaker
+    | undefined;
+  /** Nodes with a BGPConfiguration of their own, by name. */
+  nodes: { [key: string]: BgpSpeaker };
+  /** Where the password of the mesh is, never the password. */
+  meshPassword:
+    | SecretKeyRef
+    | undefined;
+  /** A duration as it is written, or empty. */
+  meshMaxRestartTime: string;
 }
 
-/** A BGPPeer that applies to the receiving node, as JSON of its validated spec. */
+export interface BgpConfig_NodesEntry {
+  key: string;
+  value: BgpSpeaker | undefined;
+}
+
+export interface BgpSpeaker {
+  asNumber: number;
+  listenPort: number;
+}
+
+export interface SecretKeyRef {
+  name: string;
+  key: string;
+}
+
+/** A BGPPeer that the receiving node has or is the other end of, as JSON of its validated spec. */
 export interface BgpPeer {
   name: string;
   specJson: string;
@@ -4511,7 +4538,16 @@ export const ConfigLayer_ValuesEntry: MessageFns<ConfigLayer_ValuesEntry> = {
 };
 
 function createBaseBgpConfig(): BgpConfig {
-  return { nodeToNodeMesh: false, asNumber: 0, listenPort: 0, logSeverity: "" };
+  return {
+    nodeToNodeMesh: false,
+    asNumber: 0,
+    listenPort: 0,
+    logSeverity: "",
+    otherNodes: undefined,
+    nodes: {},
+    meshPassword: undefined,
+    meshMaxRestartTime: "",
+  };
 }
 
 export const BgpConfig: MessageFns<BgpConfig> = {
@@ -4527,6 +4563,18 @@ export const BgpConfig: MessageFns<BgpConfig> = {
     }
     if (message.logSeverity !== "") {
       writer.uint32(34).string(message.logSeverity);
+    }
+    if (message.otherNodes !== undefined) {
+      BgpSpeaker.encode(message.otherNodes, writer.uint32(42).fork()).join();
+    }
+    globalThis.Object.entries(message.nodes).forEach(([key, value]: [string, BgpSpeaker]) => {
+      BgpConfig_NodesEntry.encode({ key: key as any, value }, writer.uint32(50).fork()).join();
+    });
+    if (message.meshPassword !== undefined) {
+      SecretKeyRef.encode(message.meshPassword, writer.uint32(58).fork()).join();
+    }
+    if (message.meshMaxRestartTime !== "") {
+      writer.uint32(66).string(message.meshMaxRestartTime);
     }
     return writer;
   },
@@ -4576,6 +4624,41 @@ export const BgpConfig: MessageFns<BgpConfig> = {
             message.logSeverity = reader.string();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.otherNodes = BgpSpeaker.decode(reader, reader.uint32());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            const entry6 = BgpConfig_NodesEntry.decode(reader, reader.uint32());
+            if (entry6.value !== undefined) {
+              message.nodes[entry6.key] = entry6.value;
+            }
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.meshPassword = SecretKeyRef.decode(reader, reader.uint32());
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.meshMaxRestartTime = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4610,6 +4693,35 @@ export const BgpConfig: MessageFns<BgpConfig> = {
         : isSet(object.log_severity)
         ? globalThis.String(object.log_severity)
         : "",
+      otherNodes: isSet(object.otherNodes)
+        ? BgpSpeaker.fromJSON(object.otherNodes)
+        : isSet(object.other_nodes)
+        ? BgpSpeaker.fromJSON(object.other_nodes)
+        : undefined,
+      nodes: isObject(object.nodes)
+        ? (globalThis.Object.entries(object.nodes) as [string, any][]).reduce(
+          (acc: { [key: string]: BgpSpeaker }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: BgpSpeaker.fromJSON(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
+      meshPassword: isSet(object.meshPassword)
+        ? SecretKeyRef.fromJSON(object.meshPassword)
+        : isSet(object.mesh_password)
+        ? SecretKeyRef.fromJSON(object.mesh_password)
+        : undefined,
+      meshMaxRestartTime: isSet(object.meshMaxRestartTime)
+        ? globalThis.String(object.meshMaxRestartTime)
+        : isSet(object.mesh_max_restart_time)
+        ? globalThis.String(object.mesh_max_restart_time)
+        : "",
     };
   },
 
@@ -4627,6 +4739,24 @@ export const BgpConfig: MessageFns<BgpConfig> = {
     if (message.logSeverity !== "") {
       obj.logSeverity = message.logSeverity;
     }
+    if (message.otherNodes !== undefined) {
+      obj.otherNodes = BgpSpeaker.toJSON(message.otherNodes);
+    }
+    if (message.nodes) {
+      const entries = globalThis.Object.entries(message.nodes) as [string, BgpSpeaker][];
+      if (entries.length > 0) {
+        obj.nodes = {};
+        entries.forEach(([k, v]) => {
+          obj.nodes[k] = BgpSpeaker.toJSON(v);
+        });
+      }
+    }
+    if (message.meshPassword !== undefined) {
+      obj.meshPassword = SecretKeyRef.toJSON(message.meshPassword);
+    }
+    if (message.meshMaxRestartTime !== "") {
+      obj.meshMaxRestartTime = message.meshMaxRestartTime;
+    }
     return obj;
   },
 
@@ -4639,6 +4769,287 @@ export const BgpConfig: MessageFns<BgpConfig> = {
     message.asNumber = object.asNumber ?? 0;
     message.listenPort = object.listenPort ?? 0;
     message.logSeverity = object.logSeverity ?? "";
+    message.otherNodes = (object.otherNodes !== undefined && object.otherNodes !== null)
+      ? BgpSpeaker.fromPartial(object.otherNodes)
+      : undefined;
+    message.nodes = (globalThis.Object.entries(object.nodes ?? {}) as [string, BgpSpeaker][]).reduce(
+      (acc: { [key: string]: BgpSpeaker }, [key, value]: [string, BgpSpeaker]) => {
+        if (value !== undefined) {
+          acc[key] = BgpSpeaker.fromPartial(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    message.meshPassword = (object.meshPassword !== undefined && object.meshPassword !== null)
+      ? SecretKeyRef.fromPartial(object.meshPassword)
+      : undefined;
+    message.meshMaxRestartTime = object.meshMaxRestartTime ?? "";
+    return message;
+  },
+};
+
+function createBaseBgpConfig_NodesEntry(): BgpConfig_NodesEntry {
+  return { key: "", value: undefined };
+}
+
+export const BgpConfig_NodesEntry: MessageFns<BgpConfig_NodesEntry> = {
+  encode(message: BgpConfig_NodesEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== undefined) {
+      BgpSpeaker.encode(message.value, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BgpConfig_NodesEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBgpConfig_NodesEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = BgpSpeaker.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): BgpConfig_NodesEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? BgpSpeaker.fromJSON(object.value) : undefined,
+    };
+  },
+
+  toJSON(message: BgpConfig_NodesEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== undefined) {
+      obj.value = BgpSpeaker.toJSON(message.value);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<BgpConfig_NodesEntry>, I>>(base?: I): BgpConfig_NodesEntry {
+    return BgpConfig_NodesEntry.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<BgpConfig_NodesEntry>, I>>(object: I): BgpConfig_NodesEntry {
+    const message = createBaseBgpConfig_NodesEntry();
+    message.key = object.key ?? "";
+    message.value = (object.value !== undefined && object.value !== null)
+      ? BgpSpeaker.fromPartial(object.value)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseBgpSpeaker(): BgpSpeaker {
+  return { asNumber: 0, listenPort: 0 };
+}
+
+export const BgpSpeaker: MessageFns<BgpSpeaker> = {
+  encode(message: BgpSpeaker, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.asNumber !== 0) {
+      writer.uint32(8).uint32(message.asNumber);
+    }
+    if (message.listenPort !== 0) {
+      writer.uint32(16).uint32(message.listenPort);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BgpSpeaker {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBgpSpeaker();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.asNumber = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.listenPort = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): BgpSpeaker {
+    return {
+      asNumber: isSet(object.asNumber)
+        ? globalThis.Number(object.asNumber)
+        : isSet(object.as_number)
+        ? globalThis.Number(object.as_number)
+        : 0,
+      listenPort: isSet(object.listenPort)
+        ? globalThis.Number(object.listenPort)
+        : isSet(object.listen_port)
+        ? globalThis.Number(object.listen_port)
+        : 0,
+    };
+  },
+
+  toJSON(message: BgpSpeaker): unknown {
+    const obj: any = {};
+    if (message.asNumber !== 0) {
+      obj.asNumber = Math.round(message.asNumber);
+    }
+    if (message.listenPort !== 0) {
+      obj.listenPort = Math.round(message.listenPort);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<BgpSpeaker>, I>>(base?: I): BgpSpeaker {
+    return BgpSpeaker.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<BgpSpeaker>, I>>(object: I): BgpSpeaker {
+    const message = createBaseBgpSpeaker();
+    message.asNumber = object.asNumber ?? 0;
+    message.listenPort = object.listenPort ?? 0;
+    return message;
+  },
+};
+
+function createBaseSecretKeyRef(): SecretKeyRef {
+  return { name: "", key: "" };
+}
+
+export const SecretKeyRef: MessageFns<SecretKeyRef> = {
+  encode(message: SecretKeyRef, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.key !== "") {
+      writer.uint32(18).string(message.key);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SecretKeyRef {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSecretKeyRef();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SecretKeyRef {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+    };
+  },
+
+  toJSON(message: SecretKeyRef): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<SecretKeyRef>, I>>(base?: I): SecretKeyRef {
+    return SecretKeyRef.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<SecretKeyRef>, I>>(object: I): SecretKeyRef {
+    const message = createBaseSecretKeyRef();
+    message.name = object.name ?? "";
+    message.key = object.key ?? "";
     return message;
   },
 };

@@ -1,0 +1,34 @@
+import { expect, it } from "vitest";
+import { createNodeConfigStore } from "./node-config.ts";
+
+const store = createNodeConfigStore();
+const bgpOf = (node: string) => store.resolve(node, {}).get("BgpConfig:");
+const peersFor = (node: string, labels: Record<string, string>) => [...store.resolve(node, labels).keys()].filter((key) => key.startsWith("BgpPeer:")).map((key) => key.slice(8)).sort();
+
+it("tells a node its own BGP configuration and the ends of the others", () => {
+  store.setBgpConfiguration("default", { asNumber: 65_000, nodeMeshPassword: { secretKeyRef: { name: "bgp", key: "mesh" } }, nodeMeshMaxRestartTime: "90s" });
+  store.setBgpConfiguration("node.b", { listenPort: 1790, nodeToNodeMeshEnabled: false, logSeverityScreen: "Debug", nodeMeshPassword: { secretKeyRef: { name: "other", key: "k" } } });
+  const everywhere = { otherNodes: { asNumber: 65_000, listenPort: 179 }, nodes: { b: { asNumber: 65_000, listenPort: 1790 } }, meshPassword: { name: "bgp", key: "mesh" }, meshMaxRestartTime: "90s" };
+  expect([bgpOf("a"), bgpOf("b")]).toEqual([
+    { kind: "BgpConfig", value: { nodeToNodeMesh: true, asNumber: 65_000, listenPort: 179, logSeverity: "Info", ...everywhere } },
+    { kind: "BgpConfig", value: { nodeToNodeMesh: false, asNumber: 65_000, listenPort: 1790, logSeverity: "Debug", ...everywhere } },
+  ]);
+});
+
+it.each([[undefined, null], [{}, { name: "", key: "" }], [{ secretKeyRef: { name: "s" } }, { name: "s", key: "" }]])("reads the reference %j to a password", (nodeMeshPassword, meshPassword) => {
+  store.setBgpConfiguration("default", { nodeMeshPassword });
+  expect(bgpOf("a")).toMatchObject({ value: { meshPassword } });
+});
+
+it.each<[string, Record<string, unknown>, string[]]>([
+  ["for every node", { peerIP: "192.0.2.1" }, ["a", "b", "c"]],
+  ["of one node", { peerIP: "192.0.2.1", node: "b" }, ["b"]],
+  ["of selected nodes", { peerIP: "192.0.2.1", nodeSelector: "rack == '1'" }, ["a"]],
+  ["between selected nodes", { nodeSelector: "rack == '1'", peerSelector: "rack == '2'" }, ["a", "b"]],
+  ["between selected nodes, one way", { nodeSelector: "rack == '1'", peerSelector: "rack == '2'", reversePeering: "Manual" }, ["a"]],
+  ["with a selector that cannot be read", { nodeSelector: "rack ==", peerSelector: "((" }, []],
+])("tells a peer %s to those that it concerns", (_, spec, nodes) => {
+  store.setBgpPeer("p", spec);
+  const labels: Record<string, Record<string, string>> = { a: { rack: "1" }, b: { rack: "2" }, c: {} };
+  expect(Object.keys(labels).filter((node) => peersFor(node, labels[node] ?? {}).includes("p"))).toEqual(nodes);
+});

@@ -1,5 +1,5 @@
 /** Parameters of the bird service. */
-import { defineParams, port, text, typhaClientParams, type ServiceDescription } from "@calico/service-kit";
+import { defineParams, duration, port, text, typhaClientParams, type ServiceDescription } from "@calico/service-kit";
 
 export const birdParams = defineParams({
   ...typhaClientParams,
@@ -10,6 +10,8 @@ export const birdParams = defineParams({
   configFile: text("/etc/calico/bird/bird.cfg").localOnly().doc("Where the rendered configuration is written."),
   controlSocket: text("/var/run/calico/bird.ctl").localOnly().doc("BIRD's own control socket."),
   pidFile: text("/var/run/calico/bird.pid").localOnly().doc("Where BIRD writes its process id."),
+  secretNamespace: text("kube-system").localOnly().doc("Namespace of the Secrets that BGPPeers and BGPConfiguration name for passwords."),
+  silenceTimeout: duration(10_000).localOnly().doc("A BIRD that runs and does not answer for this long is ended and started again."),
   stateFile: text("/var/run/calico/bird-revisions.json").localOnly().doc("Revisions seen, kept over restarts of the service."),
 });
 export const ENV_PREFIX = "BIRD_";

@@ -1,11 +1,14 @@
 /** The bird service, put together. */
+import { openKubernetesDatastore } from "@calico/datastore";
 import { bird, bgpSessionSubject, createSyncClient, events, nodeStateSubject, openRevisionsFile, querySubject, sync, type SyncStep } from "@calico/proto";
 import { ConfigError, createService, every, httpComponent, startGrpcServer, unaryHandler, type Component, type ConfigInputs, type GrpcServer, type Logger } from "@calico/service-kit";
 import { birdParams, ENV_PREFIX } from "./config.ts";
 import { createBirdProcess } from "./control/process.ts";
 import { createMonitor } from "./monitor.ts";
 import { createReconciler } from "./reconciler.ts";
+import { secretsNeeded } from "./render/secrets.ts";
 import { createClusterState } from "./render/view.ts";
+import { createSecretSource } from "./secrets.ts";
 
 /** Builds the parts in the order in which they start. */
 export async function buildBird(env: ConfigInputs["env"]): Promise<{ components: Component[]; log: Logger }> {
@@ -17,15 +20,24 @@ export async function buildBird(env: ConfigInputs["env"]): Promise<{ components:
   let step: SyncStep | null = null;
   let connected = "not connected to typha yet";
 
-  const process = createBirdProcess({ ...files, pidFile: config.pidFile, onEnd: () => monitor.poke(), clock, log });
+  const process = createBirdProcess({ ...files, pidFile: config.pidFile, silenceTimeoutMs: config.silenceTimeout, onEnd: () => monitor.poke(), clock, log });
   const reconfigurations = metrics.counter("calico_bird_reconfigurations_total", "Configurations by result.", ["result"]);
   const reconciler = createReconciler({
-    view: () => (step === null ? null : state.view), process, files, clock, log,
+    view() {
+      if (step === null) return { waitingFor: "the sync stream" };
+      // A session that is up with its password must not go because this service has just started.
+      const unread = [...secretsNeeded(state.view)].filter((name) => !secrets.contents.has(name));
+      return unread.length > 0 ? { waitingFor: `the secret ${unread.join(", ")}` } : { ...state.view, secrets: secrets.contents };
+    },
+    process, files, clock, log,
     onApplied(rendered, result) {
       if (result !== "unchanged") reconfigurations.inc({ result });
       for (const peer of rendered.refused) log.warn("A BGP peer is left out", { ...peer });
       monitor.poke();
     },
+  });
+  const secrets = createSecretSource({
+    open: () => openKubernetesDatastore({ kubeconfig: config.kubeconfig, userAgent: `calico-bird/${service.version}` }), namespace: config.secretNamespace, onChange: () => reconciler.trigger(), clock, log,
   });
   const monitor = createMonitor({
     controlSocket: config.controlSocket, applied: () => reconciler.applied, clock, log,
@@ -52,15 +64,17 @@ export async function buildBird(env: ConfigInputs["env"]): Promise<{ components:
       if (received.snapshot) state.onSnapshotStart();
       for (const { update } of received.updates) state.onUpdate(update);
       step = received;
+      secrets.follow(secretsNeeded(state.view));
       revisions.save(received.revisions);
       reconciler.trigger();
     },
   });
 
-  /** Ready: in sync, a configuration in effect, and not all sessions down. */
+  /** Ready: in sync, a configuration in effect, a BIRD that answers, and not all sessions down. */
   function readiness(): { ready: boolean; detail: string } {
     if (step === null) return { ready: false, detail: connected };
     if (reconciler.waitingFor !== null) return { ready: false, detail: `waiting for ${reconciler.waitingFor}` };
+    if (monitor.trouble !== null) return { ready: false, detail: monitor.trouble };
     const total = reconciler.applied?.peers.length ?? 0;
     const up = established();
     const down = monitor.sessions.filter(({ status }) => status.bgpState !== "Established").map(({ peer, status, explanation }) => `${peer.node || peer.address} ${status.bgpState}${explanation === "" ? "" : ` (${explanation})`}`);
@@ -113,6 +127,7 @@ export async function buildBird(env: ConfigInputs["env"]): Promise<{ components:
         running.abort();
         for (const timer of timers) timer[Symbol.dispose]();
         await loops;
+        secrets.stop();
         revisions[Symbol.dispose]();
         await process.stop();
       },

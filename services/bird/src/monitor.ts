@@ -8,8 +8,8 @@ export type Session = { readonly peer: BgpPeer; readonly status: ProtocolStatus;
 
 export interface Monitor {
   readonly sessions: readonly Session[];
-  /** Milliseconds since BIRD answered last. */
-  readonly silentForMs: number;
+  /** In words, that BIRD does not answer; null while it does. */
+  readonly trouble: string | null;
   /** Looks at once: something changed. */
   poke(): void;
   run(signal: AbortSignal): Promise<void>;
@@ -18,6 +18,8 @@ export interface Monitor {
 export type MonitorOptions = {
   readonly controlSocket: string;
   readonly applied: () => Rendered | null;
+  /** A BIRD that has not answered a question for this long is silent; 5 s when absent. */
+  readonly answerTimeoutMs?: number;
   readonly onChange: (session: Session, before: string) => void;
   /** BIRD did not answer for `silentForMs`. */
   readonly onSilence: (silentForMs: number) => void;
@@ -25,17 +27,21 @@ export type MonitorOptions = {
   readonly log: Logger;
 };
 
+const ANSWER_TIMEOUT_MS = 5_000;
 const SLOW_MS = 10_000;
 const FAST_MS = 1_000;
 
-export function createMonitor({ controlSocket, applied, onChange, onSilence, clock, log }: MonitorOptions): Monitor {
+export function createMonitor({ controlSocket, applied, answerTimeoutMs = ANSWER_TIMEOUT_MS, onChange, onSilence, clock, log }: MonitorOptions): Monitor {
   let sessions: readonly Session[] = [];
   let answeredAt = clock.monotonic();
+  let isSilent = false;
   let interrupt = new AbortController();
 
   async function look(rendered: Rendered): Promise<void> {
-    const statuses = new Map(parseProtocols(await runControlCommand(controlSocket, "show protocols all")).map((status) => [status.name, status]));
+    const statuses = new Map(parseProtocols(await runControlCommand(controlSocket, "show protocols all", answerTimeoutMs)).map((status) => [status.name, status]));
     answeredAt = clock.monotonic();
+    if (isSilent) log.info("BIRD answers again");
+    isSilent = false;
     const before = new Map(sessions.map(({ peer, status }) => [peer.protocol, status.bgpState]));
     sessions = rendered.peers.flatMap((peer) => {
       const status = statuses.get(peer.protocol);
@@ -55,8 +61,8 @@ export function createMonitor({ controlSocket, applied, onChange, onSilence, clo
     get sessions() {
       return sessions;
     },
-    get silentForMs() {
-      return clock.monotonic() - answeredAt;
+    get trouble() {
+      return isSilent ? `BIRD has not answered for ${Math.round((clock.monotonic() - answeredAt) / 1_000)} s` : null;
     },
     poke: () => interrupt.abort(),
     async run(signal) {
@@ -71,7 +77,8 @@ export function createMonitor({ controlSocket, applied, onChange, onSilence, clo
             await look(rendered);
             calm = sessions.length === rendered.peers.length && sessions.every(({ status }) => status.bgpState === "Established");
           } catch (error) {
-            log.debug("BIRD did not answer", { error });
+            if (!isSilent) log.warn("BIRD does not answer", { error });
+            isSilent = true;
             onSilence(clock.monotonic() - answeredAt);
           }
         }

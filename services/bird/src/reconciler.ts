@@ -20,7 +20,8 @@ export interface Reconciler {
 }
 
 export type ReconcilerOptions = {
-  readonly view: () => ClusterView | null;
+  /** The cluster, or in words what is not known of it yet. */
+  readonly view: () => ClusterView | { readonly waitingFor: string };
   readonly process: BirdProcess;
   readonly files: { readonly birdPath: string; readonly configFile: string; readonly controlSocket: string };
   /** unchanged: only what is left out, or the reason for it, is another. */
@@ -45,11 +46,12 @@ export function createReconciler({ view, process, files, onApplied, clock, log }
 
   async function step(signal: AbortSignal): Promise<void> {
     const current = view();
-    const rendered = current === null ? null : renderBird(current);
+    const rendered = "waitingFor" in current ? null : renderBird(current);
     if (rendered === null) {
-      waitingFor = current === null ? "the sync stream" : `node ${current.node} has no address yet`;
+      waitingFor = "waitingFor" in current ? current.waitingFor : `node ${current.node} has no address yet`;
       return;
     }
+    if (rendered.text === applied?.text) waitingFor = null;
     if (rendered.text !== applied?.text && rendered.text !== refusedText) {
       try {
         await writeConfig(rendered.text, files);

@@ -14,12 +14,13 @@ export class ConfigRefused extends Error {
 
 /**
  * Writes the text beside the configuration file, has BIRD parse it, and moves it into place. Rejects with ConfigRefused,
- * and then the file is what it was.
+ * and then the file is what it was. Only its owner may read it: it has the passwords of sessions.
  */
 export async function writeConfig(text: string, { birdPath, configFile }: { birdPath: string; configFile: string }): Promise<void> {
   mkdirSync(dirname(configFile), { recursive: true });
   const candidate = `${configFile}.new`;
-  writeFileSync(candidate, text, { mode: 0o600 });
+  rmSync(candidate, { force: true });
+  writeFileSync(candidate, text, { mode: 0o600, flag: "wx" });
   try {
     await parseOnly(birdPath, candidate);
     renameSync(candidate, configFile);
@@ -41,6 +42,6 @@ function parseOnly(birdPath: string, file: string): Promise<void> {
 
 /** Tells a running BIRD to read its configuration file. Rejects with ConfigRefused when it does not take it. */
 export async function reconfigure(controlSocket: string): Promise<void> {
-  const reply = await runControlCommand(controlSocket, "configure", 30_000);
+  const reply = await runControlCommand(controlSocket, "configure", 10_000);
   if (reply.code >= 8000) throw new ConfigRefused(reply.lines.map(({ text }) => text).join(" "));
 }

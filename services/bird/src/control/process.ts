@@ -11,6 +11,8 @@ export type ProcessOptions = {
   readonly configFile: string;
   readonly controlSocket: string;
   readonly pidFile: string;
+  /** One that runs and does not answer for this long is ended; 10 s when absent. */
+  readonly silenceTimeoutMs?: number;
   /** A BIRD that this object started has ended. One that was found running is missed by its silence only. */
   readonly onEnd?: () => void;
   readonly clock: Clock;
@@ -26,9 +28,10 @@ export interface BirdProcess {
   readonly starts: number;
 }
 
-const ANSWER_WITHIN_MS = 10_000;
+const SILENCE_TIMEOUT_MS = 10_000;
+const GONE_WITHIN_MS = 5_000;
 
-export function createBirdProcess({ birdPath, configFile, controlSocket, pidFile, onEnd, clock, log }: ProcessOptions): BirdProcess {
+export function createBirdProcess({ birdPath, configFile, controlSocket, pidFile, silenceTimeoutMs = SILENCE_TIMEOUT_MS, onEnd, clock, log }: ProcessOptions): BirdProcess {
   /** Lives as long as the machine is up: says that peers may hold our routes. */
   const marker = `${pidFile}.started`;
   let version = "";
@@ -62,21 +65,34 @@ export function createBirdProcess({ birdPath, configFile, controlSocket, pidFile
     log.info("BIRD started", { pid: child.pid, recovery: recover.length > 0 });
   }
 
+  /** Ends it and waits until it is gone: the next one needs its sockets. */
+  async function kill(pid: number, signal: AbortSignal): Promise<void> {
+    try {
+      process.kill(pid, "SIGKILL");
+    } catch (error) {
+      log.debug("BIRD had ended already", { pid, error });
+    }
+    const deadline = clock.monotonic() + GONE_WITHIN_MS;
+    while (!signal.aborted && clock.monotonic() < deadline && runningPid(pidFile) === pid) await delay(clock, 20, signal);
+  }
+
   async function ensure(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       const running = runningPid(pidFile);
       if (running !== null) {
-        const deadline = clock.monotonic() + ANSWER_WITHIN_MS;
-        while (!signal.aborted && clock.monotonic() < deadline && isAlive(running)) {
+        const deadline = clock.monotonic() + silenceTimeoutMs;
+        while (!signal.aborted && clock.monotonic() < deadline && runningPid(pidFile) === running) {
           if (await answers(1_000)) {
             backoff.reset();
             return;
           }
           await delay(clock, 50, signal);
         }
-        if (isAlive(running)) {
-          log.error("BIRD does not answer, it is ended", { pid: running, silentForMs: ANSWER_WITHIN_MS });
-          process.kill(running, "SIGKILL");
+        if (signal.aborted) return;
+        // Stopped, or in an endless loop: its peers keep the routes while another one recovers.
+        if (runningPid(pidFile) === running) {
+          log.error("BIRD does not answer, it is ended", { pid: running, silentForMs: silenceTimeoutMs });
+          await kill(running, signal);
         }
       }
       start();
@@ -115,17 +131,10 @@ function runningPid(pidFile: string): number | null {
   try {
     const pid = Number(readFileSync(pidFile, "utf8").trim());
     if (!Number.isInteger(pid) || pid <= 1) return null;
-    return readFileSync(`/proc/${pid}/comm`, "utf8").trim() === "bird" ? pid : null;
+    // Of one that has ended and nobody has waited for (state Z) only the number is left.
+    const [, name, state] = /^\d+ \((.*)\) (\S)/s.exec(readFileSync(`/proc/${pid}/stat`, "utf8")) ?? [];
+    return name === "bird" && state !== "Z" ? pid : null;
   } catch {
     return null;
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
   }
 }

@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { peersOf } from "./peers.ts";
 import { secretsNeeded } from "./secrets.ts";
@@ -187,6 +188,13 @@ describe("passwords", () => {
     ["has a line end", { bgp: secret({ tor: "secret\n" }) }, "key tor of secret bgp has a control character, perhaps a line end after the password"],
   ])("leave the peer out, in the mesh too, when the secret %s", (_, secrets = {}, reason) => {
     expect(seen({ peers: { p: { peerIP: "10.0.0.2", password } }, secrets })).toEqual({ peers: [], refused: [`BGPPeer/p spec.password.secretKeyRef: ${reason}`] });
+  });
+
+  it("are in no reason for a refusal", () => {
+    fc.assert(fc.property(fc.string({ minLength: 6, unit: "binary" }), (value) => {
+      const { refused } = seen({ bgp: { meshPassword: password.secretKeyRef }, peers: { p: { peerIP: "10.0.0.9", password } }, secrets: { bgp: secret({ tor: `${value}\n` }) } });
+      expect([refused.length, refused.filter((text) => text.includes(value))]).toEqual([2, []]);
+    }));
   });
 
   it("leave out a peer that is refused for something else, in the mesh too", () => {

@@ -70,16 +70,17 @@ export async function buildBird(env: ConfigInputs["env"]): Promise<{ components:
     },
   });
 
-  /** Ready: in sync, a configuration in effect, a BIRD that answers, and not all sessions down. */
+  /** Ready: in sync, a configuration in effect, a BIRD that answers, and not all sessions down or left out. */
   function readiness(): { ready: boolean; detail: string } {
     if (step === null) return { ready: false, detail: connected };
     if (reconciler.waitingFor !== null) return { ready: false, detail: `waiting for ${reconciler.waitingFor}` };
     if (monitor.trouble !== null) return { ready: false, detail: monitor.trouble };
-    const total = reconciler.applied?.peers.length ?? 0;
+    const { peers: wanted = [], refused = [] } = reconciler.applied ?? {};
     const up = established();
     const down = monitor.sessions.filter(({ status }) => status.bgpState !== "Established").map(({ peer, status, explanation }) => `${peer.node || peer.address} ${status.bgpState}${explanation === "" ? "" : ` (${explanation})`}`);
-    const detail = `${up} of ${total} BGP sessions established${down.length === 0 ? "" : `: ${down.join("; ")}`}${reconciler.refused === "" ? "" : `; the last configuration was refused: ${reconciler.refused}`}`;
-    return { ready: total === 0 || up > 0, detail };
+    const leftOut = refused.map(({ kind, name, field, reason }) => `${kind} ${name} is left out (${field}: ${reason})`);
+    const detail = [`${up} of ${wanted.length} BGP sessions established${down.length === 0 ? "" : `: ${down.join("; ")}`}`, ...leftOut, ...(reconciler.refused === "" ? [] : [`the last configuration was refused: ${reconciler.refused}`])].join("; ");
+    return { ready: up > 0 || (wanted.length === 0 && refused.length === 0), detail };
   }
 
   const status = (): bird.StatusResponse => {

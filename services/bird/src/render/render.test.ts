@@ -98,7 +98,8 @@ describe("rendered configurations", () => {
       const rendered = renderBird(viewOf({ nodes: [dual("a", 1), dual("b", 2)], peers, bgp: { meshPassword: { name: "s", key: "k" } }, secrets: { s: secret({ k: password }) } }));
       expect(complaintOf(rendered?.text ?? "")).toBe("");
     }), { numRuns: existsSync(BIRD) ? 60 : 0 });
-  });
+    // A process for each: much slower beside other work.
+  }, 60_000);
 
   it("announces its own blocks and takes nothing inside them but single addresses", () => {
     const text = renderBird(viewOf(GOLDENS["mesh"] ?? {}))?.text ?? "";

@@ -10,7 +10,7 @@ import { run, startDemoLab, stopLab, untilReach } from "./cluster.ts";
 describe("BGP of a cluster", () => {
   let lab: Lab;
   beforeAll(async () => {
-    lab = await startDemoLab("fvbgp", 28, { parameters: { bird: { BIRD_SILENCETIMEOUT: "2s" } } });
+    lab = await startDemoLab("fvbgp", 29, { parameters: { bird: { BIRD_SILENCETIMEOUT: "2s" } } });
   }, 90_000);
   afterAll(async () => expect(await stopLab(lab)).toEqual([]), 30_000);
 

@@ -9,6 +9,8 @@ export type Rendered = { readonly text: string; readonly peers: readonly BgpPeer
 const FAMILIES = [4, 6] as const;
 /** The protocol number of felix' routes. */
 const FELIX_ROUTE_PROTOCOL = 80;
+/** Of BIRD's routes, as BIRD has it of itself: a route of another program for the same destination is not overwritten. */
+const METRIC = 32;
 /** Of routes inside own blocks: after felix' route of a pod with the same address, whose metric is 0 or, for IPv6, 1024. */
 const BORROWED_METRIC = 2_048;
 /** What BIRD logs at each of Calico's severities. */
@@ -79,6 +81,7 @@ function familySection(family: Family, blocks: readonly string[], view: ClusterV
     `filter to_kernel${family} {`,
     "  if source != RTS_BGP then reject;",
     ...rejectOwn,
+    `  krt_metric = ${METRIC};`,
     ...when(blocks.map(orLonger), "net", `krt_metric = ${BORROWED_METRIC};`),
     "  accept;",
     "}",
@@ -98,6 +101,8 @@ function familySection(family: Family, blocks: readonly string[], view: ClusterV
     `protocol kernel kernel${family} {`,
     `  ipv${family} { import filter from_kernel${family}; export filter to_kernel${family}; };`,
     "  learn;",
+    "  # Each route has the metric of its own that to_kernel gives it.",
+    "  metric 0;",
     "  persist;",
     "  scan time 2;",
     "  graceful restart;",

@@ -16,7 +16,7 @@ const pod = (name: string): KubeObject => ({
 describe("events", () => {
   let lab: Lab;
   beforeAll(async () => {
-    lab = await startDemoLab("fvevents", 62);
+    lab = await startDemoLab("fvevents", 29);
   }, 90_000);
   afterAll(async () => expect(await stopLab(lab)).toEqual([]), 30_000);
 

@@ -217,14 +217,14 @@ describe("BIRD on three nodes", () => {
     await eventually("no route to the address", () => routesTo("b", family, borrowed), (lines) => lines.length === 0);
   });
 
-  it("announces no borrowed address of a pool that is not exported", async () => {
+  it("announces borrowed addresses of every pool that is exported, also of a disabled one: its pods still run", async () => {
     const { namespace, reconciler } = agentOf("a");
     const pools = [nodePool("four", "10.244.0.0/16"), nodePool("six", "fd10::/64"), nodePool("hidden", "10.245.0.0/16", { disableBgpExport: true }), nodePool("off", "10.246.0.0/16", { disabled: true }), nodePool("shown", "10.247.0.0/16")];
     more.a = { pools };
     reconciler.trigger();
     for (const pool of [5, 6, 7]) inside(namespace, "ip", "route", "add", `10.24${pool}.0.1/32`, "dev", "cali1", "proto", "80");
     const routes = () => bgpRoutes(agentOf("b")).filter((route) => /^10\.24[567]\./.test(route));
-    await eventually("the address of the pool that is exported", routes, same(["10.247.0.1 via 10.99.0.1"]));
+    await eventually("the addresses of the pools that are exported", routes, same(["10.246.0.1 via 10.99.0.1", "10.247.0.1 via 10.99.0.1"]));
     for (const pool of [5, 6, 7]) inside(namespace, "ip", "route", "del", `10.24${pool}.0.1/32`, "dev", "cali1", "proto", "80");
     await eventually("its end", routes, same([]));
     more.a = {};

@@ -59,7 +59,7 @@ function familySection(family: Family, blocks: readonly string[], view: ClusterV
   const width = widthOf(family);
   const pools = [...view.pools.values()].filter((pool) => familyOf(pool.cidr) === family).sort((a, b) => (a.cidr < b.cidr ? -1 : 1));
   const hidden = pools.filter((pool) => pool.disableBgpExport).map((pool) => pool.cidr);
-  const shown = pools.filter((pool) => !pool.disableBgpExport && !pool.disabled).map((pool) => pool.cidr);
+  const shown = pools.filter((pool) => !pool.disableBgpExport).map((pool) => pool.cidr);
   const exported = blocks.filter((block) => !hidden.some((pool) => contains(pool, block)));
   // A single address of an own block may be at another node, which borrowed it. A block of one address cannot be lent.
   const notBorrowed = blocks.map((block) => (block.endsWith(`/${width}`) ? block : `${block}{${block.split("/")[1] ?? ""},${width - 1}}`));

@@ -45,6 +45,7 @@ describe("BGP of a cluster", () => {
   it("a BIRD that hangs makes its node not ready, and another takes its place without a loss of routes", async () => {
     const pidOf = (): number => Number(run(lab, "node/node-3", "cat", "/run/calico/bird.pid"));
     const routes = (): string => run(lab, "node/node-1", "ip", "route", "show", "proto", "bird");
+    await untilTrue("the routes to both other nodes", async () => routes().trim().split("\n").length === 2, 30_000);
     const before = { pid: pidOf(), routes: routes() };
     process.kill(before.pid, "SIGSTOP");
     await untilTrue("a word about the silence", async () => /BIRD has not answered for \d+ s/.test(readiness()), 30_000);

@@ -77,12 +77,13 @@ export async function startLab(options: LabOptions): Promise<Lab> {
   let kubelet: Kubelet | null = null;
   let datastore: Datastore | null = null;
 
-  async function stop(): Promise<void> {
+  /** Ends everything; without a folder to remove the logs stay. */
+  async function stop(folder: string | null = dir): Promise<void> {
     await kubelet?.stop();
     datastore?.close();
     await supervisor.stopAll();
     for (const host of hosts) host.close();
-    await sweep(name, dir);
+    await sweep(name, folder);
   }
 
   try {
@@ -112,6 +113,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     await untilNodesReady(store, hosts, onProgress);
     return labObject({ plan, paths, control, datastore: store, hosts, supervisor, network, kubelet, stop });
   } catch (error) {
+    await stop(null);
     onProgress(`the lab could not be started; its logs: ${paths.logs}`);
     throw error;
   }

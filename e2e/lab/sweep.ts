@@ -6,12 +6,12 @@ import { removeMountPoints } from "./node-host.ts";
 /** Environment variable that every process of a lab carries. */
 export const MARKER = "CALICO_LAB";
 
-/** Ends every process of the lab but this one, removes its namespaces, links and folder. Returns what it found. */
-export async function sweep(labName: string, dir: string): Promise<{ processes: number; namespaces: number }> {
+/** Ends every process of the lab but this one, removes its namespaces, links and folder (null: leaves that). Returns what it found. */
+export async function sweep(labName: string, dir: string | null): Promise<{ processes: number; namespaces: number }> {
   const processes = await endProcesses(labName);
   const namespaces = namespacesOf(labName).length;
   removeFabric(labName);
-  rmSync(dir, { recursive: true, force: true });
+  if (dir !== null) rmSync(dir, { recursive: true, force: true });
   // A folder that goes takes its mounts in every namespace with it, also those of another lab's nodes.
   if (!someLabRuns()) removeMountPoints();
   return { processes, namespaces };

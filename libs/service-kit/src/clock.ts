@@ -18,12 +18,15 @@ export const systemClock: Clock = {
   },
 };
 
-/** Calls `run` every `ms` until it is disposed; the next interval begins when `run` returned or its promise settled. */
-export function every(clock: Clock, ms: number, run: () => void | Promise<void>): Disposable {
+/**
+ * Calls `run` every `ms` until it is disposed; the next interval begins when `run` returned or its promise settled. A
+ * function is asked for the length of each interval when it begins.
+ */
+export function every(clock: Clock, ms: number | (() => number), run: () => void | Promise<void>): Disposable {
   let stopped = false;
   let timer: Disposable | undefined;
   const arm = (): void => {
-    if (!stopped) timer = clock.setTimer(ms, tick);
+    if (!stopped) timer = clock.setTimer(typeof ms === "number" ? ms : ms(), tick);
   };
   const tick = (): void => {
     const pending = run();

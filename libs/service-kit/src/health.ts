@@ -22,6 +22,14 @@ export interface Health {
   detail(): Record<string, HealthReport & { silentForMs: number }>;
 }
 
+const OFTEN_MS = 100;
+const CALM_MS = 1_000;
+
+/** How long to wait before reporting again: a service that is not ready looks often, so that nobody waits for it longer than it takes. */
+export function reportInterval(health: Health): () => number {
+  return () => (health.ready().ok ? CALM_MS : OFTEN_MS);
+}
+
 export function createHealth(clock: Clock): Health {
   const reporters = new Map<string, { options: ReporterOptions; last: HealthReport; at: number }>();
 

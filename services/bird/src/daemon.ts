@@ -1,7 +1,7 @@
 /** The bird service, put together. */
 import { openKubernetesDatastore } from "@calico/datastore";
 import { bird, bgpSessionSubject, createSyncClient, events, nodeStateSubject, openRevisionsFile, querySubject, sync, type SyncStep } from "@calico/proto";
-import { ConfigError, createService, every, httpComponent, startGrpcServer, unaryHandler, type Component, type ConfigInputs, type GrpcServer, type Logger } from "@calico/service-kit";
+import { ConfigError, createService, every, httpComponent, reportInterval, startGrpcServer, unaryHandler, type Component, type ConfigInputs, type GrpcServer, type Logger } from "@calico/service-kit";
 import { birdParams, ENV_PREFIX } from "./config.ts";
 import { createBirdProcess } from "./control/process.ts";
 import { createMonitor } from "./monitor.ts";
@@ -122,7 +122,7 @@ export async function buildBird(env: ConfigInputs["env"]): Promise<{ components:
       name: "reconciler",
       start() {
         loops = Promise.all([reconciler.run(running.signal), monitor.run(running.signal)]);
-        timers = [every(clock, 1_000, beat), every(clock, 10_000, announce), bus.respond(querySubject(node, "bird"), () => bird.StatusResponse.encode(status()).finish())];
+        timers = [every(clock, reportInterval(health), beat), every(clock, 10_000, announce), bus.respond(querySubject(node, "bird"), () => bird.StatusResponse.encode(status()).finish())];
       },
       async stop() {
         running.abort();

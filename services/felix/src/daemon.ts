@@ -4,10 +4,7 @@ import { join } from "node:path";
 import { createNodeHalf } from "@calico/calc";
 import { createEventRecorder, openKubernetesDatastore } from "@calico/datastore";
 import { createSyncClient, events, felix, nodeStateSubject, openRevisionsFile, policyAppliedSubject, querySubject, sync, type SyncStep } from "@calico/proto";
-import {
-  changedParams, commonParams, ConfigError, createService, every, httpComponent, readConfigFile, resolveConfig, startGrpcServer, startSpan, type Component, type ConfigInputs, type ConfigLayer, type GrpcServer,
-  type Logger,
-} from "@calico/service-kit";
+import { changedParams, commonParams, ConfigError, createService, every, httpComponent, readConfigFile, reportInterval, resolveConfig, startGrpcServer, startSpan, type Component, type ConfigInputs, type ConfigLayer, type GrpcServer, type Logger } from "@calico/service-kit";
 import { createAttachmentStore } from "./attach/attachment-store.ts";
 import { createFelixService } from "./attach/service.ts";
 import { CONFIG_FILE, ENV_PREFIX, felixParams, type FelixConfig } from "./config.ts";
@@ -145,7 +142,7 @@ export async function buildFelix(env: ConfigInputs["env"]): Promise<{ components
         }));
         loops = Promise.all([engine.run(running.signal), nodeObject.run(running.signal)]);
         timers = [
-          every(clock, 1_000, beat), every(clock, config.reportingInterval, announce), bus.respond(querySubject(node, "felix"), ({ data }) => felix.StatusResponse.encode(status(felix.StatusRequest.decode(data))).finish()),
+          every(clock, reportInterval(health), beat), every(clock, config.reportingInterval, announce), bus.respond(querySubject(node, "felix"), ({ data }) => felix.StatusResponse.encode(status(felix.StatusRequest.decode(data))).finish()),
         ];
       },
       async stop() {

@@ -1,7 +1,7 @@
 /** The ipam service, put together. */
 import { createAllocationStore, createEventRecorder, openKubernetesDatastore } from "@calico/datastore";
 import { ipam, querySubject } from "@calico/proto";
-import { createService, every, httpComponent, startGrpcServer, type Component, type ConfigInputs, type GrpcServer, type Logger } from "@calico/service-kit";
+import { createService, every, httpComponent, reportInterval, startGrpcServer, type Component, type ConfigInputs, type GrpcServer, type Logger } from "@calico/service-kit";
 import { createAllocator } from "./allocator.ts";
 import { createClusterView } from "./cluster-view.ts";
 import { ENV_PREFIX, ipamParams } from "./config.ts";
@@ -67,7 +67,7 @@ export async function buildIpam(env: ConfigInputs["env"]): Promise<{ components:
       async start() {
         server = await startGrpcServer({ socket: config.socket }, [{ definition: ipam.IpamServiceService, implementation }]);
         timers = [
-          every(clock, 1_000, beat), every(clock, TIDY_INTERVAL_MS, tidy),
+          every(clock, reportInterval(health), beat), every(clock, TIDY_INTERVAL_MS, tidy),
           bus.respond(querySubject(node, "ipam"), () => ipam.StatusResponse.encode(statusOf({ view, allocator })).finish()),
         ];
       },

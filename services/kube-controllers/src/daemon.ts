@@ -1,7 +1,7 @@
 /** kube-controllers, put together: one replica of several works. */
 import { randomUUID } from "node:crypto";
 import { createAllocationStore, openKubernetesDatastore, runLeaderElection, type LeaderElection } from "@calico/datastore";
-import { createBackoff, createService, delay, every, httpComponent, type Component, type ConfigInputs, type Logger } from "@calico/service-kit";
+import { createBackoff, createService, delay, every, httpComponent, reportInterval, type Component, type ConfigInputs, type Logger } from "@calico/service-kit";
 import { controllersParams, ENV_PREFIX } from "./config.ts";
 import { checkConfig, ensureDefaults } from "./default-objects.ts";
 import { createGarbageCollector } from "./garbage-collector.ts";
@@ -65,7 +65,7 @@ export async function buildKubeControllers(env: ConfigInputs["env"]): Promise<{ 
       name: "controllers",
       start() {
         collector.start();
-        timer = every(clock, 1_000, beat);
+        timer = every(clock, reportInterval(health), beat);
         election = runLeaderElection({
           datastore, namespace: config.leaseNamespace, name: "calico-kube-controllers", identity: `${node}_${randomUUID()}`, log,
           onStarted(signal) {

@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { createClusterHalf } from "@calico/calc";
 import { createEventRecorder, openKubernetesDatastore } from "@calico/datastore";
 import { events, nodeStateSubject } from "@calico/proto";
-import { ConfigError, createService, every, httpComponent, startGrpcServer, type Component, type ConfigInputs, type GrpcServer, type Logger } from "@calico/service-kit";
+import { ConfigError, createService, every, httpComponent, reportInterval, startGrpcServer, type Component, type ConfigInputs, type GrpcServer, type Logger } from "@calico/service-kit";
 import { ENV_PREFIX, typhaParams } from "./config.ts";
 import { createFindings } from "./findings.ts";
 import { createHub } from "./hub.ts";
@@ -62,7 +62,7 @@ export async function buildTypha(env: ConfigInputs["env"]): Promise<{ components
       name: "sources",
       start() {
         sources.start();
-        timers = [every(clock, 1_000, beat), every(clock, 10_000, announce)];
+        timers = [every(clock, reportInterval(health), beat), every(clock, 10_000, announce)];
       },
       stop() {
         for (const timer of timers) timer[Symbol.dispose]();

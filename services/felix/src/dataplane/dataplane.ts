@@ -2,7 +2,7 @@
 import type { DataplaneSink, IpSetId, NodePolicy, NodePool, NodeProfile, PolicyId, ResolvedEndpoint } from "@calico/calc";
 import { cidrParts, disjointCover, familyOf, formatAddress, type ProfileId } from "@calico/model";
 import { openConntrack, openSys, type Conntrack, type SetElement } from "@calico/kernel";
-import type { Clock, Logger } from "@calico/service-kit";
+import { every, type Clock, type Logger } from "@calico/service-kit";
 import { chainContent, type LiteralSet } from "../rules/chain.ts";
 import { MAP, POOL_SET } from "../rules/constants.ts";
 import { renderEndpoint, type EndpointChains } from "../rules/endpoint-chains.ts";
@@ -294,17 +294,10 @@ export function createDataplane({ config: initial, onDrift, clock, log }: Datapl
     else ready.delete(id);
   }
 
-  function every(ms: () => number, run: () => void): Disposable {
-    let timer: Disposable;
-    const arm = (): void => {
-      timer = clock.setTimer(ms() > 0 ? ms() : 60_000, () => {
-        if (ms() > 0) run();
-        arm();
-      });
-    };
-    arm();
-    return { [Symbol.dispose]: () => timer[Symbol.dispose]() };
-  }
+  /** At an interval that the settings give; while it is 0, not at all. */
+  const refreshing = (ms: () => number, run: () => void): Disposable => every(clock, () => ms() || 60_000, () => {
+    if (ms() > 0) run();
+  });
 
   return {
     sink,
@@ -314,10 +307,10 @@ export function createDataplane({ config: initial, onDrift, clock, log }: Datapl
       conntrack = openConntrack(openSys());
       foreign = createForeignChains(log);
       for (const cidr of blocks) routes.setBlock(cidr, true);
-      timers.push(every(() => settings.nftablesRefreshInterval, () => {
+      timers.push(refreshing(() => settings.nftablesRefreshInterval, () => {
         table?.suspect();
         onDrift();
-      }), every(() => settings.routeRefreshInterval, () => {
+      }), refreshing(() => settings.routeRefreshInterval, () => {
         routes?.suspect();
         onDrift();
       }));

@@ -1,7 +1,7 @@
 /**
  * `npm test`: static checks, unit tests, the drivers on the real kernel, the services in the lab.
  * Ends with a line "N passed, N failed, N skipped" counted from the runners' own reports, and fails
- * when a test left a network namespace or a process behind. `--only static,unit,netns,fv,e2e` narrows.
+ * when a test left a network namespace or a process behind. `--only static,unit,netns,fv,e2e,kubernetes` narrows.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, globSync, readFileSync, readdirSync, rmSync } from "node:fs";
@@ -41,6 +41,17 @@ if (wants("netns")) {
 for (const phase of ["fv", "e2e"]) {
   if (!wants(phase) || globSync(`e2e/**/*.${phase}.test.ts`, { cwd: root }).length === 0) continue;
   collect(phase, run(`${phase} tests`, "npm", ["run", "--silent", phase], join(root, "e2e")));
+}
+
+if (wants("kubernetes")) {
+  const e2e = join(root, "e2e");
+  const missing = existsSync("/usr/bin/etcd") ? "it could not be built (it needs Go 1.26 and, the first time, Go's modules)" : "etcd is not installed";
+  if (existsSync("/usr/bin/etcd") && run("Kubernetes' own API server", "npm", ["run", "--silent", "kubernetes"], e2e)) {
+    collect("fv-kubernetes", run("fv tests before Kubernetes' own API server", "npm", ["run", "--silent", "fv-kubernetes"], e2e));
+  } else {
+    total.skipped += 1;
+    skippedNames.push(`fv tests before Kubernetes' own API server: ${missing}`);
+  }
 }
 
 // Somebody may have started a lab meanwhile.

@@ -16,6 +16,8 @@ describe("parseCommand", () => {
     ["get nodes -o wide", { verb: "get", kind: "nodes", names: [], namespace: "default", output: "wide", connection }],
     ["get np -A", { verb: "get", kind: "np", names: [], namespace: null, output: "table", connection }],
     ["get np -n shop --kubeconfig k --context c", { verb: "get", kind: "np", names: [], namespace: "shop", output: "table", connection: { kubeconfig: "k", context: "c" } }],
+    ["--kubeconfig k --allow-version-mismatch get np -n shop --context=c", { verb: "get", kind: "np", names: [], namespace: "shop", output: "table", connection: { kubeconfig: "k", context: "c" } }],
+    ["--context=c node status", { verb: "node status", names: [], ...asked, connection: { kubeconfig: undefined, context: "c" } }],
     ["create -f -", { ...write, verb: "create", files: ["-"] }],
     ["apply -f a.yaml -f b --allow-version-mismatch", { ...write, verb: "apply", files: ["a.yaml", "b"] }],
     ["delete bgppeer a b --skip-not-exists", { ...write, verb: "delete", files: [], kind: "bgppeer", names: ["a", "b"], skip: true }],
@@ -55,6 +57,8 @@ describe("parseCommand", () => {
     ["policy show", /there is policy status/],
     ["version now", /too many arguments: now/],
     ["get nodes --config x", /--kubeconfig/],
+    ["-c x get nodes", /--kubeconfig/],
+    ["--kubeconfig", /no command "--kubeconfig"/],
   ])("refuses %j with the remedy", (line, message) => {
     expect(() => parseCommand(line.split(" "))).toThrow(UsageError);
     expect(() => parseCommand(line.split(" "))).toThrow(message);

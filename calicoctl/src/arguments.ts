@@ -58,7 +58,7 @@ const OPTIONS = {
 
 /** Reads the arguments after the program's name. Throws UsageError with the remedy. */
 export function parseCommand(argv: readonly string[]): Command {
-  const [verb, ...rest] = argv;
+  const [verb, ...rest] = verbFirst(argv);
   if (verb === undefined || verb === "help" || verb === "--help" || verb === "-h" || rest.includes("--help") || rest.includes("-h")) return { verb: "help" };
   switch (verb) {
     case "get": return parseGet(rest);
@@ -70,6 +70,16 @@ export function parseCommand(argv: readonly string[]): Command {
     case "version": return { verb, connection: connectionOf(take(rest, OPTIONS.version, 0).values) };
     default: throw new UsageError(unknownVerb(verb));
   }
+}
+
+/** What is said for every command may stand in front of it too: calicoctl --kubeconfig FILE get nodes. */
+function verbFirst(argv: readonly string[]): readonly string[] {
+  const [flag = "", value, ...rest] = argv;
+  const [name = "", inline] = flag.replace(/^--|^-(?=c$)/, "").split("=", 2);
+  const option = flag.startsWith("-") ? Object.entries(GLOBAL).find(([long, spec]) => name === long || ("short" in spec && flag === `-${spec.short}`))?.[1] : undefined;
+  if (option === undefined || flag === "-h" || flag === "--help") return argv;
+  if (option.type === "boolean" || inline !== undefined) return [...verbFirst(argv.slice(1)), flag];
+  return value === undefined ? argv : [...verbFirst(rest), flag, value];
 }
 
 function unknownVerb(verb: string): string {

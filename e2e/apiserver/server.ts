@@ -10,7 +10,7 @@ import { apiVersionOf, isObject, type ApiObject, type Json, type ResourceType } 
 import { OPENAPI_V2_TYPE, openApiDocument, openApiIndex, openApiV2 } from "./openapi.ts";
 import { createRegistry, type Registry } from "./registry.ts";
 import { decodeContinue, encodeContinue, parsePath, type Target } from "./requests.ts";
-import { createResources, type Resources } from "./resources.ts";
+import { createResources, type Resources, type WriteOptions } from "./resources.ts";
 import { fieldMatcher, labelMatcher, type Matcher } from "./selectors.ts";
 import { ApiError } from "./status.ts";
 import { createStore, type Scope, type Store } from "./store.ts";
@@ -147,6 +147,7 @@ function carryOut(context: Context, request: IncomingMessage, type: ResourceType
   const { resources, faults } = context;
   const { namespace, name, subresource } = target;
   const options = { strict: query.get("fieldValidation") === "Strict", dryRun: query.get("dryRun") === "All", manager: managerOf(request, query), force: query.get("force") === "true" };
+  if (request.method === "POST" && subresource === "binding" && type.plural === "pods") return { status: 201, body: bind(resources, type, target, body, options) };
   if (subresource !== undefined && subresource !== "status") throw refusalOf(type, target);
   switch (request.method) {
     case "GET": return { status: 200, body: name === undefined ? list(context, type, target, query) : resources.get(type, namespace, name) };
@@ -168,6 +169,17 @@ function carryOut(context: Context, request: IncomingMessage, type: ResourceType
     }
     default: throw new ApiError(405, "the server does not allow this method on the requested resource");
   }
+}
+
+/** Gives a pod its node, once: as a scheduler does. */
+function bind(resources: Resources, type: ResourceType, { namespace, name }: Target, body: unknown, options: WriteOptions): Json {
+  const node = isObject(body) && isObject(body["target"]) ? body["target"]["name"] : undefined;
+  if (typeof node !== "string" || node === "") throw new ApiError(422, "the binding names no node: target.name: Required value");
+  const pod = resources.get(type, namespace, named(name));
+  const bound = isObject(pod["spec"]) ? pod["spec"]["nodeName"] : undefined;
+  if (typeof bound === "string" && bound !== "") throw new ApiError(409, `Operation cannot be fulfilled on pods/binding "${pod.metadata.name}": pod ${pod.metadata.name} is already assigned to node "${bound}"`);
+  resources.patch(type, namespace, pod.metadata.name, { metadata: { resourceVersion: pod.metadata.resourceVersion }, spec: { nodeName: node } }, "application/merge-patch+json", undefined, options);
+  return { kind: "Status", apiVersion: "v1", metadata: {}, status: "Success", code: 201 };
 }
 
 /** Who writes, as managedFields names him. */

@@ -1,4 +1,5 @@
 /** 30 pods of one node at once, and pods that come and go: how long a burst takes, what it writes, whether memory grows. */
+import { PORTS } from "../lab/components.ts";
 import type { Lab } from "../lab/lab.ts";
 import type { NodeHost } from "../lab/node-host.ts";
 import { residentMb } from "./dispatch.ts";
@@ -37,7 +38,7 @@ export async function benchChurn(lab: Lab, report: Report): Promise<void> {
   const minutes = Number(process.env["BENCH_CHURN_MINUTES"] ?? MINUTES);
   if (!Number.isFinite(minutes) || minutes <= 0) throw new Error(`BENCH_CHURN_MINUTES is ${JSON.stringify(process.env["BENCH_CHURN_MINUTES"])}; a number of minutes is needed`);
   const services = lab.supervisor.states().map(({ id }) => id).filter((id) => !id.startsWith("nats") && id !== "apiserver" && (id.endsWith(`@${host.plan.name}`)));
-  const samples = new Map(services.map((id) => [id, [] as { minute: number; mb: number }[]]));
+  const samples = new Map(services.map((id) => [id, [] as Sample[]]));
   const began = performance.now();
   const elapsed = (): number => (performance.now() - began) / 60_000;
   let pods = 0;
@@ -45,15 +46,32 @@ export async function benchChurn(lab: Lab, report: Report): Promise<void> {
     const sandboxes = await Promise.all(Array.from({ length: BURST }, () => createPod(lab, host, `churn-${(pods += 1)}`)));
     const attached = await Promise.all(sandboxes.map((sandbox) => attach(host, sandbox)));
     await Promise.all(attached.map((each) => detach(lab, host, each)));
-    for (const [id, of] of samples) of.push({ minute: elapsed(), mb: residentMb(lab, id) });
+    for (const [id, of] of samples) of.push({ minute: elapsed(), mb: residentMb(lab, id), heapMb: await heapMb(host, id) });
   }
   report.add(`pods that came and went in ${minutes} min`, "count", pods, "pods");
   for (const [id, of] of samples) {
     const settled = of.filter(({ minute }) => minute > minutes * SETTLING);
     const name = `${id.split("@")[0]} under churn`;
     report.add(name, "RSS at the end", of.at(-1)?.mb ?? 0, "MB");
-    report.add(name, "slope", slope(settled) / (pods / minutes / 1_000), "MB per 1,000 pods");
+    const perThousand = pods / minutes / 1_000;
+    report.add(name, "slope of RSS", slope(settled.map(({ minute, mb }) => ({ minute, mb }))) / perThousand, "MB per 1,000 pods");
+    report.add(name, "slope of heap", slope(lowest(settled, minutes)) / perThousand, "MB per 1,000 pods");
   }
+}
+
+type Sample = { readonly minute: number; readonly mb: number; readonly heapMb: number };
+/** Parts of the churn of which the smallest heap counts: what garbage collection leaves. */
+const PARTS = 10;
+
+function lowest(samples: readonly Sample[], minutes: number): { minute: number; mb: number }[] {
+  const parts = Map.groupBy(samples, ({ minute }) => Math.floor((minute / minutes) * PARTS));
+  return [...parts.values()].map((part) => part.reduce((least, each) => (each.heapMb < least.heapMb ? each : least))).map(({ minute, heapMb }) => ({ minute, mb: heapMb }));
+}
+
+async function heapMb(host: NodeHost, id: string): Promise<number> {
+  const port = PORTS[id.split("@")[0] ?? ""]?.metrics;
+  const text = await (await fetch(`http://${host.plan.address}:${port}/metrics`)).text();
+  return Number(/^nodejs_heap_size_used_bytes(?:\{[^}]*\})? (\S+)$/m.exec(text)?.[1] ?? 0) / 2 ** 20;
 }
 
 function hostOf(lab: Lab): NodeHost {

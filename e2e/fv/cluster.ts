@@ -13,9 +13,12 @@ import { startLab, type Lab, type LabOptions } from "../lab/lab.ts";
 import { processesOf } from "../lab/sweep.ts";
 import { untilTrue } from "../lab/wait.ts";
 
+/** True: the labs stand before Kubernetes' own API server. Tests of its misbehaviour need the embedded one. */
+export const onKubernetes = process.env["CALICO_LAB_API"] === "kubernetes";
+
 /** Starts a lab of its own name and addresses with the demo's pods running. */
 export async function startDemoLab(name: string, octet: number, options: Partial<LabOptions> = {}): Promise<Lab> {
-  const lab = await startLab({ name, octet, dir: mkdtempSync(join(tmpdir(), `${name}-`)), nodes: 3, ...options });
+  const lab = await startLab({ name, octet, dir: mkdtempSync(join(tmpdir(), `${name}-`)), nodes: 3, kubernetes: onKubernetes, ...options });
   try {
     await lab.apply([...demoNamespaces, ...demoPods]);
     await lab.untilRunning(demoPods.map((pod) => `${(pod as KubeObject).metadata.namespace}/${(pod as KubeObject).metadata.name}`));
@@ -74,8 +77,10 @@ export function generationOf(lab: Lab, node: string): number {
 
 /** Tells the API server to misbehave. */
 export function inject(lab: Lab, command: FaultCommand): Promise<void> {
+  const { faultSocket } = lab.control;
+  if (faultSocket === null) throw new Error("the API server of this lab cannot be told to misbehave");
   return new Promise((resolve, reject) => {
-    const call = request({ socketPath: lab.control.faultSocket, method: "POST", path: "/" }, (response) => {
+    const call = request({ socketPath: faultSocket, method: "POST", path: "/" }, (response) => {
       response.resume();
       response.once("end", () => (response.statusCode === 200 ? resolve() : reject(new Error(`status ${response.statusCode}`))));
     });

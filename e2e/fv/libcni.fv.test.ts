@@ -29,7 +29,7 @@ describe.skipIf(!build())(`the plugin and libcni ${VERSION}`, () => {
   let lab: Lab;
   let host: NodeHost;
   beforeAll(async () => {
-    lab = await startDemoLab("fvlib", 30);
+    lab = await startDemoLab("fvlib", 27);
     host = lab.hosts[0] as NodeHost;
   }, 90_000);
   afterAll(async () => expect(await stopLab(lab)).toEqual([]), 30_000);

@@ -3,10 +3,11 @@ import { parseArguments, UsageError } from "./arguments.ts";
 
 describe("parseArguments", () => {
   it.each([
-    ["", { verb: "up", nodes: 3, subnets: 1, detach: false, demo: true }],
-    ["up", { verb: "up", nodes: 3, subnets: 1, detach: false, demo: false }],
-    ["up --nodes 5 --subnets 1 --detach", { verb: "up", nodes: 5, subnets: 1, detach: true, demo: false }],
-    ["up --dataplane nftables --encapsulation none", { verb: "up", nodes: 3, subnets: 1, detach: false, demo: false }],
+    ["", { verb: "up", nodes: 3, subnets: 1, kubernetes: false, detach: false, demo: true }],
+    ["up", { verb: "up", nodes: 3, subnets: 1, kubernetes: false, detach: false, demo: false }],
+    ["up --nodes 5 --subnets 1 --detach", { verb: "up", nodes: 5, subnets: 1, kubernetes: false, detach: true, demo: false }],
+    ["up --dataplane nftables --encapsulation none", { verb: "up", nodes: 3, subnets: 1, kubernetes: false, detach: false, demo: false }],
+    ["up --kubernetes --demo", { verb: "up", nodes: 3, subnets: 1, kubernetes: true, detach: false, demo: true }],
     ["status -o json", { verb: "status", json: true }],
     ["exec shop/web -- ip route", { verb: "exec", target: "shop/web", command: ["ip", "route"] }],
     ["probe shop/web node/node-1 80", { verb: "probe", from: "shop/web", to: "node/node-1", port: 80, protocol: "tcp" }],
@@ -21,7 +22,6 @@ describe("parseArguments", () => {
   it.each([
     ["upp", /no command "upp"/],
     ["up --nodes many", /wants a number/],
-    ["up --kubernetes", /not built/],
     ["up --subnets 2", /--subnets 2: not built yet/],
     ["up --dataplane bpf", /--dataplane bpf: not built yet/],
     ["up --encapsulation vxlan", /vxlan: not built yet/],

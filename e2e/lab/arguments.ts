@@ -3,7 +3,7 @@
 export type Protocol = "tcp" | "udp" | "sctp" | "icmp";
 
 export type Command =
-  | { readonly verb: "up"; readonly nodes: number; readonly subnets: number; readonly detach: boolean; readonly demo: boolean }
+  | { readonly verb: "up"; readonly nodes: number; readonly subnets: number; readonly kubernetes: boolean; readonly detach: boolean; readonly demo: boolean }
   | { readonly verb: "status"; readonly json: boolean }
   | { readonly verb: "down" }
   | { readonly verb: "exec"; readonly target: string; readonly command: readonly string[] }
@@ -19,7 +19,7 @@ export class UsageError extends Error {}
 export const USAGE = `A cluster on one machine: nodes are network namespaces, pods are wired by the real services.
 
   npm run lab                                 three nodes and a demo, until Ctrl-C
-  npm run lab -- up [--nodes N] [--demo] [--detach]
+  npm run lab -- up [--nodes N] [--kubernetes] [--demo] [--detach]
   npm run lab -- status [-o json] | down
   npm run lab -- exec NAMESPACE/POD -- COMMAND...       also node/NAME
   npm run lab -- netns NAMESPACE/POD          name of its network namespace
@@ -27,12 +27,13 @@ export const USAGE = `A cluster on one machine: nodes are network namespaces, po
   npm run lab -- matrix [--port P] [-o json]  who can reach whom
   npm run lab -- logs [COMPONENT] [--node NAME]
 
+--kubernetes: Kubernetes' own API server and etcd instead of the embedded one (built once, with Go); the kubelet is the
+lab's in both cases.
 FROM and TO are NAMESPACE/POD, node/NAME or (TO only) an address.
 kubectl works with KUBECONFIG=.lab/kubeconfig.`;
 
 /** Flags of the plan that are not built yet: refused, never ignored. */
 const NOT_BUILT: Record<string, string> = {
-  "--kubernetes": "a real kubelet and API server are not built into the lab yet; without the flag the lab runs its embedded API server",
   "--tor": "a top-of-rack router is not built yet; nodes peer with each other",
   "--racks": "racks are not built yet; all nodes are on one subnet",
 };
@@ -42,7 +43,7 @@ const VERBS = ["up", "status", "down", "exec", "netns", "probe", "matrix", "logs
 /** Reads the arguments after `npm run lab --`. Throws UsageError with the remedy. */
 export function parseArguments(argv: readonly string[]): Command {
   const [verb, ...rest] = argv;
-  if (verb === undefined) return { verb: "up", nodes: 3, subnets: 1, detach: false, demo: true };
+  if (verb === undefined) return { verb: "up", nodes: 3, subnets: 1, kubernetes: false, detach: false, demo: true };
   if (verb === "--help" || verb === "-h" || rest.includes("--help")) return { verb: "help" };
   switch (verb) {
     case "up": return parseUp(rest);
@@ -61,21 +62,23 @@ export function parseArguments(argv: readonly string[]): Command {
 function parseUp(rest: readonly string[]): Command {
   let nodes = 3;
   let subnets = 1;
+  let kubernetes = false;
   let detach = false;
   let demo = false;
   for (let index = 0; index < rest.length; index += 1) {
     const flag = rest[index] ?? "";
     if (flag === "--detach") detach = true;
     else if (flag === "--demo") demo = true;
+    else if (flag === "--kubernetes") kubernetes = true;
     else if (flag === "--nodes") nodes = count(flag, rest[++index]);
     else if (flag === "--subnets") subnets = count(flag, rest[++index]);
     else if (flag === "--dataplane") only(flag, rest[++index], "nftables");
     else if (flag === "--encapsulation") only(flag, rest[++index], "none");
     else if (NOT_BUILT[flag]) throw new UsageError(`${flag}: ${NOT_BUILT[flag]}`);
-    else throw new UsageError(`"up" does not know ${flag}; it knows --nodes, --dataplane, --encapsulation, --demo, --detach`);
+    else throw new UsageError(`"up" does not know ${flag}; it knows --nodes, --dataplane, --encapsulation, --kubernetes, --demo, --detach`);
   }
   if (subnets > 1) throw new UsageError(`--subnets ${subnets}: not built yet; pods of different subnets reach each other through an overlay or through routers that learn their routes, and there is neither`);
-  return { verb: "up", nodes, subnets, detach, demo };
+  return { verb: "up", nodes, subnets, kubernetes, detach, demo };
 }
 
 function only(flag: string, value: string | undefined, built: string): void {

@@ -4,6 +4,9 @@ import { readFileSync, writeFileSync } from "node:fs";
 
 export type Identity = { readonly token: string; readonly username: string; readonly groups: readonly string[]; readonly extra: Readonly<Record<string, readonly string[]>> };
 
+/** A component that asks the API server, and the name of its ServiceAccount. */
+export type Account = { readonly component: string; readonly node: string | undefined; readonly name: string };
+
 /** A ServiceAccount of calico-system, bound to a node when one is given, as the token of a pod on it would be. */
 export function serviceAccount(name: string, node?: string): Identity {
   return {

@@ -7,7 +7,7 @@ import { basename, join } from "node:path";
 import { calicoTypes, coreTypes, DatastoreError, openKubernetesDatastore, type Datastore, type KubeObject, type ResourceType } from "@calico/datastore";
 import type { Protocol } from "./arguments.ts";
 import { CLUSTER_COMPONENTS, NODE_COMPONENTS, TYPHA_PORT, componentSpec, type LabCertificates } from "./components.ts";
-import { startEmbeddedControlPlane, type ControlPlane } from "./control-plane.ts";
+import { startControlPlane, type ControlPlane } from "./control-plane.ts";
 import { buildFabric } from "./fabric.ts";
 import { createKubelet, type Kubelet, type RunningPod } from "./kubelet/kubelet.ts";
 import { createPodNetwork, type PodNetwork } from "./kubelet/pod-network.ts";
@@ -29,6 +29,8 @@ export type LabOptions = {
   readonly octet: number;
   readonly nodes: number;
   readonly subnets?: number;
+  /** Kubernetes' own API server instead of the embedded one. */
+  readonly kubernetes?: boolean;
   readonly onProgress?: (line: string) => void;
   /** Components to leave out (a test runs its own instead). */
   readonly without?: readonly string[];
@@ -94,7 +96,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     hosts.push(...(await Promise.all(plan.nodes.map((node) => openNodeHost(node, paths.node(node.name), name)))));
     for (const host of hosts) installPlugins(host, options.plugins ?? []);
     const authority = await createAuthority(paths.pki, new Date());
-    const control = await startEmbeddedControlPlane({ plan, paths, authority, supervisor });
+    const control = await startControlPlane({ plan, paths, authority, supervisor, kubernetes: options.kubernetes ?? false, onProgress });
     const store = openKubernetesDatastore({ kubeconfig: control.kubeconfig, userAgent: "calico-lab" });
     datastore = store;
     await untilTrue("the API server to answer", () => store.list(coreTypes.namespaces).then(() => true), READY_TIMEOUT_MS);
@@ -104,6 +106,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     const network = createPodNetwork();
     kubelet = createKubelet({ labName: name, datastore: store, hosts, network, log: (line) => writeFileSync(`${paths.logs}/kubelet.log`, `${line}\n`, { flag: "a" }) });
     await kubelet.start();
+    await control.admit(store);
     const certificates: LabCertificates = {
       typha: await authority.issue("typha", { commonName: "typha-server", dns: ["typha-server"], ip: [hosts[0]?.plan.address ?? ""] }),
       typhaClient: await authority.issue("typha-client", { commonName: "typha-client" }),

@@ -75,7 +75,8 @@ export function createKubelet(options: { labName: string; datastore: Datastore; 
       return;
     }
     waiting.delete(view.key);
-    await quietly(() => datastore.patch(coreTypes.pods, view, { spec: { nodeName: host.plan.name } }, { type: "merge" }));
+    const binding = { apiVersion: "v1", kind: "Binding", metadata: { namespace: view.namespace, name: view.name }, target: { apiVersion: "v1", kind: "Node", name: host.plan.name } };
+    await quietly(() => datastore.create<KubeObject>(coreTypes.pods, binding, { subresource: "binding" }));
   }
 
   async function work(uid: string, worker: Worker): Promise<void> {

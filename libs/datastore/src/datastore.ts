@@ -100,7 +100,8 @@ export interface Datastore {
   /** The same, as the pages arrive. */
   listPages<T extends KubeObject>(type: ResourceType, opts?: ListOptions): AsyncIterable<ListPage<T>>;
   watch<T extends KubeObject>(type: ResourceType, opts: WatchOptions, sink: WatchSink<T>): WatchHandle;
-  create<T extends KubeObject>(type: ResourceType, object: T, opts?: WriteOptions): Promise<T>;
+  /** With a subresource (a pod's binding, a ServiceAccount's token) the object is what that subresource takes, named as the object it is about. */
+  create<T extends KubeObject>(type: ResourceType, object: T, opts?: UpdateOptions): Promise<T>;
   /** Replaces the object (or its `status`); `Conflict` when `metadata.resourceVersion` is not the present one. */
   update<T extends KubeObject>(type: ResourceType, object: T, opts?: UpdateOptions): Promise<T>;
   patch<T extends KubeObject>(type: ResourceType, key: ObjectKey, patch: unknown, opts: PatchOptions): Promise<T>;

@@ -2,7 +2,7 @@
 import { systemClock, type Clock } from "./clock.ts";
 import { resolveConnection, type ConnectOptions } from "./connect-options.ts";
 import type { Connection } from "./connection.ts";
-import type { Datastore, ListOptions, ListPage, PatchOptions, SelectOptions, TokenReviewResult, WatchEvent, WriteOptions } from "./datastore.ts";
+import type { Datastore, ListOptions, ListPage, PatchOptions, SelectOptions, TokenReviewResult, UpdateOptions, WatchEvent, WriteOptions } from "./datastore.ts";
 import { DatastoreError, errorFromStatus } from "./errors.ts";
 import { openHttpClient, type HttpClient } from "./http-client.ts";
 import { createLineSplitter } from "./ndjson.ts";
@@ -131,16 +131,17 @@ function createKubernetesDatastore(connection: Connection, http: HttpClient, tim
       };
     },
 
-    async create<T extends KubeObject>(type: ResourceType, object: T, opts: WriteOptions = {}) {
+    async create<T extends KubeObject>(type: ResourceType, object: T, opts: UpdateOptions = {}) {
       const { namespace } = keyOf(object);
+      const { subresource } = opts;
+      const path = subresource !== undefined ? resourcePath(type, keyOf(object), subresource) : resourcePath(type, namespace === undefined ? {} : { namespace });
       return (await http.json({
-        method: "POST",
-        path: withQuery(resourcePath(type, namespace === undefined ? {} : { namespace }), writeQuery(opts)),
-        body: withType(type, object), what: `create ${type.plural} ${nameOf(object)}`, signal: opts.signal, timeoutMs,
+        method: "POST", path: withQuery(path, writeQuery(opts)), body: subresource !== undefined ? object : withType(type, object),
+        what: `create ${type.plural} ${nameOf(object)}${subresource === undefined ? "" : ` ${subresource}`}`, signal: opts.signal, timeoutMs,
       })) as T;
     },
 
-    async update<T extends KubeObject>(type: ResourceType, object: T, opts: WriteOptions & { subresource?: string } = {}) {
+    async update<T extends KubeObject>(type: ResourceType, object: T, opts: UpdateOptions = {}) {
       const what = `update ${type.plural} ${nameOf(object)}`;
       if (!object.metadata.resourceVersion) throw new DatastoreError("BadRequest", `${what}: metadata.resourceVersion is needed to compare and swap`);
       return (await http.json({

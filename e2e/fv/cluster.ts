@@ -1,7 +1,7 @@
 /** A lab with the demo's pods, and what the tests ask of it. */
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readdirSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync } from "node:fs";
 import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -30,11 +30,17 @@ export async function startDemoLab(name: string, octet: number, options: Partial
   return lab;
 }
 
-/** Stops a lab; what it left behind, which should be nothing. */
+/** Stops a lab; what it left behind and what a component was not allowed to do, which should be nothing. */
 export async function stopLab(lab: Lab): Promise<string[]> {
+  const refused = forbidden(lab);
   await lab.stop();
   const { name } = lab.plan;
-  return [...readdirSync("/run/netns").filter((netns) => netns.startsWith(`${name}-`)), ...processesOf(name).map((pid) => `process ${pid}`)];
+  return [...refused, ...readdirSync("/run/netns").filter((netns) => netns.startsWith(`${name}-`)), ...processesOf(name).map((pid) => `process ${pid}`)];
+}
+
+/** What the API server refused to the components, once each, by their logs. */
+function forbidden({ paths: { logs } }: Lab): Set<string> {
+  return new Set(readdirSync(logs).flatMap((file) => [...readFileSync(join(logs, file), "utf8").matchAll(/User \\*"system:serviceaccount:calico-system:[\w-]+\\*" cannot \w+ resource \\*"[\w/]+/g)].map(([text]) => text.replaceAll("\\", ""))));
 }
 
 /** Pairs "from>to" of pods that are connected on the demo's port. */

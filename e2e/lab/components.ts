@@ -90,7 +90,7 @@ function componentEnv(component: string, host: NodeHost, surroundings: Surroundi
     case "cni":
       return { CNI_HTTPHOST: "0.0.0.0", CNI_PLUGINSOURCE: join(repositoryRoot, "services", "cni", "dist", "calico") };
     case "kube-controllers":
-      return { CALICO_IPV4POOL_CIDR: POD_CIDR, CALICO_IPV4POOL_IPIP: "Never", CALICO_IPV4POOL_VXLAN: "Never", KUBECONTROLLERS_HTTPHOST: "0.0.0.0" };
+      return { POD_NAMESPACE: "calico-system", CALICO_IPV4POOL_CIDR: POD_CIDR, CALICO_IPV4POOL_IPIP: "Never", CALICO_IPV4POOL_VXLAN: "Never", KUBECONTROLLERS_HTTPHOST: "0.0.0.0" };
     default:
       throw new Error(`${component} is not a component`);
   }

@@ -19,7 +19,9 @@ const SERVICE_CIDR = "10.96.0.0/16";
 const TOKEN_SECONDS = 48 * 3_600;
 
 const definitions: ResourceType = { group: "apiextensions.k8s.io", version: "v1", kind: "CustomResourceDefinition", plural: "customresourcedefinitions", namespaced: false };
-const roleBindings: ResourceType = { group: "rbac.authorization.k8s.io", version: "v1", kind: "ClusterRoleBinding", plural: "clusterrolebindings", namespaced: false };
+const rbac = (kind: string, plural: string, namespaced: boolean): ResourceType => ({ group: "rbac.authorization.k8s.io", version: "v1", kind, plural, namespaced });
+const RBAC = [rbac("ClusterRole", "clusterroles", false), rbac("Role", "roles", true), rbac("ClusterRoleBinding", "clusterrolebindings", false), rbac("RoleBinding", "rolebindings", true)];
+const NAMESPACE = "calico-system";
 
 export async function startKubernetes({ plan, paths, authority, supervisor, accounts, admin, env, onProgress }: ApiServerOptions): Promise<ApiServer> {
   if (!existsSync(ETCD)) throw new Error(`${ETCD} is missing; install it with: apt-get install etcd-server`);
@@ -69,6 +71,7 @@ export async function startKubernetes({ plan, paths, authority, supervisor, acco
     faultSocket: null,
     async identify(datastore) {
       await defineKinds(datastore);
+      await allow(datastore);
       const identities = new Map<Account, Identity>();
       for (const account of accounts) identities.set(account, await identityOf(datastore, account));
       return identities;
@@ -86,14 +89,21 @@ async function defineKinds(datastore: Datastore): Promise<void> {
   }, 30_000);
 }
 
+/** The chart's own roles: what they do not allow, the components cannot do here either. */
+async function allow(datastore: Datastore): Promise<void> {
+  const text = readFileSync(join(repositoryRoot, "charts", "calico", "files", "rbac.yaml"), "utf8").replaceAll("{{ .Release.Namespace }}", NAMESPACE);
+  for (const document of parseAllDocuments(text)) {
+    const object = document.toJS() as KubeObject;
+    const type = RBAC.find(({ kind }) => kind === object.kind);
+    if (type === undefined) throw new Error(`rbac.yaml: ${object.kind} is not about roles`);
+    await datastore.create(type, object);
+  }
+}
+
 /** A token of the component's ServiceAccount, bound to its node, as a kubelet asks for it. */
 async function identityOf(datastore: Datastore, { name, node }: Account): Promise<Identity> {
-  const namespace = "calico-system";
+  const namespace = NAMESPACE;
   await unlessThere(datastore.create(coreTypes.serviceAccounts, { apiVersion: "v1", kind: "ServiceAccount", metadata: { namespace, name } }));
-  await unlessThere(datastore.create(roleBindings, {
-    apiVersion: "rbac.authorization.k8s.io/v1", kind: "ClusterRoleBinding", metadata: { name: `lab-${name}` },
-    subjects: [{ kind: "ServiceAccount", namespace, name }], roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole", name: "cluster-admin" },
-  } as KubeObject));
   const bound = node === undefined ? undefined : await datastore.get<KubeObject>(coreTypes.nodes, { name: node });
   const request = {
     apiVersion: "authentication.k8s.io/v1", kind: "TokenRequest", metadata: { namespace, name },

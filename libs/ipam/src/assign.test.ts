@@ -140,6 +140,16 @@ describe("assigning", () => {
   });
 });
 
+test("a given address that is in use costs the node nothing of what it knows of its block", () => {
+  const store = new SimulatedStore();
+  const node = view("a", [pool("10.0.0.0/30")]);
+  run(store, assignAddress(node, "10.0.0.2" as IpAddress, { handle_id: "h" }));
+  run(store, assignAddress(node, "10.0.0.2" as IpAddress, { handle_id: "i" }));
+  const thrifty = { ...node, autoAllocateBlocks: false };
+  expect(run(store, assign(thrifty, [want("j")]))[0]?.addresses).toEqual(["10.0.0.0/30"]);
+  expect([...node.blocks.keys()]).toEqual(["10-0-0-0-30"]);
+});
+
 describe("releasing", () => {
   test("frees the addresses of the handle, to the end of the queue, and its object", () => {
     const store = new SimulatedStore();

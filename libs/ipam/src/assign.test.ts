@@ -162,6 +162,17 @@ describe("releasing", () => {
     expect(run(store, releaseByHandle(node.blocks, "h1"))).toEqual([]);
   });
 
+  test("a block that another node took meanwhile is not held any more", () => {
+    const store = new SimulatedStore();
+    const pools = [pool("10.0.0.0/30")];
+    const node = view("a", pools);
+    run(store, assign(node, [want("h1")]));
+    run(store, releaseOne("10.0.0.0" as IpAddress));
+    run(store, assign(view("b", pools, { now: "2026-01-01T01:00:00Z", strictAffinity: true }), [want("h2")]));
+    expect([run(store, releaseByHandle(node.blocks, "h1")), [...node.blocks.keys()]]).toEqual([[], []]);
+    expect(run(store, assign({ ...node, strictAffinity: true }, [want("h3")]))[0]?.addresses).toEqual([]);
+  });
+
   test("works without the handle object, and without any knowledge", () => {
     const store = new SimulatedStore();
     run(store, assign(view("a", [pool("10.0.0.0/30")]), [want("h1", 1)]));

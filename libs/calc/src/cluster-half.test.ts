@@ -57,6 +57,14 @@ describe("cluster half", () => {
     expect(half.valueOf(`IpSet:${web.id}`)).toEqual({ kind: "IpSet", id: web.id, type: "net", members: ["10.0.0.1/32"] });
   });
 
+  it("tells nobody of a node or a block of which nothing changed that nodes see", () => {
+    const { half, calls } = relayed();
+    const node = (labels: Record<string, string>): ClusterUpdate => put({ kind: "Node", id: "n1", value: { name: "n1", ipv4: "192.0.2.1/24" as Cidr, ipv6: null, asNumber: null, routeReflectorClusterId: null, labels } });
+    const block = put({ kind: "Block", id: "b", value: { cidr: "10.0.0.0/26" as Cidr, node: "n1" } });
+    for (const update of [node({}), block, node({}), block, node({ rack: "1" })]) half.onUpdate(update);
+    expect(calls.filter((call) => call.startsWith("value"))).toEqual(["value Node:n1", "value Block:10.0.0.0/26", "value Node:n1"]);
+  });
+
   it("keeps an endpoint whose profile is unknown out of every set and policy", () => {
     const { half } = relayed();
     half.onUpdate(ofPolicy(policy("p", "all()", [rule({ selector: selector('app != "db"') })])));

@@ -140,6 +140,16 @@ describe("assigning", () => {
   });
 });
 
+test("a given address that is in use costs the node nothing of what it knows of its block", () => {
+  const store = new SimulatedStore();
+  const node = view("a", [pool("10.0.0.0/30")]);
+  run(store, assignAddress(node, "10.0.0.2" as IpAddress, { handle_id: "h" }));
+  run(store, assignAddress(node, "10.0.0.2" as IpAddress, { handle_id: "i" }));
+  const thrifty = { ...node, autoAllocateBlocks: false };
+  expect(run(store, assign(thrifty, [want("j")]))[0]?.addresses).toEqual(["10.0.0.0/30"]);
+  expect([...node.blocks.keys()]).toEqual(["10-0-0-0-30"]);
+});
+
 describe("releasing", () => {
   test("frees the addresses of the handle, to the end of the queue, and its object", () => {
     const store = new SimulatedStore();
@@ -150,6 +160,17 @@ describe("releasing", () => {
     expect(store.objects.has("handle/h1")).toBe(false);
     expect(run(store, assign(node, [want("h3", 2)]))[0]?.addresses).toEqual(["10.0.0.3/30", "10.0.0.0/30"]);
     expect(run(store, releaseByHandle(node.blocks, "h1"))).toEqual([]);
+  });
+
+  test("a block that another node took meanwhile is not held any more", () => {
+    const store = new SimulatedStore();
+    const pools = [pool("10.0.0.0/30")];
+    const node = view("a", pools);
+    run(store, assign(node, [want("h1")]));
+    run(store, releaseOne("10.0.0.0" as IpAddress));
+    run(store, assign(view("b", pools, { now: "2026-01-01T01:00:00Z", strictAffinity: true }), [want("h2")]));
+    expect([run(store, releaseByHandle(node.blocks, "h1")), [...node.blocks.keys()]]).toEqual([[], []]);
+    expect(run(store, assign({ ...node, strictAffinity: true }, [want("h3")]))[0]?.addresses).toEqual([]);
   });
 
   test("works without the handle object, and without any knowledge", () => {

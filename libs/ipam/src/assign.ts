@@ -213,6 +213,7 @@ export function* assignAddress(view: NodeView, address: IpAddress, attribute: Bl
       continue;
     }
     const isOwn = found.spec.affinity === hostAffinity(view.node);
+    if (isOwn) view.blocks.set(name, found);
     if (!isOwn && view.strictAffinity) return { because: `${address} is in block ${found.spec.cidr} of ${found.spec.affinity ?? "no node"}; no address is borrowed from other nodes (strictAffinity is true)` };
     const result = { cidr: `${address}/${prefixLengthOf(found.spec.cidr)}` as Cidr };
     if (allocationsOf(found.spec).some((held) => held.address === address && held.handleId !== "" && held.handleId === attribute.handle_id)) return result;

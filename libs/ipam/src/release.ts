@@ -22,7 +22,7 @@ export function* releaseByHandle(blocks: Map<string, Versioned<BlockSpec>>, hand
   if (released.length === 0 && handle === null) {
     for (const { name, spec, revision } of yield* listBlocks()) {
       if (!handleCounts(spec).has(handleId)) continue;
-      if (blocks.has(name)) blocks.set(name, { spec, revision });
+      bringUpToDate(blocks, name, { spec, revision });
       released.push(...(yield* releaseIn(blocks, name, handleId)));
     }
   }
@@ -43,9 +43,17 @@ function* releaseIn(blocks: Map<string, Versioned<BlockSpec>>, name: string, han
       }
     }
     current = yield* read("block", name);
-    if (current !== null && blocks.has(name)) blocks.set(name, current);
+    bringUpToDate(blocks, name, current);
   }
   return [];
+}
+
+/** Replaces what is held of a block by what was read; one that is gone, or another node's by now, is held no longer. */
+function bringUpToDate(blocks: Map<string, Versioned<BlockSpec>>, name: string, found: Versioned<BlockSpec> | null): void {
+  const held = blocks.get(name);
+  if (held === undefined) return;
+  if (found !== null && found.spec.affinity === held.spec.affinity) blocks.set(name, found);
+  else blocks.delete(name);
 }
 
 /** Frees one address, whoever has it; the handle that had it, or null when it was free. The handle object follows. */
@@ -76,9 +84,7 @@ export function* giveBack(blocks: Map<string, Versioned<BlockSpec>>, name: strin
   const current = blocks.get(name);
   if (current === undefined) return false;
   const gone = yield* reclaim(current);
-  const found = gone ? null : yield* read("block", name);
-  if (found !== null && found.spec.affinity === current.spec.affinity) blocks.set(name, found);
-  else blocks.delete(name);
+  bringUpToDate(blocks, name, gone ? null : yield* read("block", name));
   return gone;
 }
 

@@ -52,7 +52,8 @@ export function createReconciler({ view, process, files, onApplied, clock, log }
       return;
     }
     if (rendered.text === applied?.text) waitingFor = null;
-    if (rendered.text !== applied?.text && rendered.text !== refusedText) {
+    // After a refusal also the text in effect is written again: the file may have the one that the running BIRD refused.
+    if (rendered.text !== refusedText && (rendered.text !== applied?.text || refusedText !== "")) {
       try {
         await writeConfig(rendered.text, files);
         if (running) await reconfigure(files.controlSocket);

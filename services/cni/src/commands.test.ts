@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { interfaceNameForPod } from "@calico/model";
@@ -216,6 +216,16 @@ describe("DEL", () => {
     done = [];
     await call(handler(), "DEL");
     expect(done).toEqual(["release"]);
+  });
+
+  it.each([["c1", "c9"], ["c9", "c1"]])("knows after a restart which of two sandboxes came last: %s, then %s", async (older, newer) => {
+    const handle = handler();
+    await call(handle, "ADD", { CNI_CONTAINERID: older });
+    await call(handle, "ADD", { CNI_CONTAINERID: newer });
+    utimesSync(join(dir, "containers", `${older}@eth0.json`), 1, 1);
+    done = [];
+    await call(handler(), "DEL", { CNI_CONTAINERID: older });
+    expect(done).toEqual(["detach", "release", "withdraw"]);
   });
 
   it("of one sandbox waits for the ADD of another of the same pod", async () => {

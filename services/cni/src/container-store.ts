@@ -1,5 +1,5 @@
 /** What is known of each container on this node: in memory, and in one small file per container, replaced atomically. */
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 
@@ -23,12 +23,12 @@ export interface ContainerStore {
 export function createContainerStore(dir: string): ContainerStore {
   mkdirSync(dir, { recursive: true, mode: 0o700 });
   const fileOf = (containerId: string, ifname: string): string => `${containerId}@${ifname}.json`;
-  /** By file name. */
+  /** By file name, in the order in which they were saved. */
   const records = new Map(readdirSync(dir).filter((name) => name.endsWith(".json")).flatMap((name) => {
     const record = read(join(dir, name));
-    return record === null ? [] : [[name, record] as const];
-  }));
-  /** Containers by what they have: namespace and interface. */
+    return record === null ? [] : [{ name, record, savedAt: statSync(join(dir, name), { bigint: true }).mtimeNs }];
+  }).sort((a, b) => Number(a.savedAt - b.savedAt)).map(({ name, record }) => [name, record] as const));
+  /** Containers by what they have, namespace and interface: of two, the one that was saved last. */
   const owners = new Map([...records.values()].map((record) => [ownedBy(record), record]));
 
   function forget(file: string): void {

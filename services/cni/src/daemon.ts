@@ -6,7 +6,7 @@ import { createService, describeError, every, httpComponent, type Component, typ
 import { createCallHandler } from "./calls.ts";
 import { cniParams, ENV_PREFIX, SPEC_VARIABLES } from "./config.ts";
 import { createContainerStore } from "./container-store.ts";
-import { installConflist, installPlugin, shadowingConflist } from "./install.ts";
+import { createConflistInstaller, installPlugin, shadowingConflist } from "./install.ts";
 import { createKernelPodNetwork } from "./kernel-pod-network.ts";
 import { createKubePods } from "./kube-pods.ts";
 import { startCniServer, type CniServer } from "./server.ts";
@@ -51,15 +51,16 @@ export async function buildCni(env: ConfigInputs["env"]): Promise<{ components: 
   });
 
   health.register("cni", { liveTimeoutMs: 60_000, ready: true });
+  const install = createConflistInstaller(config, log);
   let installed = false;
   /** The configuration of another plugin that was there before ours when last looked. */
   let shadow: string | null = null;
   let serves = { ready: false, detail: "not looked yet" };
   async function beat(): Promise<void> {
-    const reason = await notReady();
+    let reason = await notReady();
     if (reason === null && !installed) {
-      installed = true;
-      if (installConflist(config)) log.info("Network configuration installed", { file: join(config.netDir, config.confName) });
+      reason = install();
+      installed = reason === null;
     }
     const other = shadowingConflist(config);
     if (other !== null && other !== shadow && installed) log.warn("Another network configuration comes before this one", { file: join(config.netDir, other) });

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
-import { installConflist, installPlugin, renderConflist, shadowingConflist, type InstallOptions } from "./install.ts";
+import { createConflistInstaller, installConflist, installPlugin, renderConflist, shadowingConflist, type InstallOptions } from "./install.ts";
 
 let dir: string;
 beforeEach(() => {
@@ -39,6 +39,16 @@ it("writes the configuration once, and sees one that comes before it", () => {
   writeFileSync(join(dir, "net.d", "05-cilium.conflist"), "{}");
   writeFileSync(join(dir, "net.d", "00-readme.txt"), "");
   expect(shadowingConflist(options())).toBe("05-cilium.conflist");
+});
+
+it("tries again until the configuration can be written, and says each reason once", () => {
+  const told: string[] = [];
+  const install = createConflistInstaller(options({ sysctls: ["net.core.somaxconn=1024"] }), { info: (message) => void told.push(message), error: (message) => void told.push(message) });
+  for (let i = 0; i < 2; i += 1) expect(install()).toMatch(/cannot be installed: .*the plugin tuning/);
+  writeFileSync(join(dir, "bin", "tuning"), "");
+  expect([install(), install()]).toEqual([null, null]);
+  expect(told).toEqual(["The network configuration cannot be installed, trying again", "Network configuration installed"]);
+  expect(readFileSync(join(dir, "net.d", "10-calico.conflist"), "utf8")).toContain("somaxconn");
 });
 
 it("installs the program executable, and says which one is missing", () => {

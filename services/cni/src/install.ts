@@ -1,6 +1,7 @@
 /** Puts the plugin and its network configuration where the runtime looks for them. */
 import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { describeError, type Logger } from "@calico/service-kit";
 
 export type InstallOptions = {
   readonly pluginSource: string;
@@ -61,6 +62,22 @@ export function installConflist(options: InstallOptions): boolean {
   writeFileSync(`${path}.new`, text, { mode: 0o644 });
   renameSync(`${path}.new`, path);
   return true;
+}
+
+/** Installs the configuration list when called, and says in words why it could not, or null; the log is told what is new. */
+export function createConflistInstaller(options: InstallOptions, log: Pick<Logger, "info" | "error">): () => string | null {
+  let told: string | null = null;
+  return () => {
+    try {
+      if (installConflist(options)) log.info("Network configuration installed", { file: join(options.netDir, options.confName) });
+      told = null;
+    } catch (error) {
+      const reason = `the network configuration cannot be installed: ${describeError(error)}`;
+      if (reason !== told) log.error("The network configuration cannot be installed, trying again", { error });
+      told = reason;
+    }
+    return told;
+  };
 }
 
 /** A configuration of another plugin that the runtime would take instead of ours: its file name, or null. */

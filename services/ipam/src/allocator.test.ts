@@ -21,6 +21,8 @@ let broken: boolean;
 let handles: Map<string, unknown>;
 let view: ClusterView & { pools: IpPool[]; missing: string | null };
 let allocator: Allocator;
+/** An allocator that knows nothing yet. */
+let restarted: () => Allocator;
 
 beforeEach(() => {
   simulated = new SimulatedStore();
@@ -38,7 +40,8 @@ beforeEach(() => {
       return step.value;
     },
   };
-  allocator = createAllocator({ node: "n1", view, store, handles: { set: (id, counts) => void handles.set(id, counts), forget: (id) => void handles.delete(id), backlog: 0, stop: async () => {} }, now: () => "2026-01-01T00:00:00Z" });
+  restarted = () => createAllocator({ node: "n1", view, store, handles: { set: (id, counts) => void handles.set(id, counts), forget: (id) => void handles.delete(id), backlog: 0, stop: async () => {} }, now: () => "2026-01-01T00:00:00Z" });
+  allocator = restarted();
 });
 
 const request = (handle: string) => ({ family: 4 as const, count: 1, attribute: { handle_id: handle }, requestedPools: [], namespaceLabels: {} });
@@ -93,6 +96,16 @@ describe("the allocator", () => {
     view.pools = [pool("p", "10.0.0.0/28", { nodeSelector: "rack == 'none'" })];
     expect(await allocator.tidy()).toEqual(cidrs);
     expect([allocator.blocks, simulated.blocks()]).toEqual([[], []]);
+  });
+
+  it("knows its blocks after a restart before anybody asks for an address, and gives back those that no pool wants", async () => {
+    await addressesOf("a");
+    const cidrs = allocator.blocks.map(({ cidr }) => cidr);
+    const second = restarted();
+    expect([await second.tidy(), second.blocks.map(({ cidr }) => cidr)]).toEqual([[], cidrs]);
+    await allocator.releaseByHandle("a");
+    view.pools = [pool("p", "10.0.0.0/28", { nodeSelector: "rack == 'none'" })];
+    expect([await restarted().tidy(), simulated.blocks()]).toEqual([cidrs, []]);
   });
 
   it("releases all of a handle, and gives the address to the next one last", async () => {

@@ -11,7 +11,7 @@ export interface Allocator {
   autoAssign(requests: readonly AssignRequest[]): Promise<readonly AssignResult[]>;
   assignAddress(address: IpAddress, attribute: BlockAttribute): Promise<{ cidr: string } | { because: string }>;
   releaseByHandle(handleId: string): Promise<readonly string[]>;
-  /** Gives back empty blocks that no pool wants on this node; their CIDRs. Asks nobody when there are none. */
+  /** Gives back empty blocks that no pool wants on this node; their CIDRs. Asks nobody when none of those that it knows is such a one. */
   tidy(): Promise<readonly string[]>;
   /** Blocks of this node, as last known. */
   readonly blocks: readonly BlockSpec[];
@@ -89,7 +89,8 @@ export function createAllocator({ node, view, store, handles, now }: { node: str
       return released;
     })),
     async tidy() {
-      if (!loaded || unwantedBlocks(nodeView()).length === 0) return [];
+      // After a restart it is not known yet which blocks there are, and no request may come.
+      if (loaded && unwantedBlocks(nodeView()).length === 0) return [];
       return batcher.exclusive(() => guarded(async () => {
         const given: string[] = [];
         for (const name of unwantedBlocks(nodeView())) {

@@ -24,8 +24,8 @@ export interface Hub extends ClusterSink {
   open(node: string, listener: ViewListener): { readonly view: NodeView } & Disposable;
   /** The encoded value of a key as this node sees it. */
   valueOf(node: string, key: string): Uint8Array | null;
-  /** Configuration, peers or labels of nodes changed: resolves them anew for every view. */
-  onConfigChange(): void;
+  /** Configuration and peers changed, or the labels of one node: resolves them anew, for every view or for that node's. */
+  onConfigChange(node?: string): void;
   readonly views: number;
 }
 
@@ -150,8 +150,10 @@ export function createHub({ clock, config, labelsOf, retentionMs, maxTombstones 
       dropInterest(key, view);
       view.onRemove(key, sequence);
     },
-    onConfigChange() {
-      for (const [node, entry] of tracked) {
+    onConfigChange(only) {
+      for (const node of only === undefined ? tracked.keys() : [only]) {
+        const entry = tracked.get(node);
+        if (entry === undefined) continue;
         const next = encodedConfig(node);
         for (const key of [...entry.config.keys()]) {
           if (next.has(key)) continue;

@@ -26,7 +26,7 @@ export interface Sources {
 export type SourceOptions = {
   readonly datastore: Datastore;
   readonly half: ClusterHalf;
-  readonly hub: Hub;
+  readonly hub: Pick<Hub, "traceparent" | "onConfigChange">;
   readonly config: NodeConfigStore;
   readonly findings: Findings;
   readonly log: Logger;
@@ -123,10 +123,12 @@ export function createSources({ datastore, half, hub, config, findings, log, onU
       type: coreTypes.nodes,
       convert: convertNode,
       apply(key, value) {
+        const before = nodeLabels.get(key.name);
         if (value === null) nodeLabels.delete(key.name);
         else nodeLabels.set(key.name, value.labels);
         update({ kind: "Node", id: key.name, value });
-        hub.onConfigChange();
+        // Every kubelet writes the status of its Node again and again.
+        if (JSON.stringify(before) !== JSON.stringify(value?.labels)) hub.onConfigChange(key.name);
       },
     }),
     pods: kind<WorkloadEndpoint>({ type: coreTypes.pods, convert: convertPod, apply: applyPod }),

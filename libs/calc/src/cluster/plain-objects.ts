@@ -7,7 +7,7 @@ import type { Interest } from "./interest.ts";
 type PlainUpdate = Extract<ClusterUpdate, { kind: "IpPool" | "Tier" | "Node" | "Block" }>;
 type Held = { readonly key: ObjectKey; readonly node: string; readonly value: NodeUpdate };
 
-/** Holds them under the id they were told with; the key comes from the value. */
+/** Holds them under the id they were told with; the key comes from the value. What nodes see of one decides whether it changed. */
 export class PlainObjects {
   readonly #sink: ClusterSink;
   readonly #interest: Interest;
@@ -27,6 +27,8 @@ export class PlainObjects {
     const id = `${update.kind}:${update.id}`;
     const before = this.#heldById.get(id);
     const after = heldOf(update);
+    // Heartbeats of a Node, addresses given from a block.
+    if (after !== null && before?.key === after.key && before.node === after.node && JSON.stringify(this.#valueByKey.get(after.key)) === JSON.stringify(after.value)) return;
     if (before !== undefined && (before.key !== after?.key || before.node !== after.node)) this.#interest.stop(before.node, before.key);
     if (before !== undefined && before.key !== after?.key) this.#drop(before.key);
     if (after === null) {

@@ -1,7 +1,7 @@
 /** Routes of this node's pods and blocks, kept as they should be. */
 import { existsSync } from "node:fs";
 import { familyOf } from "@calico/model";
-import { openRtnetlink, openSys, ROUTE_TABLE_MAIN, SCOPE_GLOBAL, SCOPE_LINK, writeSysctl, type KernelError, type Link, type Route } from "@calico/kernel";
+import { openRtnetlink, openSys, ROUTE_TABLE_MAIN, SCOPE_GLOBAL, SCOPE_LINK, writeSysctl, type KernelError, type Link, type Route, type Rtnetlink } from "@calico/kernel";
 import type { Logger } from "@calico/service-kit";
 import { ROUTE_PROTOCOL } from "../rules/constants.ts";
 import { createRouteClaims } from "./route-claims.ts";
@@ -20,11 +20,15 @@ export interface Routes extends Disposable {
   suspect(): void;
 }
 
-export type RoutesOptions = { readonly log: Logger; /** The kernel has changed under us: apply again. */ readonly onDrift: () => void };
+export type RoutesOptions = {
+  readonly log: Pick<Logger, "warn">;
+  /** The kernel has changed under us: apply again. */
+  readonly onDrift: () => void;
+  /** That of this machine when absent. */
+  readonly rtnetlink?: Pick<Rtnetlink, "subscribe" | "listRoutes" | "getLink" | "applyRoutes"> & Disposable;
+};
 
-export function createRoutes({ log, onDrift }: RoutesOptions): Routes {
-  const sys = openSys();
-  const rtnetlink = openRtnetlink(sys);
+export function createRoutes({ log, onDrift, rtnetlink = openRtnetlink(openSys()) }: RoutesOptions): Routes {
   /** Interfaces with addresses, as they were when last looked at. */
   const links = new Map<string, Link>();
   const wanted = new Map<string, readonly string[]>();
@@ -135,6 +139,7 @@ export function createRoutes({ log, onDrift }: RoutesOptions): Routes {
         errors.set(each.destination, error);
         // The next apply, whatever it is for, tries again.
         dirtyDestinations.add(each.destination);
+        unsure.add(each.destination);
         log.warn("A route could not be set", { route: each.destination, error });
       }
     }
@@ -171,7 +176,7 @@ export function createRoutes({ log, onDrift }: RoutesOptions): Routes {
       if (!link.up) return `interface ${name} is down`;
       for (const address of wanted.get(name) ?? []) {
         const destination = `${address}/${familyOf(address) === 4 ? 32 : 128}`;
-        if (actual.get(destination)?.interfaceIndex !== link.index) return errors.get(destination)?.message ?? `the route to ${destination} is not set`;
+        if (unsure.has(destination) || actual.get(destination)?.interfaceIndex !== link.index) return errors.get(destination)?.message ?? `the route to ${destination} is not set`;
       }
       return null;
     },

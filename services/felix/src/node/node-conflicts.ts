@@ -8,7 +8,7 @@ export interface NodeConflicts {
   /** What follows repeats every node. */
   onSnapshotStart(): void;
   onUpdate(update: NodeUpdate): void;
-  /** This machine wrote these addresses to its Node object. */
+  /** This machine writes these addresses to its Node object. */
   onAnnounced(addresses: readonly (Cidr | null)[]): void;
   /** The first conflict, by name of the other node; null: there is none. */
   readonly conflict: NodeConflict | null;

@@ -14,7 +14,7 @@ export type NodeObjectOptions = {
   readonly settings: { readonly ip: string; readonly ipAutodetectionMethod: string; readonly ip6: string; readonly ip6AutodetectionMethod: string; readonly ipAutodetectionInterval: number; readonly mtu: number };
   readonly clock: Clock;
   readonly log: Logger;
-  /** The Node object has these addresses now. */
+  /** The Node object is about to have these addresses: typha may tell of the write before its answer comes, or instead of it. */
   readonly onAnnounced: (addresses: readonly (Cidr | null)[]) => void;
 };
 
@@ -46,11 +46,11 @@ export function createNodeObject({ datastore, node, libDir, settings, clock, log
     const annotations = { [NODE_IPV4_ANNOTATION]: ipv4, [NODE_IPV6_ANNOTATION]: ipv6 };
     const text = JSON.stringify(annotations);
     if (text === written) return;
+    onAnnounced([ipv4, ipv6]);
     await datastore.patch(coreTypes.nodes, { name: node }, { metadata: { annotations } }, { type: "merge" });
     if (written !== "") log.warn("The node's address changed", { ipv4, ipv6 });
     else log.info("The node's address", { ipv4, ipv6 });
     written = text;
-    onAnnounced([ipv4, ipv6]);
   }
 
   function writeFiles(address: Cidr | null): void {

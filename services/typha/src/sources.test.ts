@@ -1,0 +1,44 @@
+import type { ClusterHalf } from "@calico/calc";
+import type { Datastore, KubeObject, WatchSink } from "@calico/datastore";
+import { createFakeClock, silentLogger } from "@calico/service-kit";
+import { expect, it } from "vitest";
+import { createHub } from "./hub.ts";
+import { createNodeConfigStore, type NodeConfigStore } from "./node-config.ts";
+import { createSources } from "./sources.ts";
+
+const node = (name: string, resourceVersion: string, labels: Record<string, string>): KubeObject => ({ apiVersion: "v1", kind: "Node", metadata: { name, uid: name, resourceVersion, labels } });
+
+it("resolves the configuration of one node when its labels change, and of none when a kubelet writes its status", async () => {
+  let nodes: WatchSink<KubeObject> | undefined;
+  const datastore = {
+    async *listPages({ kind }) {
+      yield { items: (kind === "Node" ? [node("a", "1", { rack: "1" }), node("b", "2", {})] : []) as never[], resourceVersion: "2" };
+    },
+    watch({ kind }, _, sink) {
+      if (kind === "Node") nodes = sink as never;
+      return { close() {} };
+    },
+  } as Partial<Datastore> as Datastore;
+  const resolved: string[] = [];
+  const store = createNodeConfigStore();
+  const config: NodeConfigStore = {
+    ...store,
+    resolve(name, labels) {
+      resolved.push(`${name} ${JSON.stringify(labels)}`);
+      return store.resolve(name, labels);
+    },
+  };
+  const hub = createHub({ clock: createFakeClock(), config, labelsOf: (name) => sources.labelsOf(name), retentionMs: 1_000, maxTombstones: 10 });
+  const sources = createSources({ datastore, half: { onUpdate() {} } as unknown as ClusterHalf, hub, config, findings: { set() {}, objects: 0 }, log: silentLogger, onUpdate() {} });
+  sources.start();
+  await sources.ready;
+  await expect.poll(() => nodes).toBeDefined();
+  for (const name of ["a", "b"]) hub.open(name, { onValue() {}, onDelta() {}, onRemove() {} });
+  resolved.length = 0;
+  nodes?.onEvent({ type: "MODIFIED", object: node("a", "3", { rack: "1" }) });
+  expect(resolved).toEqual([]);
+  nodes?.onEvent({ type: "MODIFIED", object: node("a", "4", { rack: "2" }) });
+  nodes?.onEvent({ type: "DELETED", object: node("b", "5", {}) });
+  expect(resolved).toEqual(['a {"rack":"2"}', "b {}"]);
+  sources.stop();
+});

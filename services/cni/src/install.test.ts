@@ -27,7 +27,7 @@ it("chains the plugins whose programs are there", () => {
 });
 
 it("refuses what nobody would notice", () => {
-  expect(() => types({ chainedPlugins: ["firewall"] })).toThrow('CNI_CHAINEDPLUGINS: "firewall" is not one of portmap, bandwidth');
+  for (const name of ["firewall", "constructor"]) expect(() => types({ chainedPlugins: [name] })).toThrow(`CNI_CHAINEDPLUGINS: "${name}" is not one of portmap, bandwidth`);
   expect(() => types({ sysctls: ["net.core.somaxconn=1"] })).toThrow("the plugin tuning, which makes these settings, is not in");
   writeFileSync(join(dir, "bin", "tuning"), "");
   expect(() => types({ sysctls: ["kernel.panic=1"] })).toThrow('"kernel.panic=1" is not a setting of the network');

@@ -38,7 +38,7 @@ export function renderConflist({ binDir, assignIpv6, chainedPlugins, sysctls }: 
   const calico = { type: "calico", ipam: { type: "calico-ipam", assign_ipv4: "true", assign_ipv6: String(assignIpv6) }, policy: { type: "k8s" } };
   const isInstalled = (name: string): boolean => existsSync(join(binDir, name));
   const chained = chainedPlugins.flatMap((name) => {
-    const plugin = CHAINED[name];
+    const plugin = Object.hasOwn(CHAINED, name) ? CHAINED[name] : undefined;
     if (plugin === undefined) throw new Error(`CNI_CHAINEDPLUGINS: ${JSON.stringify(name)} is not one of ${Object.keys(CHAINED).join(", ")}`);
     return isInstalled(name) ? [plugin] : [];
   });

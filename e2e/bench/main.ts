@@ -3,7 +3,8 @@ import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startLab, type Lab } from "../lab/lab.ts";
-import { benchBurst, benchChurn } from "./churn.ts";
+import { labPaths } from "../lab/paths.ts";
+import { benchBurst, benchChurn, nodeOptionsFor } from "./churn.ts";
 import { benchCniAdd } from "./cni-add.ts";
 import { benchDispatch, residentMb } from "./dispatch.ts";
 import { benchPolicyLatency } from "./policy-latency.ts";
@@ -24,7 +25,9 @@ const say = (line: string): void => void process.stderr.write(`${line}\n`);
 let lab: Lab | null = null;
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => void lab?.stop().finally(() => process.exit(130)));
 try {
-  lab = await startLab({ name: "bench", octet: 29, dir: mkdtempSync(join(tmpdir(), "bench-")), nodes: 3, onProgress: say });
+  const dir = mkdtempSync(join(tmpdir(), "bench-"));
+  process.env["NODE_OPTIONS"] = [process.env["NODE_OPTIONS"], nodeOptionsFor(labPaths(dir).logs)].filter(Boolean).join(" ");
+  lab = await startLab({ name: "bench", octet: 29, dir, nodes: 3, onProgress: say });
   report.add("felix after its start", "RSS", residentMb(lab, "felix@node-2"), "MB");
   for (const [name, run] of Object.entries(BENCHMARKS)) {
     if (wanted.length > 0 && !wanted.includes(name)) continue;

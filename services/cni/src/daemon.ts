@@ -85,7 +85,7 @@ export async function buildCni(env: ConfigInputs["env"]): Promise<{ components: 
       async start() {
         server = await startCniServer(config.socket, handler);
         // Often until the node has its network, then calmly.
-        timers = [every(clock, 500, async () => {
+        timers = [every(clock, 100, async () => {
           if (!installed) await beat();
         }), every(clock, 5_000, beat), every(clock, 10_000, announce), bus.respond(querySubject(node, "cni"), () => cni.StatusResponse.encode(status()).finish())];
       },

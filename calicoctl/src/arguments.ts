@@ -14,6 +14,7 @@ export type Command =
   | { readonly verb: "help" }
   | { readonly verb: "version"; readonly connection: Connection }
   | { readonly verb: "ipam show"; readonly address: string | null; readonly blocks: boolean; readonly configuration: boolean; readonly connection: Connection }
+  | { readonly verb: "ipam release"; readonly address: string; readonly force: boolean; readonly connection: Connection }
   | { readonly verb: "ipam check"; readonly output: "text" | "json"; readonly connection: Connection }
   | { readonly verb: "node status"; readonly names: readonly string[]; readonly output: StatusOutput; readonly timeoutMs: number; readonly nats: NatsOptions; readonly connection: Connection }
   | {
@@ -51,6 +52,7 @@ const OPTIONS = {
   patch: { patch: { type: "string", short: "p" }, type: { type: "string", short: "t" }, namespace: { type: "string", short: "n" } },
   "ipam show": { ip: { type: "string" }, "show-blocks": { type: "boolean" }, "show-configuration": { type: "boolean" } },
   "ipam check": { output: { type: "string", short: "o" } },
+  "ipam release": { ip: { type: "string" }, force: { type: "boolean" }, "from-report": { type: "string", multiple: true } },
   "node status": { output: { type: "string", short: "o" }, timeout: { type: "string" }, ...NATS },
   "policy status": { output: { type: "string", short: "o" }, namespace: { type: "string", short: "n" }, "all-namespaces": { type: "boolean", short: "A" }, timeout: { type: "string" }, wait: { type: "string" }, ...NATS },
   version: {},
@@ -153,8 +155,15 @@ function parseIpam([verb = "", ...args]: readonly string[]): Command {
     if (output !== "text" && output !== "json") throw new UsageError(`-o ${output}: there is json; without -o it is text`);
     return { verb: "ipam check", output, connection: connectionOf(values) };
   }
-  if (["release", "configure", "split"].includes(verb)) throw new UsageError(`"calicoctl ipam ${verb}" is not part of this version; ${verb === "configure" ? "calicoctl patch ipamconfiguration default serves meanwhile" : "kube-controllers releases what vanished pods held"}`);
-  throw new UsageError(`ipam ${verb}: there is ipam show and ipam check`);
+  if (verb === "release") {
+    const { values } = take(args, OPTIONS["ipam release"], 0);
+    if (values["from-report"] !== undefined) throw new UsageError("--from-report: reports are not read by this version; kube-controllers releases what vanished pods held");
+    const address = text(values["ip"]);
+    if (address === undefined) throw new UsageError("release which address? calicoctl ipam release --ip=ADDRESS");
+    return { verb: "ipam release", address, force: values["force"] === true, connection: connectionOf(values) };
+  }
+  if (["configure", "split"].includes(verb)) throw new UsageError(`"calicoctl ipam ${verb}" is not part of this version; ${verb === "configure" ? "calicoctl patch ipamconfiguration default serves meanwhile" : "make another pool and disable this one"}`);
+  throw new UsageError(`ipam ${verb}: there is ipam show, ipam check and ipam release`);
 }
 
 function parseNode([verb = "", ...args]: readonly string[]): Command {

@@ -1,6 +1,6 @@
-/** `ipam show` and `ipam check`. */
-import { calicoTypes, coreTypes, isDatastoreError, type Datastore, type KubeObject, type ResourceType } from "@calico/datastore";
-import type { BlockSpec, HandleSpec } from "@calico/ipam";
+/** `ipam show`, `ipam check` and `ipam release`. */
+import { calicoTypes, coreTypes, createAllocationStore, isDatastoreError, type Datastore, type KubeObject, type ResourceType } from "@calico/datastore";
+import { releaseOne, type BlockSpec, type HandleSpec } from "@calico/ipam";
 import { canonicalAddress } from "@calico/model";
 import type { Command } from "./arguments.ts";
 import type { Say } from "./commands.ts";
@@ -58,6 +58,20 @@ export async function ipamCheck(command: Extract<Command, { verb: "ipam check" }
     say(`Check complete; found ${problems.length} problems.\n`);
   }
   if (problems.length > 0) throw new CommandError(`${problems.length} problems; an address that a moment ago came or went may be among them: check again`);
+}
+
+/** Frees an address that nobody uses; one that a pod has only with --force, because somebody else may get it then. */
+export async function ipamRelease({ address: written, force }: Extract<Command, { verb: "ipam release" }>, datastore: Datastore, say: Say): Promise<void> {
+  const address = canonicalAddress(written);
+  if (address === null) throw new UsageError(`--ip ${written}: is no IP address`);
+  const [blocks, pods] = await Promise.all([specs<BlockSpec>(datastore, calicoTypes.ipamBlocks), datastore.list<PodObject>(coreTypes.pods)]);
+  const found = allocationOf({ blocks }, address);
+  if (found === null) return say(`${address} is not assigned\n`);
+  const { secondary } = found.allocation;
+  const user = pods.items.flatMap(podOf).find((pod) => !pod.finished && (pod.addresses.includes(address) || (pod.namespace === secondary["namespace"] && pod.name === secondary["pod"] && pod.uid === secondary["podUID"])));
+  if (user !== undefined && !force) throw new CommandError(`${address} is the address of pod ${user.namespace}/${user.name}; delete the pod, or release the address all the same with --force`);
+  const handle = await createAllocationStore(datastore, () => {}).run(releaseOne(address));
+  say(handle === null ? `${address} is not assigned any more\n` : `${address} is released (${handle === "" ? "no handle" : handle})\n`);
 }
 
 function podOf({ metadata, spec, status }: PodObject): Pod[] {

@@ -18,6 +18,7 @@ usage: calicoctl <command> [arguments]
   patch KIND NAME -p PATCH changes fields (merge; -t json: JSON patch)   -n NAMESPACE
   ipam show                how full the pools are   --show-blocks, --ip ADDRESS, --show-configuration
   ipam check               whether allocations agree with pods, nodes and handles   -o json
+  ipam release --ip ADDRESS  frees an address that no pod has   --force: also one that a pod has
   node status [NODE...]    what felix, BIRD, ipam and cni of each node say   -o json|yaml, --timeout SECONDS
   policy status [KIND/NAME]    on how many nodes policies are in force   -n NAMESPACE, -o json|yaml, --wait SECONDS
   version                  of this program and of the cluster

@@ -47,6 +47,8 @@ describe(`${SECONDS} seconds of changes while services are killed`, () => {
     const pod = `churn-${pick(6)}`;
     if (pick(3) === 0) await attempt(lab.datastore.delete(coreTypes.pods, { namespace: "shop", name: pod }, { gracePeriodSeconds: pick(2) }));
     else await attempt(lab.datastore.create(coreTypes.pods, { apiVersion: "v1", kind: "Pod", metadata: { namespace: "shop", name: pod, labels: { app: ["frontend", "backend", "curious"][pick(3)] ?? "" } }, spec: { containers: [{ name: "c", image: "i", ports: [{ name: "http", containerPort: DEMO_PORT, protocol: "TCP" }] }] } } as KubeObject));
+    // Nodes change too: their labels decide about pools and peers.
+    if (pick(4) === 0) await attempt(lab.datastore.patch(coreTypes.nodes, { name: `node-${1 + pick(3)}` }, { metadata: { labels: { rack: `r${pick(3)}` } } }, { type: "merge" }));
     const [policy] = batch;
     if (policy === undefined) return;
     const type = policy.kind === "GlobalNetworkPolicy" ? calicoTypes.globalNetworkPolicies : policy.apiVersion.startsWith("networking") ? coreTypes.networkPolicies : calicoTypes.networkPolicies;

@@ -1,7 +1,10 @@
-import { calicoTypes, coreTypes } from "@calico/datastore";
+import { spawnSync } from "node:child_process";
+import { join } from "node:path";
+import { calicoTypes, coreTypes, type KubeObject } from "@calico/datastore";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { DEMO_PORT } from "../lab/demo.ts";
 import type { Lab } from "../lab/lab.ts";
+import { nodeBinary, repositoryRoot } from "../lab/paths.ts";
 import { untilTrue } from "../lab/wait.ts";
 import { run, startDemoLab, stopLab, untilReach } from "./cluster.ts";
 
@@ -52,6 +55,17 @@ it("a reserved address is given only to the pod that names it", async () => {
   expect([addressOf("any"), addressOf("named")]).toEqual([expect.stringMatching(/^10\.67\.0\.[4567]$/), "10.67.0.1"]);
   expect(run(lab, "shop/named", "ip", "-o", "link", "show", "eth0")).toContain("link/ether 02:00:5e:10:00:01");
   for (const name of ["any", "named"]) await remove(name);
+});
+
+it("calicoctl releases an address that nobody has, and refuses one that a pod has", async () => {
+  const release = (address: string): { status: number | null; stdout: string; stderr: string } => spawnSync(nodeBinary, [join(repositoryRoot, "calicoctl", "bin", "calicoctl.mjs"), "--kubeconfig", lab.control.kubeconfig, "ipam", "release", `--ip=${address}`], { encoding: "utf8", timeout: 10_000 });
+  const used = lab.pods().get("shop/frontend")?.addresses[0] ?? "";
+  expect(release(used)).toMatchObject({ status: 1, stderr: `${used} is the address of pod shop/frontend; delete the pod, or release the address all the same with --force\n` });
+  const { metadata, ...block } = await lab.datastore.get<KubeObject & { spec: { allocations: (number | null)[]; unallocated: number[]; attributes: object[] } }>(calicoTypes.ipamBlocks, { name: "10-67-0-0-29" });
+  const { spec } = block;
+  const allocations = spec.allocations.map((held, ordinal) => (ordinal === 6 ? spec.attributes.length : held));
+  await lab.datastore.update(calicoTypes.ipamBlocks, { ...block, metadata, spec: { ...spec, allocations, unallocated: spec.unallocated.filter((ordinal) => ordinal !== 6), attributes: [...spec.attributes, { handle_id: "lost", secondary: { namespace: "shop", pod: "lost", podUID: "u", node: "node-1" } }] } });
+  expect([release("10.67.0.6").stdout, release("10.67.0.6").stdout]).toEqual(["10.67.0.6 is released (lost)\n", "10.67.0.6 is not assigned\n"]);
 });
 
 it("an empty block goes back when its pool does not select the node any more", async () => {

@@ -191,12 +191,18 @@ describe("giving back", () => {
   test("an empty block goes when its pool does not select the node any more, a used one stays", () => {
     const { store: datastore, node } = store();
     const moved = { ...node, nodeLabels: { rack: "2" } };
-    expect([unwantedBlocks(node), unwantedBlocks(moved)]).toEqual([[], []]);
-    run(datastore, releaseByHandle(node.blocks, "h1"));
     expect([unwantedBlocks(node), unwantedBlocks(moved), unwantedBlocks({ ...node, pools: [] })]).toEqual([[], ["10-0-0-0-30"], ["10-0-0-0-30"]]);
+    expect(run(datastore, giveBack(node.blocks, "10-0-0-0-30"))).toBe(false);
+    run(datastore, releaseByHandle(node.blocks, "h1"));
     datastore.writes = [];
     expect(run(datastore, giveBack(node.blocks, "10-0-0-0-30"))).toBe(true);
     expect([datastore.writes.map((effect) => ("kind" in effect ? `${effect.op} ${effect.kind}` : effect.op)), datastore.objects.size, node.blocks.size]).toEqual([["update affinity", "delete block", "delete affinity"], 0, 0]);
+  });
+
+  test("a block that others emptied goes too", () => {
+    const { store: datastore, node } = store();
+    run(datastore, releaseOne("10.0.0.0" as IpAddress));
+    expect([run(datastore, giveBack(node.blocks, "10-0-0-0-30")), datastore.objects.size, node.blocks.size]).toEqual([true, 0, 0]);
   });
 
   test("a block that somebody borrowed from meanwhile stays, and its affinity is confirmed again", () => {

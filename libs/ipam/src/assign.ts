@@ -59,14 +59,15 @@ export function* assign(view: NodeView, requests: readonly AssignRequest[]): Ste
   }
   for (const wanting of pending) {
     let because: string[] = [];
+    let listed: Listed | null = null;
     while (wanting.missing > 0) {
       const before = wanting.missing;
       const claimed = yield* claimBlock(view, wanting);
-      if ("because" in claimed) ({ because } = claimed);
+      if ("because" in claimed) ({ because, listed } = claimed);
       else yield* takeFrom(view, claimed.name, pending);
       if (wanting.missing === before) break;
     }
-    if (wanting.missing > 0 && !view.strictAffinity) yield* borrow(view, wanting);
+    if (wanting.missing > 0 && !view.strictAffinity) yield* borrow(view, wanting, listed ?? (yield* listBlocks()));
     if (wanting.missing > 0) wanting.result.because.push(...because, view.strictAffinity ? "no address is borrowed from other nodes (strictAffinity is true)" : "other nodes' blocks have none to lend");
   }
   return pending.map(({ result }) => result);
@@ -112,12 +113,14 @@ function* refresh(view: NodeView, name: string): Steps<void> {
   else view.blocks.set(name, found);
 }
 
-/** Claims a block of one of the pools; its name, or in words why none. */
-function* claimBlock(view: NodeView, { request, pools }: Pending): Steps<{ name: string } | { because: string[] }> {
-  if (!view.autoAllocateBlocks) return { because: [...useOf(view, pools, [...view.blocks.values()]), "no new block may be claimed (autoAllocateBlocks is false)"] };
+type Listed = readonly (Versioned<BlockSpec> & { readonly name: string })[];
+
+/** Claims a block of one of the pools; its name, or in words why none, with the blocks of the cluster if they had to be listed. */
+function* claimBlock(view: NodeView, { request, pools }: Pending): Steps<{ name: string } | { because: string[]; listed: Listed | null }> {
+  if (!view.autoAllocateBlocks) return { listed: null, because: [...useOf(view, pools, [...view.blocks.values()]), "no new block may be claimed (autoAllocateBlocks is false)"] };
   const limit = view.maxBlocksPerHost > 0 ? view.maxBlocksPerHost : DEFAULT_MAX_BLOCKS;
   const owned = [...view.blocks.values()].filter(({ spec }) => familyOf(spec.cidr) === request.family).length;
-  if (owned >= limit) return { because: [...useOf(view, pools, [...view.blocks.values()]), `node ${view.node} has ${owned} blocks, the limit is ${limit}`] };
+  if (owned >= limit) return { listed: null, because: [...useOf(view, pools, [...view.blocks.values()]), `node ${view.node} has ${owned} blocks, the limit is ${limit}`] };
   const existing = yield* listBlocks();
   const known = new Map(existing.map((block) => [block.name, block]));
   // Blocks that this node owns but did not know, after a lost answer for instance.
@@ -140,7 +143,7 @@ function* claimBlock(view: NodeView, { request, pools }: Pending): Steps<{ name:
     if (!isIdle(view, block.spec) || !pools.some((pool) => pool.blockSize === prefixLengthOf(block.spec.cidr) && contains(pool.cidr, block.spec.cidr))) continue;
     if ((yield* reclaim(block)) && (yield* claimInto(view, block.spec.cidr as Cidr))) return { name: block.name };
   }
-  return { because: useOf(view, pools, existing) };
+  return { listed: existing, because: useOf(view, pools, existing) };
 }
 
 function isWhollyReserved({ isReserved }: NodeView, cidr: Cidr): boolean {
@@ -164,9 +167,9 @@ function isIdle({ node, now }: NodeView, block: BlockSpec): boolean {
 }
 
 /** Takes what is missing from blocks of other nodes, beginning at one that depends on the node. */
-function* borrow(view: NodeView, wanting: Pending): Steps<void> {
+function* borrow(view: NodeView, wanting: Pending, blocks: Listed): Steps<void> {
   const { request, pools, result } = wanting;
-  const foreign = (yield* listBlocks()).filter(({ spec }) => spec.affinity !== hostAffinity(view.node) && !spec.deleted && pools.some((pool) => contains(pool.cidr, spec.cidr)));
+  const foreign = blocks.filter(({ spec }) => spec.affinity !== hostAffinity(view.node) && !spec.deleted && pools.some((pool) => contains(pool.cidr, spec.cidr)));
   for (const { name, ...listed } of rotated(foreign, view.node)) {
     let current: Versioned<BlockSpec> | null = listed;
     for (let attempt = 0; attempt < MAX_CONFLICTS && current !== null && wanting.missing > 0; attempt += 1) {
@@ -239,8 +242,8 @@ function* claimFor(view: NodeView, cidr: Cidr): Steps<string | null> {
   return null;
 }
 
-/** Blocks of this node that are empty and in no pool, or in one that does not select the node any more: nobody will use them here. */
+/** Blocks of this node in no pool, or in one that does not select the node any more: when they are empty nobody will use them here. */
 export function unwantedBlocks({ pools, nodeLabels, blocks }: Pick<NodeView, "pools" | "nodeLabels" | "blocks">): string[] {
   const wanted = pools.filter((pool) => pool.nodeSelector.evaluate(nodeLabels));
-  return [...blocks].filter(([, { spec }]) => isEmpty(spec) && !wanted.some((pool) => contains(pool.cidr, spec.cidr))).map(([name]) => name);
+  return [...blocks].filter(([, { spec }]) => !wanted.some((pool) => contains(pool.cidr, spec.cidr))).map(([name]) => name);
 }

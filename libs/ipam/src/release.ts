@@ -1,7 +1,7 @@
 /** Releasing addresses, and the handle objects that say where they are. */
 import { blockName, contains, handleName, type IpAddress } from "@calico/model";
 import { reclaim } from "./affinity.ts";
-import { allocationsOf, handleCounts, releaseAddress, releaseHandle, type BlockSpec } from "./block.ts";
+import { allocationsOf, handleCounts, isEmpty, releaseAddress, releaseHandle, type BlockSpec } from "./block.ts";
 import { listBlocks, read, remove, write, type Steps, type Versioned } from "./effects.ts";
 
 const MAX_CONFLICTS = 20;
@@ -79,11 +79,15 @@ function* lowerHandle(handleId: string, cidr: string, count: number): Steps<void
   yield* writeHandle(handleId, count === 0 ? others : { ...others, [cidr]: count });
 }
 
-/** Gives an empty block of this node back; false when it is in use meanwhile. What is held of it is brought up to date. */
+/**
+ * Gives a block of this node back when it is empty, also when others emptied it without this node's knowledge; false when
+ * it is in use. What is held of it is brought up to date.
+ */
 export function* giveBack(blocks: Map<string, Versioned<BlockSpec>>, name: string): Steps<boolean> {
-  const current = blocks.get(name);
-  if (current === undefined) return false;
-  const gone = yield* reclaim(current);
+  const held = blocks.get(name);
+  if (held === undefined) return false;
+  const current = isEmpty(held.spec) ? held : yield* read("block", name);
+  const gone = current !== null && current.spec.affinity === held.spec.affinity && (yield* reclaim(current));
   bringUpToDate(blocks, name, gone ? null : yield* read("block", name));
   return gone;
 }

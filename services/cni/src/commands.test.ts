@@ -302,6 +302,14 @@ describe("spool", () => {
     expect(readdirSync(join(dir, "spool")).toSorted((a, b) => (a < b ? -1 : 1))).toEqual(["1.request", "3.request.unreadable"]);
   });
 
+  it("sets aside what can never succeed", async () => {
+    const spool = createSpool(join(dir, "spool"), log);
+    for (const [name, text] of [["1.request", request("one")], ["2.request", request("two").replace(JSON.stringify(config), "{")]] as const) writeFileSync(join(dir, "spool", name), text);
+    const handle = handler();
+    await spool.replay((asked) => handle({ ...asked, env: { CNI_NETNS: "", CNI_IFNAME: "eth0", CNI_ARGS: "K8S_POD_NAMESPACE=a;K8S_POD_NAME=web", ...asked.env } }));
+    expect([done, readdirSync(join(dir, "spool"))]).toEqual([["tear down null", "release"], ["2.request.unreadable"]]);
+  });
+
   it("replays each once, however many ask", async () => {
     const spool = createSpool(join(dir, "spool"), log);
     writeFileSync(join(dir, "spool", "1.request"), request("one"));

@@ -2,6 +2,7 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Logger } from "@calico/service-kit";
+import { CniError, CODE } from "./errors.ts";
 import type { CallHandler, CniCall } from "./server.ts";
 
 export interface Spool {
@@ -14,6 +15,8 @@ export interface Spool {
 }
 
 const SUFFIX = ".request";
+/** Errors in what the request says: they stay whatever time passes. */
+const HOPELESS: ReadonlySet<number> = new Set([CODE.invalidEnvironment, CODE.decode, CODE.invalidConfig]);
 
 export function createSpool(dir: string, log: Logger): Spool {
   mkdirSync(dir, { recursive: true, mode: 0o700 });
@@ -43,6 +46,11 @@ export function createSpool(dir: string, log: Logger): Spool {
         rmSync(path, { force: true });
         log.info("A postponed deletion is done", { container: call.env["CNI_CONTAINERID"] });
       } catch (error) {
+        if (error instanceof CniError && HOPELESS.has(error.code)) {
+          log.error("A postponed deletion can never succeed, it is set aside", { file: path, error });
+          renameSync(path, `${path}.unreadable`);
+          continue;
+        }
         log.warn("A postponed deletion failed, it is tried again later", { container: call.env["CNI_CONTAINERID"], error });
       }
     }

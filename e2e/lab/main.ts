@@ -62,7 +62,7 @@ async function up(command: Extract<Command, { verb: "up" }>): Promise<number> {
   const since = (): string => `${((performance.now() - began) / 1000).toFixed(1).padStart(5)} s`;
   let lab: Lab | null = null;
   try {
-    lab = await Promise.race([startLab({ ...LAB, nodes: command.nodes, subnets: command.subnets, kubernetes: command.kubernetes, onProgress: (line) => say(`${since()}  ${line}`) }), interrupted.then(() => null)]);
+    lab = await Promise.race([startLab({ ...LAB, nodes: command.nodes, subnets: command.subnets, kubernetes: command.kubernetes ? "cluster" : undefined, onProgress: (line) => say(`${since()}  ${line}`) }), interrupted.then(() => null)]);
     if (!lab) {
       await sweep(LAB.name, LAB.dir);
       return 130;

@@ -10,10 +10,13 @@ const LIFETIME_MS = 7 * 24 * 3_600_000;
 
 export type CertificateFiles = { readonly ca: string; readonly cert: string; readonly key: string };
 
+/** Whose certificate it is, and the addresses and names it serves at. An organization is a group of Kubernetes' users. */
+export type Subject = { readonly commonName: string; readonly organization?: string; readonly dns?: readonly string[]; readonly ip?: readonly string[] };
+
 export type Authority = {
   readonly caFile: string;
-  /** Writes `<name>.crt` and `<name>.key` (mode 0600) for a common name and the addresses and names it serves at. */
-  issue(name: string, options: { commonName: string; dns?: readonly string[]; ip?: readonly string[] }): Promise<CertificateFiles>;
+  /** Writes `<name>.crt` and `<name>.key` (mode 0600). */
+  issue(name: string, subject: Subject): Promise<CertificateFiles>;
 };
 
 /** Makes a new authority under a folder. */
@@ -34,13 +37,13 @@ export async function createAuthority(dir: string, now: Date): Promise<Authority
   writeFileSync(caFile, ca.toString("pem"));
   let serial = 1;
 
-  async function issue(name: string, options: { commonName: string; dns?: readonly string[]; ip?: readonly string[] }): Promise<CertificateFiles> {
+  async function issue(name: string, options: Subject): Promise<CertificateFiles> {
     const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ["sign", "verify"]);
     const names = [...(options.dns ?? []).map((value) => ({ type: "dns" as const, value })), ...(options.ip ?? []).map((value) => ({ type: "ip" as const, value }))];
     serial += 1;
     const certificate = await x509.X509CertificateGenerator.create({
       serialNumber: serial.toString(16).padStart(2, "0"),
-      subject: `CN=${options.commonName}`,
+      subject: `${options.organization === undefined ? "" : `O=${options.organization},`}CN=${options.commonName}`,
       issuer: ca.subject,
       ...validity,
       signingAlgorithm: ALGORITHM,

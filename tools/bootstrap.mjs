@@ -14,12 +14,15 @@ const stampDir = join(root, "node_modules", ".calico");
 const SYSTEM_PACKAGES = {
   lab: { ip: "iproute2", nft: "nftables", bird: "bird2", "nats-server": "nats-server", gcc: "gcc", nsenter: "util-linux", ping: "iputils-ping", curl: "curl" },
   test: { conntrack: "conntrack" },
+  cluster: { "/usr/bin/etcd": "etcd-server", containerd: "containerd", runc: "runc", "/bin/busybox": "busybox-static", iptables: "iptables", conntrack: "conntrack", debootstrap: "debootstrap", buildah: "buildah" },
+  conformance: { nc: "netcat-openbsd", dig: "bind9-dnsutils" },
   bench: { iperf3: "iperf3", "/usr/lib/cni/ptp": "containernetworking-plugins" },
 };
 
 const PROGRAMS = {
   lab: { packages: ["lab"], build: true, script: "e2e/lab/main.ts", rootNeeded: true },
   test: { packages: ["lab", "test"], build: true, script: "tools/test.ts", rootNeeded: true },
+  "e2e:kubernetes": { packages: ["lab", "cluster", "conformance"], build: true, script: "e2e/conformance/main.ts", rootNeeded: true },
   bench: { packages: ["lab", "bench"], build: true, script: "e2e/bench/main.ts", rootNeeded: true },
 };
 

@@ -36,6 +36,8 @@ type Tool = { readonly name: string; readonly package: string; readonly version:
 const TOOLS = {
   helm: { name: "helm", package: "helm.sh/helm/v3/cmd/helm", version: "v3.22.0", minutes: 2 },
   coredns: { name: "coredns", package: "github.com/coredns/coredns", version: "v1.15.0", minutes: 4 },
+  // The version that Kubernetes' own tests are written with.
+  ginkgo: { name: "ginkgo", package: "github.com/onsi/ginkgo/v2/ginkgo", version: "v2.28.1", minutes: 1 },
 } as const satisfies Record<string, Tool>;
 
 /** Path of a program that is one Go package; built when it is not there. */

@@ -77,7 +77,7 @@ export async function startControlPlane(options: { plan: LabPlan; paths: LabPath
   const natsUrl = `tls://${plan.controlAddress}:${NATS_PORT}`;
   const asker: NatsUser = { user: "calicoctl", password: randomBytes(24).toString("base64url"), permissions: { publish: ["calico.query.>"], subscribe: ["_INBOX.>"] } };
   writeFileSync(natsConfig, renderNatsConfig(plan, [...[...passwords].map(([account, password]) => natsUser(account, password)), asker], natsCertificate), { mode: 0o600 });
-  supervisor.start({ id: "nats", command: ["/usr/sbin/nats-server", "-c", natsConfig], env, logFile: join(paths.logs, "nats.log") });
+  supervisor.start({ id: "nats", command: () => ["/usr/sbin/nats-server", "-c", natsConfig], env, logFile: join(paths.logs, "nats.log") });
 
   return {
     server,

@@ -34,9 +34,12 @@ export type NodeHost = {
   readonly plan: NodePlan;
   /** Folder on the machine that holds the node's own folders. */
   readonly dir: string;
-  readonly pid: number;
+  /** Process that holds the namespaces open. */
+  pid(): number;
   /** Command line that runs a program inside the node. */
   enter(command: readonly string[]): string[];
+  /** Opens the namespaces again, after `close` and with a new network namespace. */
+  reopen(): Promise<void>;
   close(): void;
 };
 
@@ -52,18 +55,25 @@ export async function openNodeHost(plan: NodePlan, dir: string, marker: string, 
   });
   makeMountPoints(folders);
   const script = ["set -e", ...(kubelet ? ["mount --make-rshared /"] : []), ...mounts, `hostname ${plan.name}`, "echo ready", "exec sleep infinity"].join("\n");
-  const child = spawn("nsenter", [`--net=/run/netns/${plan.namespace}`, "unshare", "--mount", "--uts", "--propagation", kubelet ? "private" : "slave", "sh", "-c", script], {
-    stdio: ["ignore", "pipe", "pipe"],
-    env: { PATH: process.env["PATH"], CALICO_LAB: marker },
-    detached: true,
-  });
-  await untilReady(child, plan.name);
-  const pid = child.pid ?? 0;
+
+  async function hold(): Promise<ChildProcess> {
+    const opened = spawn("nsenter", [`--net=/run/netns/${plan.namespace}`, "unshare", "--mount", "--uts", "--propagation", kubelet ? "private" : "slave", "sh", "-c", script], {
+      stdio: ["ignore", "pipe", "pipe"],
+      env: { PATH: process.env["PATH"], CALICO_LAB: marker },
+      detached: true,
+    });
+    await untilReady(opened, plan.name);
+    return opened;
+  }
+
+  let child = await hold();
+  const pid = (): number => child.pid ?? 0;
   return {
     plan,
     dir,
     pid,
-    enter: (command) => ["nsenter", "-t", String(pid), "-n", "-m", "-u", "--", ...command],
+    enter: (command) => ["nsenter", "-t", String(pid()), "-n", "-m", "-u", "--", ...command],
+    reopen: async () => void (child = await hold()),
     close: () => void child.kill("SIGKILL"),
   };
 }

@@ -8,8 +8,8 @@ import { removeMountPoints } from "./node-host.ts";
 export const MARKER = "CALICO_LAB";
 const CGROUPS = "/sys/fs/cgroup";
 
-/** Cgroup below which the containers of the lab run. */
-export const cgroupOf = (labName: string): string => `/calico-lab-${labName}`;
+/** Cgroup below which the containers of the lab, or of one of its nodes, run. */
+export const cgroupOf = (labName: string, node?: string): string => `/calico-lab-${labName}${node === undefined ? "" : `/${node}`}`;
 
 /** Ends every process of the lab but this one, removes its namespaces, links and folder (null: leaves that). Returns what it found. */
 export async function sweep(labName: string, dir: string | null): Promise<{ processes: number; namespaces: number }> {
@@ -24,23 +24,36 @@ export async function sweep(labName: string, dir: string | null): Promise<{ proc
 }
 
 function someLabRuns(): boolean {
-  return readdirSync("/proc").some((name) => /^\d+$/.test(name) && environmentOf(Number(name)).some((entry) => entry.startsWith(`${MARKER}=`)));
+  return allPids().some((pid) => environmentOf(pid).some((entry) => entry.startsWith(`${MARKER}=`)));
 }
 
 async function endProcesses(labName: string): Promise<number> {
   const found = processesOf(labName);
-  for (const pid of found) signal(pid);
-  const deadline = Date.now() + 5_000;
-  while (found.some(isAlive) && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 10));
+  await endAll(found);
   return found.length;
+}
+
+/** Kills the processes and waits until they are gone. */
+export async function endAll(pids: readonly number[]): Promise<void> {
+  for (const pid of pids) signal(pid);
+  const deadline = Date.now() + 5_000;
+  while (pids.some(isAlive) && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 10));
+}
+
+/** Pids of what runs on a node of a real cluster: in its mount namespace, which `pid` is in, or in its containers. */
+export function processesOfNode(labName: string, node: string, pid: number): number[] {
+  const namespace = (candidate: number): string | null => readLink(`/proc/${candidate}/ns/mnt`);
+  const own = namespace(pid);
+  return allPids().filter((candidate) => (own !== null && namespace(candidate) === own) || isContained(candidate, cgroupOf(labName, node)));
 }
 
 /** Pids whose environment carries the marker, or that run in a namespace or a container of the lab. */
 export function processesOf(labName: string): number[] {
   const inodes = new Set(namespacesOf(labName).map((name) => statSync(`/run/netns/${name}`).ino));
-  const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name)).map(Number);
-  return pids.filter((pid) => pid !== process.pid && (hasMarker(pid, labName) || isInside(pid, inodes) || isContained(pid, labName)));
+  return allPids().filter((pid) => pid !== process.pid && (hasMarker(pid, labName) || isInside(pid, inodes) || isContained(pid, cgroupOf(labName))));
 }
+
+const allPids = (): number[] => readdirSync("/proc").filter((name) => /^\d+$/.test(name)).map(Number);
 
 function hasMarker(pid: number, labName: string): boolean {
   return environmentOf(pid).includes(`${MARKER}=${labName}`);
@@ -54,19 +67,21 @@ function environmentOf(pid: number): string[] {
   }
 }
 
-function isInside(pid: number, inodes: ReadonlySet<number>): boolean {
+const isInside = (pid: number, inodes: ReadonlySet<number>): boolean => inodes.has(Number(/\d+/.exec(readLink(`/proc/${pid}/ns/net`) ?? "")?.[0]));
+
+function isContained(pid: number, cgroup: string): boolean {
   try {
-    return inodes.has(Number(/\d+/.exec(readlinkSync(`/proc/${pid}/ns/net`))?.[0]));
+    return readFileSync(`/proc/${pid}/cgroup`, "latin1").includes(`:${cgroup}/`);
   } catch {
-    return false;
+    return false; // ended meanwhile
   }
 }
 
-function isContained(pid: number, labName: string): boolean {
+function readLink(path: string): string | null {
   try {
-    return readFileSync(`/proc/${pid}/cgroup`, "latin1").includes(`:${cgroupOf(labName)}/`);
+    return readlinkSync(path);
   } catch {
-    return false; // ended meanwhile
+    return null; // ended meanwhile
   }
 }
 

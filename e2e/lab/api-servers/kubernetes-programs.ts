@@ -20,7 +20,7 @@ export async function startPrograms({ plan, paths, authority, supervisor, admin,
   if (!existsSync(ETCD)) throw new Error(`${ETCD} is missing; install it with: apt-get install etcd-server`);
   const dir = join(paths.dir, "kubernetes");
   mkdirSync(dir, { recursive: true, mode: 0o700 });
-  const start = (id: string, command: readonly string[]): void => supervisor.start({ id, command, env, logFile: join(paths.logs, `${id}.log`) });
+  const start = (id: string, command: readonly string[]): void => supervisor.start({ id, command: () => command, env, logFile: join(paths.logs, `${id}.log`) });
 
   const address = plan.controlAddress;
   const etcdUrl = `https://${address}:2379`;

@@ -30,7 +30,7 @@ export async function nodePrograms(host: NodeHost, surroundings: Surroundings): 
   const { name, address, address6 } = host.plan;
   const dir = join(host.dir, "kubernetes");
   mkdirSync(dir, { recursive: true, mode: 0o700 });
-  const spec = (program: string, command: readonly string[]): ProcessSpec => ({ id: `${program}@${name}`, command: host.enter(command), env, logFile: join(paths.logs, `${program}@${name}.log`) });
+  const spec = (program: string, command: readonly string[]): ProcessSpec => ({ id: `${program}@${name}`, command: () => host.enter(command), env, logFile: join(paths.logs, `${program}@${name}.log`) });
 
   const containerdConfig = join(dir, "containerd.toml");
   writeFileSync(containerdConfig, renderContainerdConfig());
@@ -43,7 +43,7 @@ export async function nodePrograms(host: NodeHost, surroundings: Surroundings): 
   // Nobody is asked about names outside of the cluster: the fabric ends there.
   writeFileSync(resolvConf, "");
   const kubeletConfig = join(dir, "kubelet.json");
-  writeFileSync(kubeletConfig, renderKubeletConfig({ labName, serving, resolvConf }));
+  writeFileSync(kubeletConfig, renderKubeletConfig({ cgroupRoot: cgroupOf(labName, name), serving, resolvConf }));
 
   const specs: [ProcessSpec, ...ProcessSpec[]] = [
     spec("containerd", ["containerd", "--config", containerdConfig]),
@@ -85,7 +85,7 @@ conf_dir = "/etc/cni/net.d"
 `;
 }
 
-function renderKubeletConfig({ labName, serving, resolvConf }: { labName: string; serving: CertificateFiles; resolvConf: string }): string {
+function renderKubeletConfig({ cgroupRoot, serving, resolvConf }: { cgroupRoot: string; serving: CertificateFiles; resolvConf: string }): string {
   return `${JSON.stringify({
     apiVersion: "kubelet.config.k8s.io/v1beta1",
     kind: "KubeletConfiguration",
@@ -99,7 +99,7 @@ function renderKubeletConfig({ labName, serving, resolvConf }: { labName: string
     containerRuntimeEndpoint: `unix://${CONTAINERD_SOCKET}`,
     // One machine carries all nodes: its memory and cgroups are not one node's to divide.
     cgroupDriver: "cgroupfs",
-    cgroupRoot: cgroupOf(labName),
+    cgroupRoot,
     cgroupsPerQOS: false,
     enforceNodeAllocatable: [],
     failCgroupV1: false,

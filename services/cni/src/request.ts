@@ -13,6 +13,8 @@ const configSchema = z.looseObject({
   name: z.string().min(1),
   type: z.string().optional(),
   mtu: z.number().int().min(0).max(65_535).optional(),
+  /** The namespace of pods whose runtime names the pod alone, as podman does. */
+  default_namespace: z.string().optional(),
   /** What ADD gave back: the runtime hands it over for CHECK. */
   prevResult: z.looseObject({ ips: z.array(z.looseObject({ address: z.string() })).optional() }).optional(),
   /** Attachments that still exist: the runtime hands them over for GC. */
@@ -61,15 +63,15 @@ export function parseRequest(env: Readonly<Record<string, string | undefined>>, 
     return value;
   };
   const args = parseArgs(env["CNI_ARGS"] ?? "");
-  const argument = (name: string): string => {
-    const value = args.get(name) ?? "";
-    if (!DNS_NAME.test(value)) throw new CniError(CODE.invalidEnvironment, `CNI_ARGS has ${value === "" ? `no ${name}` : `${name}=${value}`}`, "this plugin serves Kubernetes pods only");
+  const argument = (name: string, otherwise = "", remedy = ""): string => {
+    const value = args.get(name) ?? otherwise;
+    if (!DNS_NAME.test(value)) throw new CniError(CODE.invalidEnvironment, `CNI_ARGS has ${value === "" ? `no ${name}` : `${name}=${value}`}`, `this plugin serves Kubernetes pods only${remedy}`);
     return value;
   };
   return {
     command, containerId: variable("CNI_CONTAINERID", CONTAINER_ID), ifname: variable("CNI_IFNAME", IFNAME),
     netns: command === "DEL" ? (env["CNI_NETNS"] ?? "") : variable("CNI_NETNS", /^\/.+/),
-    namespace: argument("K8S_POD_NAMESPACE"), pod: argument("K8S_POD_NAME"), podUid: args.get("K8S_POD_UID") ?? "", config, cniVersion,
+    namespace: argument("K8S_POD_NAMESPACE", config.default_namespace, "; for a runtime that names no namespace set default_namespace in the network configuration"), pod: argument("K8S_POD_NAME"), podUid: args.get("K8S_POD_UID") ?? "", config, cniVersion,
   };
 }
 

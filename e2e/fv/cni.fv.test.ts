@@ -22,7 +22,7 @@ afterAll(async () => expect(await stopLab(lab)).toEqual([]), 30_000);
 const routes = (): string => run(lab, "node/node-1", "ip", "route");
 const pod = (i: number): Attached => pods[i] as Attached;
 
-it("a repeated ADD gives the same, also after the daemon was started again", async () => {
+it("2.4 ADD: gives the same when it is repeated, also after the daemon was started again", async () => {
   const { sandbox, result } = pod(0);
   expect(await cniAdd(host, sandbox)).toEqual(result);
   lab.supervisor.kill("cni@node-1", "SIGKILL");
@@ -31,7 +31,7 @@ it("a repeated ADD gives the same, also after the daemon was started again", asy
   expect(await cniAdd(host, sandbox)).toEqual(result);
 }, 30_000);
 
-it("CHECK is content until somebody takes something away", async () => {
+it("2.4 CHECK: is content until somebody takes something away", async () => {
   const { sandbox, result } = pod(0);
   await cniCheck(host, sandbox, result);
   run(lab, "node/node-1", "nsenter", `--net=${sandbox.netnsPath}`, "ip", "route", "del", "default");
@@ -40,7 +40,7 @@ it("CHECK is content until somebody takes something away", async () => {
   await cniCheck(host, sandbox, result);
 });
 
-it("GC takes away what the runtime does not know, with its address and its route", async () => {
+it("2.4 Spec: GC takes away what the runtime does not know, with its address and its route", async () => {
   const list = readConflist(host);
   if (list === null) throw new Error("no network configuration");
   // The kubelet's own containers on this node are named too: GC is about the whole node.
@@ -50,6 +50,19 @@ it("GC takes away what the runtime does not know, with its address and its route
   expect(routes()).not.toContain(`${addressOf(pod(1))} dev`);
   expect(routes()).toContain(`${addressOf(pod(0))} dev`);
   expect(JSON.stringify((await lab.datastore.list(calicoTypes.ipamBlocks)).items)).not.toContain('"pod":"b"');
+});
+
+it("2.4 Must get right: no ADD while the datastore is not ready, as during a migration", async () => {
+  const sayReady = (datastoreReady: boolean) => lab.datastore.patch(calicoTypes.clusterInformations, { name: "default" }, { spec: { datastoreReady } }, { type: "merge" });
+  const sandbox = await createPod(lab, host, "waiting");
+  await sayReady(false);
+  // An ADD before ipam has seen it succeeds, and is taken back.
+  const isRefused = (): Promise<boolean> => cniAdd(host, sandbox).then((result) => cniDel(host, sandbox, result).then(() => false), (error: Error) => error.message.includes("datastoreReady") && error.message.includes("code 11"));
+  await untilTrue("ADD to be refused", isRefused, 10_000);
+  await sayReady(true);
+  await untilTrue("ADD to work again", async () => (await cniAdd(host, sandbox)).ips !== undefined, 10_000);
+  await cniDel(host, sandbox);
+  lab.network.removeNamespace(sandbox.netnsPath.slice("/run/netns/".length));
 });
 
 it("the connections of a pod go with it", async () => {
@@ -62,7 +75,7 @@ it("the connections of a pod go with it", async () => {
   await cniDel(host, staying.sandbox, staying.result);
 });
 
-it("DEL of everything is fine twice, and with the namespace gone", async () => {
+it("2.4 DEL: of everything is fine twice, and with the namespace gone", async () => {
   const { sandbox, result } = pod(2);
   lab.network.removeNamespace(sandbox.netnsPath.slice("/run/netns/".length));
   await cniDel(host, sandbox, result);

@@ -128,7 +128,7 @@ describe.skipIf(!usable)(`the plugin and podman ${version}`, () => {
     expect(await traces("web", address)).toEqual({ route: true, link: true, allocated: true });
     await untilTrue("the pod to be annotated", async () => (await annotationsOf("web")).join() === `${address}/32,${id}`, 5_000);
 
-    const [key, remote] = [...lab.pods()].find(([, { node }]) => node !== "node-1") ?? [];
+    const [key, remote] = [...lab.pods()].find(([, { view }]) => view.node !== "node-1") ?? [];
     if (key === undefined || remote === undefined) throw new Error("no pod runs on another node");
     const inside = `/proc/${pidOf("web")}/ns/net`;
     await untilTrue("the pod to reach the container", () => reaches(lab.netnsOf(key), address), 10_000);

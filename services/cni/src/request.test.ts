@@ -31,7 +31,7 @@ describe("parseRequest", () => {
     const namespaceOf = (args: string): string => parseRequest({ ...env, CNI_ARGS: args }, config).namespace;
     expect([namespaceOf("K8S_POD_NAME=web"), namespaceOf("K8S_POD_NAMESPACE=a;K8S_POD_NAME=web")]).toEqual(["containers", "a"]);
     expect(() => parseRequest({ ...env, CNI_ARGS: "K8S_POD_NAME=web" }, stdin)).toThrow(expect.objectContaining({ code: 4, details: expect.stringContaining("set default_namespace") as string }) as Error);
-    expect(() => parseRequest({ ...env, CNI_ARGS: "K8S_POD_NAME=web" }, JSON.stringify({ name: "net", default_namespace: "../a" }))).toThrow(expect.objectContaining({ code: 4 }) as Error);
+    expect(() => parseRequest({ ...env, CNI_ARGS: "K8S_POD_NAME=web" }, JSON.stringify({ name: "net", default_namespace: "../a" }))).toThrow(expect.objectContaining({ code: 7 }) as Error);
   });
 
   it("does not need a namespace for DEL", () => expect(parseRequest({ ...env, CNI_COMMAND: "DEL", CNI_NETNS: "" }, stdin).netns).toBe(""));

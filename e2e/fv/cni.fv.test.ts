@@ -1,7 +1,7 @@
-import { calicoTypes } from "@calico/datastore";
+import { calicoTypes, coreTypes, type KubeObject } from "@calico/datastore";
 import { openConntrack, openSys, withNetns } from "@calico/kernel";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { addressOf, attach, createPod, type Attached } from "../bench/sandboxes.ts";
+import { addressOf, attach, createPod, sandboxOf, type Attached } from "../bench/sandboxes.ts";
 import { cniAdd, cniCheck, cniDel, cniGc, readConflist } from "../lab/kubelet/cni-runtime.ts";
 import type { Lab } from "../lab/lab.ts";
 import type { NodeHost } from "../lab/node-host.ts";
@@ -21,6 +21,36 @@ afterAll(async () => expect(await stopLab(lab)).toEqual([]), 30_000);
 
 const routes = (): string => run(lab, "node/node-1", "ip", "route");
 const pod = (i: number): Attached => pods[i] as Attached;
+
+/** Waits until the plugin's annotations of a pod are these. */
+async function untilAnnotated(name: string, expected: Record<string, string>): Promise<void> {
+  await untilTrue(`${name} to be annotated`, async () => {
+    const { annotations = {} } = (await lab.datastore.get<KubeObject>(coreTypes.pods, { namespace: "default", name })).metadata;
+    const found = Object.fromEntries(Object.entries(annotations).flatMap(([key, value]) => (key.startsWith("cni.projectcalico.org/") ? [[key.slice("cni.projectcalico.org/".length), value]] : [])));
+    expect(found).toEqual(expected);
+    return true;
+  }, 5_000);
+}
+
+it("2.4 ADD: the host has a route to the pod alone, and the pod the annotations that are its endpoint", async () => {
+  const address = addressOf(pod(0));
+  expect(routes()).toMatch(new RegExp(`^${address.replaceAll(".", "\\.")} dev cali[0-9a-f]{11} `, "m"));
+  await untilAnnotated("a", { podIP: `${address}/32`, podIPs: `${address}/32`, containerID: pod(0).sandbox.containerId });
+});
+
+it("2.4 DEL: of an older container leaves address and annotations of the newer one, whose own DEL clears them", async () => {
+  const older = await attach(host, await createPod(lab, host, "again"));
+  const newer = await attach(host, { ...sandboxOf(lab, "again-2", older.sandbox.uid), pod: "again" });
+  const address = addressOf(newer);
+  const containerID = newer.sandbox.containerId;
+  await cniDel(host, older.sandbox, older.result);
+  await untilAnnotated("again", { podIP: `${address}/32`, podIPs: `${address}/32`, containerID });
+  expect(routes()).toContain(`${address} dev cali`);
+  await cniDel(host, newer.sandbox, newer.result);
+  await untilAnnotated("again", { podIP: "", podIPs: "", containerID });
+  expect(routes()).not.toContain(`${address} dev cali`);
+  for (const { sandbox } of [older, newer]) lab.network.removeNamespace(sandbox.netnsPath.slice("/run/netns/".length));
+});
 
 it("2.4 ADD: gives the same when it is repeated, also after the daemon was started again", async () => {
   const { sandbox, result } = pod(0);

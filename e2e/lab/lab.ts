@@ -66,6 +66,7 @@ export type Lab = {
 };
 
 const READY_TIMEOUT_MS = 60_000;
+const ACCOUNT_TIMEOUT_MS = 10_000;
 
 /** Starts a lab; resolves when its nodes are Ready. What an earlier lab of the name left is removed first. */
 export async function startLab(options: LabOptions): Promise<Lab> {
@@ -220,11 +221,27 @@ const namespaceObject = (name: string): KubeObject => ({ apiVersion: "v1", kind:
 async function ensure(datastore: Datastore, object: KubeObject): Promise<void> {
   const type = typeOf(object);
   try {
-    await datastore.create(type, object);
+    await createWithAccount(datastore, type, object);
   } catch (error) {
     if (!(error instanceof DatastoreError) || error.code !== "AlreadyExists") throw error;
     await datastore.patch(type, object.metadata, object, { type: "merge" });
   }
+}
+
+/** Kubernetes makes the default account of a namespace a moment after the namespace, and takes no pods before. */
+async function createWithAccount(datastore: Datastore, type: ResourceType, object: KubeObject): Promise<void> {
+  let refusal: unknown = null;
+  await untilTrue("the account of the pod's namespace", async () => {
+    try {
+      await datastore.create(type, object);
+      refusal = null;
+    } catch (error) {
+      if (error instanceof DatastoreError && /serviceaccount "default" not found/.test(error.message)) throw error;
+      refusal = error;
+    }
+    return true;
+  }, ACCOUNT_TIMEOUT_MS);
+  if (refusal !== null) throw refusal;
 }
 
 function typeOf(object: KubeObject): ResourceType {

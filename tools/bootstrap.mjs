@@ -13,7 +13,7 @@ const stampDir = join(root, "node_modules", ".calico");
 /** Debian packages by the program that proves them present. */
 const SYSTEM_PACKAGES = {
   lab: { ip: "iproute2", nft: "nftables", bird: "bird2", "nats-server": "nats-server", gcc: "gcc", nsenter: "util-linux", ping: "iputils-ping", curl: "curl" },
-  test: { conntrack: "conntrack" },
+  test: { conntrack: "conntrack", podman: "podman", runc: "runc" },
   cluster: { "/usr/bin/etcd": "etcd-server", containerd: "containerd", runc: "runc", "/bin/busybox": "busybox-static", iptables: "iptables", conntrack: "conntrack", debootstrap: "debootstrap", buildah: "buildah" },
   conformance: { nc: "netcat-openbsd", dig: "bind9-dnsutils" },
   bench: { iperf3: "iperf3", "/usr/lib/cni/ptp": "containernetworking-plugins" },

@@ -4,7 +4,7 @@
  */
 import { copyFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
-import { calicoTypes, coreTypes, DatastoreError, isDatastoreError, openKubernetesDatastore, type Datastore, type KubeObject, type ResourceType } from "@calico/datastore";
+import { calicoTypes, coreTypes, DatastoreError, openKubernetesDatastore, type Datastore, type KubeObject, type ResourceType } from "@calico/datastore";
 import type { Protocol } from "./arguments.ts";
 import { startCluster, type Cluster, type ClusterOptions } from "./cluster/cluster.ts";
 import { createContainerPods } from "./cluster/container-pods.ts";
@@ -77,6 +77,7 @@ export type Lab = {
 
 const READY_TIMEOUT_MS = 60_000;
 const CLUSTER_TIMEOUT_MS = 120_000;
+const ACCOUNT_TIMEOUT_MS = 10_000;
 
 /** Starts a lab; resolves when its nodes are Ready. What an earlier lab of the name left is removed first. */
 export async function startLab(options: LabOptions): Promise<Lab> {
@@ -237,7 +238,7 @@ function labObject({ kubelet, plan, paths, api, control, cluster, datastore, hos
     pods: () => kubelet.pods(),
     waiting: () => kubelet.waiting(),
     async apply(objects) {
-      for (const object of objects) await admit(datastore, object as KubeObject);
+      for (const object of objects) await ensure(datastore, object as KubeObject);
     },
     async untilRunning(keys, timeoutMs = READY_TIMEOUT_MS) {
       const missing = (): string[] => keys.filter((key) => !kubelet.pods().has(key));
@@ -262,29 +263,33 @@ function labObject({ kubelet, plan, paths, api, control, cluster, datastore, hos
   return lab;
 }
 
-/** A namespace's first ServiceAccount is made soon after the namespace; until then no pod is admitted. */
-async function admit(datastore: Datastore, object: KubeObject): Promise<void> {
-  let failed: unknown = null;
-  await untilTrue(`the ServiceAccount of ${object.metadata.namespace ?? ""}/${object.metadata.name}`, async () => {
-    const error: unknown = await ensure(datastore, object).then(() => null, (refused: unknown) => refused);
-    if (isDatastoreError(error, "Forbidden") && /serviceaccount .* not found/.test(error.message)) return false;
-    failed = error;
-    return true;
-  }, READY_TIMEOUT_MS);
-  if (failed !== null) throw failed;
-}
-
 const namespaceObject = (name: string): KubeObject => ({ apiVersion: "v1", kind: "Namespace", metadata: { name } });
 
 /** Creates an object, or merges it into the one that is there. */
 async function ensure(datastore: Datastore, object: KubeObject): Promise<void> {
   const type = typeOf(object);
   try {
-    await datastore.create(type, object);
+    await createWithAccount(datastore, type, object);
   } catch (error) {
     if (!(error instanceof DatastoreError) || error.code !== "AlreadyExists") throw error;
     await datastore.patch(type, object.metadata, object, { type: "merge" });
   }
+}
+
+/** Kubernetes makes the default account of a namespace a moment after the namespace, and takes no pods before. */
+async function createWithAccount(datastore: Datastore, type: ResourceType, object: KubeObject): Promise<void> {
+  let refusal: unknown = null;
+  await untilTrue("the account of the pod's namespace", async () => {
+    try {
+      await datastore.create(type, object);
+      refusal = null;
+    } catch (error) {
+      if (error instanceof DatastoreError && /serviceaccount "default" not found/.test(error.message)) throw error;
+      refusal = error;
+    }
+    return true;
+  }, ACCOUNT_TIMEOUT_MS);
+  if (refusal !== null) throw refusal;
 }
 
 function typeOf(object: KubeObject): ResourceType {

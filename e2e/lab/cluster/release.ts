@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { POD_CIDR } from "../components.ts";
 import { API_PORT } from "../control-plane.ts";
 import { repositoryRoot } from "../paths.ts";
+import { IMAGE_TAG } from "./calico-images.ts";
 
 export const NAMESPACE = "calico-system";
 export const RELEASE = "calico";
@@ -14,6 +15,7 @@ const TIMEOUT = "90s";
 /** Values of the lab; what is given wins. */
 export function labValues(controlAddress: string): object {
   return {
+    image: { tag: IMAGE_TAG },
     kubernetesServiceEndpoint: { host: controlAddress, port: String(API_PORT) },
     installation: {
       calicoNetwork: {

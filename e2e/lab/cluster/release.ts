@@ -1,7 +1,7 @@
 /** Calico in a real cluster, as its users install it: the chart, by helm. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { POD_CIDR } from "../components.ts";
 import { API_PORT } from "../control-plane.ts";
@@ -43,6 +43,7 @@ export async function helm({ program, kubeconfig }: Helm, ...args: string[]): Pr
 
 /** Installs or upgrades the release with the values and waits until it is ready. */
 export async function installRelease(tool: Helm, dir: string, values: object): Promise<void> {
+  mkdirSync(dir, { recursive: true, mode: 0o700 });
   const file = join(dir, "values.json");
   writeFileSync(file, JSON.stringify(values, null, 2));
   await helm(tool, "upgrade", "--install", RELEASE, join(repositoryRoot, "charts", "calico"), "--namespace", NAMESPACE, "--create-namespace", "--values", file, "--wait", "--timeout", TIMEOUT);

@@ -8,7 +8,8 @@ import { calicoTypes, coreTypes, DatastoreError, openKubernetesDatastore, type D
 import type { Protocol } from "./arguments.ts";
 import { startCluster, type Cluster, type ClusterOptions } from "./cluster/cluster.ts";
 import { createContainerPods } from "./cluster/container-pods.ts";
-import { CLUSTER_COMPONENTS, NODE_COMPONENTS, TYPHA_PORT, componentSpec, type LabCertificates } from "./components.ts";
+import { followBlocks } from "./cluster/pod-routes.ts";
+import { CLUSTER_COMPONENTS, NODE_COMPONENTS, POD_CIDR, TYPHA_PORT, componentSpec, type LabCertificates } from "./components.ts";
 import { startControlPlane, type ApiAccess, type ControlPlane } from "./control-plane.ts";
 import { buildFabric } from "./fabric.ts";
 import { createKubelet, type Kubelet, type RunningPod } from "./kubelet/kubelet.ts";
@@ -76,6 +77,8 @@ export type Lab = {
 };
 
 const READY_TIMEOUT_MS = 60_000;
+/** Nobody asks who reaches the cluster's own pods. */
+const SYSTEM_NAMESPACES = ["kube-system", "calico-system"];
 const CLUSTER_TIMEOUT_MS = 120_000;
 const ACCOUNT_TIMEOUT_MS = 10_000;
 
@@ -167,7 +170,15 @@ async function raiseProcesses({ options, plan, paths, hosts, authority, supervis
 async function raiseCluster({ options, plan, paths, hosts, authority, supervisor, network, onProgress, open, log, watch }: Stage): Promise<Raised> {
   const cluster = await startCluster({ plan, paths, hosts, authority, supervisor, onProgress, ...options.cluster });
   const datastore = await open(paths.kubeconfig);
-  const kubelet = watch(createContainerPods({ labName: options.name, datastore, hosts, network, log }));
+  const pods = createContainerPods({ labName: options.name, datastore, hosts, network, log });
+  const routes = followBlocks(plan, datastore, POD_CIDR);
+  const kubelet = watch({
+    ...pods,
+    async stop() {
+      routes.stop();
+      await pods.stop();
+    },
+  });
   await kubelet.start();
   await cluster.populate();
   if (options.cluster?.values !== null) await untilNodesReady(datastore, hosts, CLUSTER_TIMEOUT_MS, onProgress);
@@ -251,7 +262,7 @@ function labObject({ kubelet, plan, paths, api, control, cluster, datastore, hos
     },
     probe: (from, to, port, protocol = "tcp", timeoutMs = 1_000) => probe(network, netnsOf(from), { address: addressOf(to), port, protocol }, timeoutMs),
     async matrix(port, timeoutMs = 1_000) {
-      const names = [...kubelet.pods().keys()].sort();
+      const names = [...kubelet.pods()].filter(([, { view }]) => !SYSTEM_NAMESPACES.includes(view.namespace)).map(([key]) => key).sort();
       const cells = await Promise.all(names.flatMap((from) => names.filter((to) => to !== from).map(async (to): Promise<MatrixCell> => {
         const target = port ?? podNamed(to).view.ports.find((candidate) => candidate.protocol === "TCP")?.port;
         if (target === undefined) return { from, to, reached: null };

@@ -29,8 +29,8 @@ int main(void) {
 `;
 
 /** Programs that tests start inside a container of agnhost, and busybox for what is missing. */
-const PROGRAMS = ["/usr/bin/curl", "/usr/bin/nc", "/usr/bin/dig", "/usr/bin/ping", "/usr/bin/bash"];
-const BUSYBOX_NAMES = ["awk", "cat", "chmod", "cut", "date", "echo", "env", "grep", "head", "hostname", "id", "ip", "ls", "mkdir", "netstat", "nslookup", "ping6", "ps", "rm", "sed", "seq", "sh", "sleep", "sort", "tail", "tee", "test", "timeout", "touch", "tr", "traceroute", "uniq", "wc", "wget", "xargs"];
+const PROGRAMS = ["/usr/bin/curl", "/usr/bin/nc", "/usr/bin/dig", "/usr/bin/ping", "/usr/bin/bash", "/usr/bin/dash"];
+const BUSYBOX_NAMES = ["awk", "cat", "chmod", "cut", "date", "echo", "env", "grep", "head", "hostname", "id", "ip", "ls", "mkdir", "netstat", "nslookup", "ping6", "ps", "rm", "sed", "seq", "sleep", "sort", "tail", "tee", "test", "timeout", "touch", "tr", "traceroute", "uniq", "wc", "wget", "xargs"];
 
 type Recipe = { readonly file: string; readonly build: (root: string) => Promise<Omit<ImageConfig, "root">> };
 
@@ -45,7 +45,7 @@ const recipes = {
     },
   },
   agnhost: {
-    file: "agnhost-2.63.0-1.tar",
+    file: "agnhost-2.63.0-2.tar",
     async build(root) {
       copyFileSync((await testPrograms(() => undefined)).agnhost, join(root, "agnhost"));
       copyTools(root);
@@ -53,14 +53,14 @@ const recipes = {
     },
   },
   dnsTesting: {
-    file: "glibc-dns-testing-2.0.0-1.tar",
+    file: "glibc-dns-testing-2.0.0-2.tar",
     async build(root) {
       copyTools(root);
       return { name: DNS_TESTING_IMAGE, entrypoint: ["/bin/sh", "-c", "sleep 86400"] };
     },
   },
   busybox: {
-    file: "busybox-1.37.0-1.tar",
+    file: "busybox-1.37.0-2.tar",
     async build(root) {
       copyTools(root);
       return { name: BUSYBOX_IMAGE, entrypoint: [] };
@@ -102,6 +102,8 @@ function copyTools(root: string): void {
   for (const name of BUSYBOX_NAMES) symlinkSync("busybox", join(root, "bin", name));
   const missing = PROGRAMS.filter((program) => !existsSync(program));
   if (missing.length > 0) throw new Error(`${missing.join(", ")} are missing; install them with: apt-get install curl netcat-openbsd bind9-dnsutils iputils-ping bash`);
+  // Not busybox's shell: it takes its own nc and ping before those of the path.
+  symlinkSync("dash", join(root, "bin", "sh"));
   for (const program of PROGRAMS) {
     copyFileSync(program, join(root, "bin", basename(program)));
     for (const library of librariesOf(program)) {

@@ -28,9 +28,10 @@ export function helmProgram(): string {
 export type Values = Readonly<Record<string, unknown>>;
 export type Rendering = { readonly status: number | null; readonly stdout: string; readonly stderr: string };
 
-/** Runs helm with the values on standard input. */
-export function helm(parameters: readonly string[], values: Values = {}): Rendering {
-  const { status, stdout, stderr } = spawnSync(helmProgram(), [...parameters, "-f", "-"], { encoding: "utf8", input: JSON.stringify(values), maxBuffer: 64 << 20 });
+/** Runs helm, with values on standard input where it takes some. */
+export function helm(parameters: readonly string[], values?: Values): Rendering {
+  const input = values === undefined ? [] : ["-f", "-"];
+  const { status, stdout, stderr } = spawnSync(helmProgram(), [...parameters, ...input], { encoding: "utf8", input: JSON.stringify(values ?? {}), maxBuffer: 64 << 20 });
   return { status, stdout, stderr };
 }
 

@@ -56,8 +56,8 @@ export async function buildKubeControllers(env: ConfigInputs["env"]): Promise<{ 
   /** Certificates come to their end while nobody upgrades. */
   async function keepCredentials(signal: AbortSignal): Promise<void> {
     if (config.credentials.length === 0) return;
-    const { ensureCredentials } = await import("./credentials/credentials.ts");
-    const wanted = { datastore, namespace: config.leaseNamespace, certificates: config.credentials.includes("certificates"), nats: config.credentials.includes("nats"), lifetimeMs: config.certificateLifetime, log };
+    const { credentialsWanted, ensureCredentials } = await import("./credentials/credentials.ts");
+    const wanted = { datastore, namespace: config.leaseNamespace, ...credentialsWanted(config.credentials), natsCertificate: config.natsCertificateSecret, lifetimeMs: config.certificateLifetime, log };
     while (!signal.aborted) {
       try {
         await ensureCredentials({ ...wanted, now: new Date(clock.now()) });

@@ -6,14 +6,14 @@ import { coreTypes, type KubeObject, type ResourceType } from "@calico/datastore
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { onKubernetes } from "../fv/cluster.ts";
 import { startLab, type Lab } from "../lab/lab.ts";
-import { canHaveHelm, chartFolder, helm, type Rendering, type Values } from "./helm.ts";
+import { haveHelm, chartFolder, helm, type Rendering, type Values } from "./helm.ts";
 
 const daemonSets: ResourceType = { group: "apps", version: "v1", kind: "DaemonSet", plural: "daemonsets", namespaced: true };
 const NAMESPACE = "calico-system";
 const POOL = "10.244.0.0/16";
 const pools = (...cidrs: readonly string[]): Values => ({ installation: { calicoNetwork: { ipPools: cidrs.map((cidr) => ({ cidr })) } } });
 
-describe.skipIf(!onKubernetes || !canHaveHelm())("helm before Kubernetes' own API server", () => {
+describe.skipIf(!onKubernetes || !(await haveHelm()))("helm before Kubernetes' own API server", () => {
   let lab: Lab;
   beforeAll(async () => {
     lab = await startLab({ name: "chinst", octet: 22, dir: mkdtempSync(join(tmpdir(), "chinst-")), nodes: 1, kubernetes: true });

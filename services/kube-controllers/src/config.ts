@@ -20,7 +20,7 @@ export const controllersParams = defineParams({
   credentials: textList().localOnly().doc("What is made once and kept as Secrets in POD_NAMESPACE: certificates (renewed at two thirds of their life) or first-certificates (made when missing, renewed by somebody else), nats (its users)."),
   natsCertificateSecret: text("calico-nats-tls").localOnly().doc("The Secret with NATS' certificate."),
   certificateLifetime: duration(365 * 86_400_000).localOnly().doc("How long a certificate holds."),
-  leakGracePeriod: duration(900_000).localOnly().doc("How long an address of a vanished pod is kept; 0: for ever. Addresses of vanished nodes go at once."),
+  leakGracePeriod: duration(900_000).doc("How long an address of a vanished pod is kept; 0: for ever. Addresses of vanished nodes go at once. Not set: as KubeControllersConfiguration says (controllers.node.leakGracePeriod)."),
   leakScanInterval: duration(60_000).localOnly().doc("How often all addresses are compared with the pods."),
   maxReleasesPerScan: int(10_000, { min: 1 }).localOnly().doc("Addresses released in one scan."),
 });

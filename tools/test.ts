@@ -28,6 +28,7 @@ if (wants("static")) {
   step("lint", bin + "/nx", ["run-many", "-t", "lint", "--output-style=static"]);
   step("boundaries", bin + "/node", ["tools/boundaries.ts"]);
   step("reference of the parameters", bin + "/node", ["tools/write-configuration.ts", "--check"]);
+  step("table of the chart's values", bin + "/node", ["tools/write-chart-readme.ts", "--check"]);
 }
 if (wants("unit")) {
   const ok = run("unit tests", bin + "/nx", ["run-many", "-t", "test", "--output-style=static"]);

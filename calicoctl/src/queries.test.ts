@@ -7,7 +7,11 @@ import { findNats, mapLimited, openQueries } from "./queries.ts";
 
 const none = { url: undefined, user: undefined, caFile: undefined };
 const base64 = (text: string): string => Buffer.from(text).toString("base64");
-const holding = (read: () => object): Pick<Datastore, "get"> => ({ get: async () => read() as never });
+type Reading = Pick<Datastore, "get" | "list">;
+const holding = (read: () => object, addresses: readonly string[] = []): Reading => ({
+  get: async () => read() as never,
+  list: async () => ({ items: [{ addressType: "IPv4", ports: [{ port: 4222 }], endpoints: [{ addresses, conditions: { ready: true } }] }] as never[], resourceVersion: "1" }),
+});
 const secret = holding(() => ({ data: { url: base64("tls://s:4222"), user: base64("u"), password: base64("p"), "ca.crt": base64("PEM") } }));
 const absent = holding(() => {
   throw new DatastoreError("NotFound", "not found");
@@ -15,6 +19,11 @@ const absent = holding(() => {
 
 describe("findNats", () => {
   it("takes the Secret when nothing is said", async () => expect(await findNats(none, {}, secret, "ctl")).toEqual({ name: "ctl", url: "tls://s:4222", user: "u", password: "p", ca: "PEM" }));
+  it("goes to an endpoint where the Secret names a Service, and keeps the name when there is none", async () => {
+    const named = { data: { url: base64("tls://calico-nats.calico-system.svc:4222"), user: base64("u"), password: base64("p"), "ca.crt": base64("PEM") } };
+    expect(await findNats(none, {}, holding(() => named, ["10.65.0.7"]), "ctl")).toEqual({ name: "ctl", url: "tls://10.65.0.7:4222", serverName: "calico-nats", user: "u", password: "p", ca: "PEM" });
+    expect(await findNats(none, {}, holding(() => named), "ctl")).toMatchObject({ url: "tls://calico-nats.calico-system.svc:4222" });
+  });
   it("takes the environment as a whole", async () => expect(await findNats(none, { NATS_URL: "nats://e", NATS_USER: "eu", NATS_PASSWORD: "ep" }, secret, "ctl")).toEqual({ name: "ctl", url: "nats://e", user: "eu", password: "ep", ca: undefined }));
   it("never sends the Secret's password to a server of the command line", async () => expect(await findNats({ ...none, url: "nats://o" }, { NATS_URL: "nats://e" }, secret, "ctl")).toMatchObject({ url: "nats://o", user: undefined, password: undefined }));
   it.each([

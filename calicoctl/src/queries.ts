@@ -1,6 +1,6 @@
 /** Questions to the components of nodes, over NATS. */
 import { readFileSync } from "node:fs";
-import { coreTypes, isDatastoreError, type Datastore, type KubeObject } from "@calico/datastore";
+import { coreTypes, createServiceAddresses, isDatastoreError, silentLog, type Datastore, type KubeObject } from "@calico/datastore";
 import { querySubject } from "@calico/proto/status";
 import { connectNats, NoRespondersError, RequestError, TimeoutError, type NatsConnection, type NatsServer } from "@calico/service-kit/nats";
 import type { NatsOptions } from "./arguments.ts";
@@ -24,13 +24,24 @@ export const NATS_SECRET = { namespace: "calico-system", name: "calicoctl-nats" 
  * Where NATS is: as the command line and the environment say, else as the Secret says. The two are never mixed, so
  * that no password goes to a server that it is not for.
  */
-export async function findNats({ url, user, caFile }: NatsOptions, env: Environment, datastore: Pick<Datastore, "get">, name: string): Promise<NatsServer> {
+export async function findNats({ url, user, caFile }: NatsOptions, env: Environment, datastore: Pick<Datastore, "get" | "list">, name: string): Promise<NatsServer> {
   const given = url ?? env["NATS_URL"] ?? "";
   if (given !== "") return { name, url: given, user: user ?? env["NATS_USER"], password: env["NATS_PASSWORD"], ca: fileText(caFile ?? env["NATS_CAFILE"]) };
   const data = await secretData(datastore);
   const value = (key: string): string => Buffer.from(data[key] ?? "", "base64").toString();
   if (value("url") === "") throw new CommandError(`the Secret ${NATS_SECRET.namespace}/${NATS_SECRET.name} has no url; set NATS_URL`);
-  return { name, url: value("url"), user: value("user"), password: value("password"), ca: value("ca.crt") };
+  return { name, ...(await reachable(value("url"), datastore)), user: value("user"), password: value("password"), ca: value("ca.crt") };
+}
+
+/**
+ * The name of a Service means nothing outside of pods: it stands for one of the Service's endpoints, whose certificate is still
+ * for the Service. Without an answer the name is kept: in a pod it is right.
+ */
+async function reachable(url: string, datastore: Pick<Datastore, "list">): Promise<{ url: string; serverName?: string }> {
+  const [, scheme, service, namespace] = /^(tls|nats):\/\/([^./]+)\.([^./]+)\.svc(?::\d+)?$/.exec(url) ?? [];
+  if (scheme === undefined || service === undefined || namespace === undefined) return { url };
+  const [address] = await createServiceAddresses({ datastore, namespace, service, cacheFile: "", log: silentLog })();
+  return address === undefined ? { url } : { url: `${scheme}://${address}`, serverName: service };
 }
 
 async function secretData(datastore: Pick<Datastore, "get">): Promise<Readonly<Record<string, string>>> {

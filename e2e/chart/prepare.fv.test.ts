@@ -12,14 +12,14 @@ import { writeKubeconfig } from "../lab/kubeconfig.ts";
 import { startLab, type Lab } from "../lab/lab.ts";
 import { bundleOf, nodeBinary } from "../lab/paths.ts";
 import { untilTrue } from "../lab/wait.ts";
-import { canHaveHelm, render, type Manifest } from "./helm.ts";
+import { haveHelm, render, type Manifest } from "./helm.ts";
 import { typeOf } from "./objects.ts";
 
 const NAMESPACE = "calico-system";
 const PORT = 4322;
 type Secret = KubeObject & { data?: Record<string, string> };
 
-describe.skipIf(!onKubernetes || !canHaveHelm())("the chart's hook", () => {
+describe.skipIf(!onKubernetes || !(await haveHelm()))("the chart's hook", () => {
   let lab: Lab;
   let dir: string;
   let objects: Manifest[];

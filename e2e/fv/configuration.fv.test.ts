@@ -23,6 +23,17 @@ describe("configuration takes effect without a restart", () => {
   const sessions = (): string => run(lab, "node/node-1", "birdc", "-s", "/run/calico/bird.ctl", "show", "protocols", "all");
   const because = async (from: string, to: string): Promise<string> => (await lab.probe(from, to, DEMO_PORT, "tcp", 300)).because;
 
+  it("KubeControllersConfiguration: its status says what is in effect", async () => {
+    type Configuration = KubeObject & { status?: { runningConfig?: { logSeverityScreen?: string; controllers?: { node?: { leakGracePeriod?: string } } } } };
+    const inEffect = async (): Promise<unknown> => {
+      const { status } = await lab.datastore.get<Configuration>(calicoTypes.kubeControllersConfigurations, { name: "default" });
+      return [status?.runningConfig?.logSeverityScreen, status?.runningConfig?.controllers?.node?.leakGracePeriod].join();
+    };
+    await untilTrue("the defaults to be in effect", async () => (await inEffect()) === "Info,15m0s", 10_000);
+    await set("KubeControllersConfiguration", "default", { logSeverityScreen: "Warning", controllers: { node: { leakGracePeriod: "5m" } } });
+    await untilTrue("the change to be in effect", async () => (await inEffect()) === "Warning,5m0s", 10_000);
+  }, 30_000);
+
   it("FelixConfiguration: Deny answers instead of dropping, on one node and then on all", async () => {
     await lab.apply([denyInto("shop")]);
     await untilReach(lab, (_, to) => !to.startsWith("shop/"));

@@ -112,9 +112,8 @@
   value: {{ include "calico.metricsHost" . }}
 - name: CALICO_IPPOOLS
   value: {{ .Values.installation.calicoNetwork.ipPools | toJson | quote }}
-{{- with include "calico.credentials" . }}
-- name: KUBECONTROLLERS_CREDENTIALS
-  value: {{ . }}
+{{- with include "calico.keptCredentials" . }}
+{{ include "calico.credentialsEnv" (dict "root" $ "credentials" .) }}
 {{- end }}
 {{- with .Values.logSeverityScreen }}
 - name: KUBECONTROLLERS_LOGSEVERITYSCREEN

@@ -1,16 +1,18 @@
 /** gRPC servers and clients with the options that every service uses. */
-import { chmodSync, readFileSync } from "node:fs";
+import { chmodSync } from "node:fs";
 import {
-  credentials, InterceptingCall, Metadata, Server, ServerCredentials, ServerInterceptingCall, status,
+  credentials, experimental, InterceptingCall, Metadata, Server, ServerCredentials, ServerInterceptingCall, status,
   type ChannelCredentials, type ClientOptions, type Interceptor, type ServerInterceptor, type ServiceError, type handleUnaryCall, type UntypedServiceImplementation, type ServiceDefinition,
 } from "@grpc/grpc-js";
 import { context } from "@opentelemetry/api";
 import { contextFrom, traceparentOf } from "./tracing.ts";
 import { PortInUseError } from "./http.ts";
 import { describeError, type Logger } from "./log.ts";
+import { watchTlsFiles } from "./tls-files.ts";
+import { readTlsFile, type TlsFiles } from "./tls-read.ts";
 import { clearSocket } from "./unix-socket.ts";
 
-export type TlsFiles = { readonly caFile: string; readonly certFile: string; readonly keyFile: string };
+export type { TlsFiles } from "./tls-read.ts";
 
 export type GrpcAddress =
   | { readonly socket: string }
@@ -82,22 +84,16 @@ function bind(server: Server, address: string, creds: ServerCredentials): Promis
   });
 }
 
-function serverTls({ caFile, certFile, keyFile }: TlsFiles): ServerCredentials {
-  return ServerCredentials.createSsl(readTlsFile(caFile), [{ cert_chain: readTlsFile(certFile), private_key: readTlsFile(keyFile) }], true);
+/** Certificates that are replaced are used for the next connection; those that stand go on. */
+function serverTls(tls: TlsFiles): ServerCredentials {
+  const files = watchTlsFiles(tls);
+  return experimental.createCertificateProviderServerCredentials(files, files, true);
 }
 
 /** Credentials of a client: plain on a unix socket, mutual TLS elsewhere. Throws when a file cannot be read. */
 export function clientCredentials(tls: TlsFiles | "insecure"): ChannelCredentials {
   if (tls === "insecure") return credentials.createInsecure();
   return credentials.createSsl(readTlsFile(tls.caFile), readTlsFile(tls.keyFile), readTlsFile(tls.certFile));
-}
-
-function readTlsFile(path: string): Buffer {
-  try {
-    return readFileSync(path);
-  } catch (error) {
-    throw new Error(`cannot read the TLS file ${path}`, { cause: error });
-  }
 }
 
 function closeServer(server: Server, graceMs: number): Promise<void> {

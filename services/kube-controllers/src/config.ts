@@ -17,9 +17,10 @@ export const controllersParams = defineParams({
   ipv6PoolNatOutgoing: bool(false).env("CALICO_IPV6POOL_NAT_OUTGOING").localOnly().doc("Masquerade IPv6 traffic that leaves the pools."),
   ipPools: text("").env("CALICO_IPPOOLS").localOnly().doc("The pools that are made when they are missing, as JSON: a list of name, cidr, blockSize, encapsulation, natOutgoing, nodeSelector, disableBGPExport; empty: the first pools above."),
   applyDefinitions: bool(false).localOnly().doc("kube-controllers prepare: bring the CustomResourceDefinitions to those of this version."),
-  credentials: textList().localOnly().doc("What is made once and kept as Secrets in POD_NAMESPACE: certificates (renewed at two thirds of their life), nats (its users)."),
+  credentials: textList().localOnly().doc("What is made once and kept as Secrets in POD_NAMESPACE: certificates (renewed at two thirds of their life) or first-certificates (made when missing, renewed by somebody else), nats (its users)."),
+  natsCertificateSecret: text("calico-nats-tls").localOnly().doc("The Secret with NATS' certificate."),
   certificateLifetime: duration(365 * 86_400_000).localOnly().doc("How long a certificate holds."),
-  leakGracePeriod: duration(900_000).localOnly().doc("How long an address of a vanished pod is kept; 0: for ever. Addresses of vanished nodes go at once."),
+  leakGracePeriod: duration(900_000).doc("How long an address of a vanished pod is kept; 0: for ever. Addresses of vanished nodes go at once. Not set: as KubeControllersConfiguration says (controllers.node.leakGracePeriod)."),
   leakScanInterval: duration(60_000).localOnly().doc("How often all addresses are compared with the pods."),
   maxReleasesPerScan: int(10_000, { min: 1 }).localOnly().doc("Addresses released in one scan."),
 });

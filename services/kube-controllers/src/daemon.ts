@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import { createAllocationStore, openKubernetesDatastore, runLeaderElection, type LeaderElection } from "@calico/datastore";
 import { createBackoff, createService, delay, every, httpComponent, reportInterval, type Component, type ConfigInputs, type Logger } from "@calico/service-kit";
 import { controllersParams, ENV_PREFIX } from "./config.ts";
+import { followConfiguration } from "./configuration-follower.ts";
 import { checkConfig, ensureDefaults } from "./default-objects.ts";
 import { createGarbageCollector } from "./garbage-collector.ts";
 
@@ -15,7 +16,8 @@ export async function buildKubeControllers(env: ConfigInputs["env"]): Promise<{ 
   checkConfig(config);
   const datastore = openKubernetesDatastore({ kubeconfig: config.kubeconfig, userAgent: `calico-kube-controllers/${service.version}` });
   const store = createAllocationStore(datastore, () => {});
-  const collector = createGarbageCollector({ datastore, store, clock, log, graceMs: config.leakGracePeriod, maxReleases: config.maxReleasesPerScan });
+  let leakGraceMs = config.leakGracePeriod;
+  const collector = createGarbageCollector({ datastore, store, clock, log, graceMs: () => leakGraceMs, maxReleases: config.maxReleasesPerScan });
   const reclaimed = metrics.counter("ipam_allocations_gc_reclamations", "Addresses released because their pod had vanished.");
   metrics.sampled("ipam_allocations_in_use", "Addresses that are allocated.", () => collector.stats().inUse);
   metrics.sampled("ipam_allocations_gc_candidates", "Handles without a use, not released yet.", () => collector.stats().candidates);
@@ -56,8 +58,8 @@ export async function buildKubeControllers(env: ConfigInputs["env"]): Promise<{ 
   /** Certificates come to their end while nobody upgrades. */
   async function keepCredentials(signal: AbortSignal): Promise<void> {
     if (config.credentials.length === 0) return;
-    const { ensureCredentials } = await import("./credentials/credentials.ts");
-    const wanted = { datastore, namespace: config.leaseNamespace, certificates: config.credentials.includes("certificates"), nats: config.credentials.includes("nats"), lifetimeMs: config.certificateLifetime, log };
+    const { credentialsWanted, ensureCredentials } = await import("./credentials/credentials.ts");
+    const wanted = { datastore, namespace: config.leaseNamespace, ...credentialsWanted(config.credentials), natsCertificate: config.natsCertificateSecret, lifetimeMs: config.certificateLifetime, log };
     while (!signal.aborted) {
       try {
         await ensureCredentials({ ...wanted, now: new Date(clock.now()) });
@@ -67,6 +69,14 @@ export async function buildKubeControllers(env: ConfigInputs["env"]): Promise<{ 
       await delay(clock, CREDENTIALS_INTERVAL_MS, signal);
     }
   }
+
+  const follow = (signal: AbortSignal): Promise<void> => followConfiguration({
+    datastore, inputs: { env, envPrefix: ENV_PREFIX }, clock, log,
+    apply(running) {
+      log.setLevel(running.logSeverityScreen);
+      leakGraceMs = running.leakGraceMs;
+    },
+  }, signal);
 
   health.register("controllers", { liveTimeoutMs: 60_000, ready: true });
   const beat = (): void => {
@@ -87,7 +97,7 @@ export async function buildKubeControllers(env: ConfigInputs["env"]): Promise<{ 
           datastore, namespace: config.leaseNamespace, name: "calico-kube-controllers", identity: `${node}_${randomUUID()}`, log,
           onStarted(signal) {
             working = working.then(async () => {
-              await Promise.all([lead(signal), keepCredentials(signal)]);
+              await Promise.all([lead(signal), keepCredentials(signal), follow(signal)]);
             });
           },
           onStopped() {},

@@ -19,7 +19,8 @@ export interface GarbageCollector {
 export type GcOptions = {
   readonly datastore: Datastore;
   readonly store: AllocationStore;
-  readonly graceMs: number;
+  /** Asked at each scan; 0: addresses of vanished pods are kept. */
+  readonly graceMs: () => number;
   readonly maxReleases: number;
   readonly clock: Clock;
   readonly log: Logger;
@@ -72,13 +73,14 @@ export function createGarbageCollector({ datastore, store, graceMs, maxReleases,
   async function releaseLeaks(signal: AbortSignal): Promise<number> {
     const leaks = findLeaks(facts());
     const now = clock.monotonic();
+    const grace = graceMs();
     const present = new Set(leaks.map(({ handleId }) => handleId));
     for (const handleId of candidates.keys()) if (!present.has(handleId)) candidates.delete(handleId);
     let released = 0;
     for (const leak of leaks) {
       const since = candidates.get(leak.handleId) ?? now;
       candidates.set(leak.handleId, since);
-      const due = leak.nodeGone || (graceMs > 0 && now - since >= graceMs);
+      const due = leak.nodeGone || (grace > 0 && now - since >= grace);
       if (!due || signal.aborted || released >= maxReleases || !(await isGone(leak))) continue;
       const addresses = await store.run(releaseByHandle(new Map(), leak.handleId), signal);
       candidates.delete(leak.handleId);

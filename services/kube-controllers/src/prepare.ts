@@ -2,7 +2,7 @@
 import { openKubernetesDatastore } from "@calico/datastore";
 import { createService, type ConfigInputs } from "@calico/service-kit";
 import { controllersParams, ENV_PREFIX } from "./config.ts";
-import { ensureCredentials } from "./credentials/credentials.ts";
+import { credentialsWanted, ensureCredentials } from "./credentials/credentials.ts";
 import { applyDefinitions } from "./crds.ts";
 
 /** Does everything that the environment asks for; rejects when something cannot be done, and may be repeated. */
@@ -13,7 +13,7 @@ export async function prepare(env: ConfigInputs["env"]): Promise<void> {
   try {
     if (config.applyDefinitions) await applyDefinitions(datastore, log);
     await ensureCredentials({
-      datastore, namespace: config.leaseNamespace, certificates: config.credentials.includes("certificates"), nats: config.credentials.includes("nats"), lifetimeMs: config.certificateLifetime, now: new Date(), log,
+      datastore, namespace: config.leaseNamespace, ...credentialsWanted(config.credentials), natsCertificate: config.natsCertificateSecret, lifetimeMs: config.certificateLifetime, now: new Date(), log,
     });
   } finally {
     datastore.close();

@@ -31,7 +31,7 @@ function memory() {
 }
 
 const options = (datastore: ReturnType<typeof memory>, over: object = {}) => ({
-  datastore, namespace: "calico-system", certificates: true, nats: true, lifetimeMs: 300 * DAY_MS, now: start, log: { info() {}, warn() {} }, ...over,
+  datastore, namespace: "calico-system", certificates: "keep" as const, nats: true, natsCertificate: "calico-nats-tls", lifetimeMs: 300 * DAY_MS, now: start, log: { info() {}, warn() {} }, ...over,
 });
 const CERTIFICATES = ["calico-typha-tls", "calico-node-tls", "calico-nats-tls"];
 
@@ -74,6 +74,18 @@ describe("ensureCredentials", () => {
     expect(store.log.slice(written + 2)).toEqual(["update calico-typha-tls", "update calico-nats-tls", "update calicoctl-nats"]);
   });
 
+  it("only makes the first certificates when somebody else takes over", async () => {
+    const store = memory();
+    await ensureCredentials(options(store, { certificates: "first" }));
+    expect([...store.secrets.keys()].slice(0, 4)).toEqual(["calico-ca", ...CERTIFICATES]);
+    const taken = store.secrets.get("calico-typha-tls");
+    if (taken === undefined) throw new Error("typha has a certificate");
+    taken.data = { "tls.crt": Buffer.from("cert-manager's").toString("base64") };
+    const written = store.log.length;
+    await ensureCredentials(options(store, { certificates: "first", now: new Date(start.getTime() + 290 * DAY_MS) }));
+    expect(store.log.slice(written)).toEqual([]);
+  });
+
   it("leaves a certificate that somebody else made", async () => {
     const store = memory();
     await ensureCredentials(options(store));
@@ -89,7 +101,7 @@ describe("ensureCredentials", () => {
 
   it("gives NATS one user for each component, with its password and no more rights than it needs", async () => {
     const store = memory();
-    await ensureCredentials(options(store, { certificates: false }));
+    await ensureCredentials(options(store, { certificates: "none" }));
     const { authorization } = JSON.parse(store.text("calico-nats-users", "users.conf")) as { authorization: { users: { user: string; password: string; permissions: { publish: string[]; subscribe: string[] } }[] } };
     expect(authorization.users.map(({ user }) => user)).toEqual(NATS_ACCOUNTS.map(({ component }) => component));
     expect(new Set(authorization.users.map(({ password }) => password)).size).toBe(NATS_ACCOUNTS.length);

@@ -10,21 +10,28 @@ import { readSecret, writeSecret, type FoundSecret } from "./secrets.ts";
 export type CredentialsOptions = {
   readonly datastore: Pick<Datastore, "get" | "create" | "update">;
   readonly namespace: string;
-  /** The authority and what it signs. */
-  readonly certificates: boolean;
+  /** The authority and what it signs: renewed in time; made when missing and then left to somebody else; not at all. */
+  readonly certificates: "keep" | "first" | "none";
   /** Users of the NATS that is part of the release. */
   readonly nats: boolean;
+  /** The Secret with NATS' certificate, whose authority calicoctl is told. */
+  readonly natsCertificate: string;
   readonly lifetimeMs: number;
   readonly now: Date;
   readonly log: Pick<Logger, "info" | "warn">;
 };
+
+/** What a program is told to look after, of certificates, first-certificates and nats. */
+export function credentialsWanted(words: readonly string[]): Pick<CredentialsOptions, "certificates" | "nats"> {
+  return { certificates: words.includes("certificates") ? "keep" : words.includes("first-certificates") ? "first" : "none", nats: words.includes("nats") };
+}
 
 const TLS = "kubernetes.io/tls";
 const USERS_SECRET = "calico-nats-users";
 
 /** Makes what is missing and renews what comes to its end. What somebody else made under one of the names stays as it is. */
 export async function ensureCredentials(options: CredentialsOptions): Promise<void> {
-  if (options.certificates) await ensureCertificates(options);
+  if (options.certificates !== "none") await ensureCertificates(options);
   if (options.nats) await ensureNatsUsers(options);
 }
 
@@ -43,8 +50,9 @@ async function ensureAuthority({ datastore, namespace, now, log }: CredentialsOp
   return authority;
 }
 
-async function ensureCertificate(spec: CertificateSpec, authority: Authority, { datastore, namespace, lifetimeMs, now, log }: CredentialsOptions): Promise<void> {
+async function ensureCertificate(spec: CertificateSpec, authority: Authority, { datastore, namespace, certificates, lifetimeMs, now, log }: CredentialsOptions): Promise<void> {
   const found = await readSecret(datastore, namespace, spec.secret);
+  if (found !== null && certificates === "first") return;
   if (found !== null && !found.isOurs) return log.info("A certificate is somebody's own and stays", { secret: spec.secret });
   const reason = reasonToIssue(found?.data["tls.crt"], spec, authority.certificate, now);
   if (reason === null) return;
@@ -65,11 +73,11 @@ async function ensureNatsUsers(options: CredentialsOptions): Promise<void> {
 }
 
 /** The password of a component, in a Secret of its own that nobody else needs to read. */
-async function ensurePassword(component: string, { datastore, namespace, log }: CredentialsOptions): Promise<string> {
+async function ensurePassword(component: string, { datastore, namespace, natsCertificate, log }: CredentialsOptions): Promise<string> {
   const name = component === "calicoctl" ? "calicoctl-nats" : `calico-nats-${component}`;
   const found = await readSecret(datastore, namespace, name);
   const password = found?.data["password"] ?? randomBytes(24).toString("base64url");
-  const wanted = { user: component, password, ...(component === "calicoctl" ? await whereNatsIs(datastore, namespace, found) : {}) };
+  const wanted = { user: component, password, ...(component === "calicoctl" ? await whereNatsIs(datastore, { namespace, natsCertificate }, found) : {}) };
   if (found !== null && Object.entries(wanted).every(([key, value]) => found.data[key] === value)) return password;
   await writeSecret(datastore, { namespace, name }, { ...found?.data, ...wanted }, found);
   log.info("User of NATS made", { secret: name });
@@ -77,8 +85,8 @@ async function ensurePassword(component: string, { datastore, namespace, log }: 
 }
 
 /** What somebody who asks from outside needs too. */
-async function whereNatsIs(datastore: CredentialsOptions["datastore"], namespace: string, found: FoundSecret | null): Promise<Record<string, string>> {
-  const tls = await readSecret(datastore, namespace, "calico-nats-tls");
+async function whereNatsIs(datastore: CredentialsOptions["datastore"], { namespace, natsCertificate }: Pick<CredentialsOptions, "namespace" | "natsCertificate">, found: FoundSecret | null): Promise<Record<string, string>> {
+  const tls = await readSecret(datastore, namespace, natsCertificate);
   const ca = tls?.data["ca.crt"] ?? found?.data["ca.crt"] ?? "";
   return { url: `tls://calico-nats.${namespace}.svc:4222`, "ca.crt": ca };
 }

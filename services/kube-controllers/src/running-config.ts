@@ -1,0 +1,46 @@
+/** What KubeControllersConfiguration `default` asks for, and what is in effect. Pure. */
+import type { KubeControllersConfigurationSpec } from "@calico/model/resources";
+import { commonParams, resolveConfig, type ConfigInputs, type ConfigIssue, type ConfigLayer, type LogLevel } from "@calico/service-kit";
+import { controllersParams } from "./config.ts";
+
+export type Running = { readonly logSeverityScreen: LogLevel; readonly leakGraceMs: number; readonly port: number };
+export type RunningStatus = { readonly runningConfig: KubeControllersConfigurationSpec; readonly environmentVars: Readonly<Record<string, string>> };
+
+/** Variables that win over the object, as its status shows them. */
+const SHOWN = ["KUBECONTROLLERS_LOGSEVERITYSCREEN", "KUBECONTROLLERS_LEAKGRACEPERIOD", "KUBECONTROLLERS_HTTPPORT"];
+
+/** What is in effect: the environment, then the object, then the defaults. What the object says and cannot be used is among the issues. */
+export function runningOf(spec: KubeControllersConfigurationSpec, inputs: Pick<ConfigInputs, "env" | "envPrefix">): { running: Running; issues: readonly ConfigIssue[] } {
+  const { values, issues } = resolveConfig({ ...commonParams, ...controllersParams }, { ...inputs, layers: [layerOf(spec)] });
+  return { running: { logSeverityScreen: values.logSeverityScreen, leakGraceMs: values.leakGracePeriod, port: values.httpPort }, issues: issues.filter(({ source }) => source === SOURCE) };
+}
+
+const SOURCE = "KubeControllersConfiguration default";
+
+function layerOf({ logSeverityScreen, controllers }: KubeControllersConfigurationSpec): ConfigLayer {
+  const { leakGracePeriod } = controllers?.node ?? {};
+  // Trace is a word of Calico's that says the same here.
+  const severity = logSeverityScreen === "Trace" ? "Debug" : logSeverityScreen;
+  return { source: SOURCE, values: { ...(severity === undefined ? {} : { logSeverityScreen: severity }), ...(leakGracePeriod === undefined ? {} : { leakGracePeriod }) } };
+}
+
+/** The status that says so, in Calico's form. */
+export function statusOf({ logSeverityScreen, leakGraceMs, port }: Running, env: ConfigInputs["env"]): RunningStatus {
+  const environmentVars = Object.fromEntries(SHOWN.flatMap((name) => (env[name] === undefined || env[name] === "" ? [] : [[name, env[name]]])));
+  return {
+    runningConfig: {
+      logSeverityScreen, healthChecks: "Enabled", prometheusMetricsPort: port,
+      controllers: { node: { leakGracePeriod: goDuration(leakGraceMs), hostEndpoint: { autoCreate: "Disabled" }, syncLabels: "Disabled" } },
+    },
+    environmentVars,
+  };
+}
+
+/** 900000 is "15m0s". */
+export function goDuration(ms: number): string {
+  const seconds = ms / 1_000;
+  const [hours, minutes] = [Math.floor(seconds / 3_600), Math.floor((seconds % 3_600) / 60)];
+  const rest = `${Number((seconds % 60).toFixed(3))}s`;
+  if (hours > 0) return `${hours}h${minutes}m${rest}`;
+  return minutes > 0 ? `${minutes}m${rest}` : rest;
+}

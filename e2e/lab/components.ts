@@ -101,7 +101,7 @@ export function componentSpec(component: string, host: NodeHost, perNode: boolea
   const id = `${component}@${host.plan.name}`;
   return {
     id,
-    command: host.enter([nodeBinary, ...memoryFlags(component), bundleOf(component)]),
+    command: () => host.enter([nodeBinary, ...memoryFlags(component), bundleOf(component)]),
     env: { ...commonEnv(component, host, surroundings, perNode), ...componentEnv(component, host, surroundings), ...surroundings.parameters[component] },
     logFile: join(surroundings.paths.logs, `${id}.log`),
   };

@@ -13,3 +13,4 @@ export { runLeaderElection, type LeaderElection, type LeaderElectionOptions } fr
 export { createAllocationStore, type AllocationStore } from "./allocation-store.ts";
 export { createEventRecorder, type EventRecorder, type EventRecorderOptions } from "./event-recorder.ts";
 export type { Happening, Regarding } from "./event-series.ts";
+export { createServiceAddresses, type ServiceAddressesOptions } from "./service-addresses.ts";

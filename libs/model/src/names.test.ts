@@ -2,7 +2,8 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { blockAffinityName, blockName, interfaceNameForPod, parsePolicyId, parseWorkloadEndpointId, podHandleId, policyId, workloadEndpointId, workloadEndpointName } from "./names.ts";
 
-test("an interface is named after the pod", () => {
+test("2.4 Must get right: an interface has the name that Calico gives it", () => {
+  expect([interfaceNameForPod("default", "nginx"), interfaceNameForPod("a", "web")]).toEqual(["calic440f455693", "caliaf6d63d8eb8"]);
   expect(interfaceNameForPod("default", "nginx")).toMatch(/^cali[0-9a-f]{11}$/);
   expect(interfaceNameForPod("a", "b.c")).toBe(interfaceNameForPod("a.b", "c"));
   expect(interfaceNameForPod("default", "nginx", "tap")).toBe(interfaceNameForPod("default", "nginx").replace("cali", "tap"));

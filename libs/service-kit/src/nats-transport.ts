@@ -12,13 +12,15 @@ export type NatsServer = {
   readonly password?: string | undefined;
   /** PEM text of the CA that signed the server's certificate; empty: those that the machine trusts. */
   readonly ca?: string | undefined;
+  /** Name that the server's certificate must have; empty: the host of the URL. */
+  readonly serverName?: string | undefined;
 };
 
 /** Connects once, and does not connect again when the connection is lost. With "tls://" nothing is told to a server without TLS. */
-export function connectNats({ url, name, user, password, ca }: NatsServer): Promise<NatsConnection> {
+export function connectNats({ url, name, user, password, ca, serverName }: NatsServer): Promise<NatsConnection> {
   const server = url.replace(/^(tls|nats):\/\//, "");
-  // The client names a server to TLS by its DNS name alone; a certificate for an address is checked against this.
-  const host = { host: server.replace(/:\d+$/, "").replace(/^\[|\]$/g, "") };
+  // The client names a server to TLS by its DNS name alone; a certificate for an address is checked against `host`.
+  const host = serverName !== undefined && serverName !== "" ? { servername: serverName } : { host: server.replace(/:\d+$/, "").replace(/^\[|\]$/g, "") };
   const hasCa = ca !== undefined && ca !== "";
   return connect({
     servers: server,

@@ -17,6 +17,8 @@ export type BusOptions = {
   readonly user?: string | undefined;
   readonly password?: string | undefined;
   readonly caFile?: string | undefined;
+  /** Name that the server's certificate must have; empty: the host of the URL. */
+  readonly serverName?: string | undefined;
   readonly clock: Clock;
   readonly log: Logger;
 };
@@ -148,14 +150,14 @@ function headersOf(traceparent: string): ReturnType<typeof import("@nats-io/tran
   return makeHeaders(traceparent);
 }
 
-async function open({ url, name, user, password, caFile }: BusOptions): Promise<NatsConnection> {
+async function open({ url, name, user, password, caFile, serverName }: BusOptions): Promise<NatsConnection> {
   const { connectNats, headers } = await import("./nats-transport.ts");
   makeHeaders = (traceparent) => {
     const made = headers();
     made.set("traceparent", traceparent);
     return made;
   };
-  return connectNats({ url, name, user, password, ca: caFile === undefined || caFile === "" ? undefined : readFileSync(caFile, "utf8") });
+  return connectNats({ url, name, user, password, serverName, ca: caFile === undefined || caFile === "" ? undefined : readFileSync(caFile, "utf8") });
 }
 
 async function watchStatus(connection: NatsConnection, log: Logger): Promise<void> {

@@ -18,6 +18,7 @@ export const commonParams = defineParams({
   natsUrl: text("").env("NATS_URL").localOnly().doc("NATS server, tls://host:port; empty: no messages."),
   natsUser: text("").env("NATS_USER").localOnly().doc("NATS user."),
   natsPassword: text("").env("NATS_PASSWORD").localOnly().secret().doc("NATS password."),
+  natsServerName: text("").env("NATS_SERVERNAME").localOnly().doc("Name that NATS' certificate must have; empty: the host of NATS_URL."),
   natsCaFile: text("").env("NATS_CAFILE").localOnly().doc("PEM file of the CA that signed NATS' certificate."),
   logSeverityScreen: oneOf(LOG_LEVELS, "Info").doc("Least severity of the log lines."),
   otlpEndpoint: text("").env("OTEL_EXPORTER_OTLP_ENDPOINT").localOnly().doc("OpenTelemetry collector (OTLP over HTTP); empty: no traces."),
@@ -25,7 +26,9 @@ export const commonParams = defineParams({
 
 /** Parameters of a client of typha. */
 export const typhaClientParams = defineParams({
-  typhaAddr: textList().localOnly().doc("Addresses of typha, host:port, comma-separated."),
+  typhaK8sServiceName: text("").localOnly().doc("Service whose endpoints are the typhas; empty: none is asked for."),
+  typhaK8sNamespace: text("kube-system").localOnly().doc("Namespace of that Service."),
+  typhaAddr: textList().localOnly().doc("Addresses of typha, host:port, comma-separated; empty: those of the Service."),
   typhaCaFile: text("").localOnly().doc("PEM file of the CA that signed typha's certificate."),
   typhaCertFile: text("").localOnly().doc("PEM file of the client certificate."),
   typhaKeyFile: text("").localOnly().doc("PEM file of the client's key."),
@@ -70,7 +73,7 @@ export async function createService<const T extends ParamTable>(name: string, pa
   if (fatal !== undefined) throw new ConfigError(`${fatal.name}=${fatal.value} ${fatal.message}${fatal.suggestion === undefined ? "" : `; ${fatal.suggestion}`}`);
   const tracing = await startTracing(`calico-${name}`, node, common.otlpEndpoint);
   const bus = connectBus({
-    url: common.natsUrl, user: common.natsUser, password: common.natsPassword, caFile: common.natsCaFile, name: `${name}@${node}`, clock, log,
+    url: common.natsUrl, user: common.natsUser, password: common.natsPassword, caFile: common.natsCaFile, serverName: common.natsServerName, name: `${name}@${node}`, clock, log,
   });
   const metrics = createMetrics(name);
   metrics.sampled("calico_nats_connected", "1 while NATS is connected.", () => Number(bus.connected));

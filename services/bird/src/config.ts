@@ -12,6 +12,7 @@ export const birdParams = defineParams({
   pidFile: text("/var/run/calico/bird.pid").localOnly().doc("Where BIRD writes its process id."),
   secretNamespace: text("kube-system").localOnly().doc("Namespace of the Secrets that BGPPeers and BGPConfiguration name for passwords."),
   silenceTimeout: duration(10_000).localOnly().doc("A BIRD that runs and does not answer for this long is ended and started again."),
+  typhaAddressFile: text("/var/lib/calico/bird-typha.json").localOnly().doc("Addresses of typha as last seen, for a start while the API server is away."),
   stateFile: text("/var/run/calico/bird-revisions.json").localOnly().doc("Revisions seen, kept over restarts of the service."),
 });
 export const ENV_PREFIX = "BIRD_";

@@ -1,5 +1,5 @@
 /** The bird service, put together. */
-import { openKubernetesDatastore } from "@calico/datastore";
+import { createServiceAddresses, openKubernetesDatastore } from "@calico/datastore";
 import { bird, bgpSessionSubject, createSyncClient, events, nodeStateSubject, openRevisionsFile, querySubject, sync, type SyncStep } from "@calico/proto";
 import { ConfigError, createService, every, httpComponent, reportInterval, startGrpcServer, unaryHandler, type Component, type ConfigInputs, type GrpcServer, type Logger } from "@calico/service-kit";
 import { birdParams, ENV_PREFIX } from "./config.ts";
@@ -14,7 +14,7 @@ import { createSecretSource } from "./secrets.ts";
 export async function buildBird(env: ConfigInputs["env"]): Promise<{ components: Component[]; log: Logger }> {
   const service = await createService("bird", birdParams, { env, envPrefix: ENV_PREFIX });
   const { config, log, clock, metrics, health, bus, node } = service;
-  if (config.typhaAddr.length === 0) throw new ConfigError("BIRD_TYPHAADDR is not set: no typha to ask");
+  if (config.typhaAddr.length === 0 && config.typhaK8sServiceName === "") throw new ConfigError("neither BIRD_TYPHAADDR nor BIRD_TYPHAK8SSERVICENAME is set: no typha to ask");
   const files = { birdPath: config.birdPath, configFile: config.configFile, controlSocket: config.controlSocket };
   const state = createClusterState(node);
   let step: SyncStep | null = null;
@@ -36,8 +36,9 @@ export async function buildBird(env: ConfigInputs["env"]): Promise<{ components:
       monitor.poke();
     },
   });
+  const open = (): ReturnType<typeof openKubernetesDatastore> => openKubernetesDatastore({ kubeconfig: config.kubeconfig, userAgent: `calico-bird/${service.version}` });
   const secrets = createSecretSource({
-    open: () => openKubernetesDatastore({ kubeconfig: config.kubeconfig, userAgent: `calico-bird/${service.version}` }), namespace: config.secretNamespace, onChange: () => reconciler.trigger(), clock, log,
+    open, namespace: config.secretNamespace, onChange: () => reconciler.trigger(), clock, log,
   });
   const monitor = createMonitor({
     controlSocket: config.controlSocket, applied: () => reconciler.applied, clock, log,
@@ -52,9 +53,14 @@ export async function buildBird(env: ConfigInputs["env"]): Promise<{ components:
   metrics.sampled("calico_bird_starts", "How often BIRD was started by this process.", () => process.starts);
   metrics.sampled("calico_bird_blocks", "Blocks of this node.", () => state.view.blocks.size);
 
+  // The API server is asked where typha is only when nobody said it.
+  const directory = config.typhaAddr.length > 0 ? null : open();
+  const typhaAddresses = directory === null
+    ? () => Promise.resolve(config.typhaAddr)
+    : createServiceAddresses({ datastore: directory, namespace: config.typhaK8sNamespace, service: config.typhaK8sServiceName, cacheFile: config.typhaAddressFile, log });
   const revisions = openRevisionsFile(config.stateFile, clock);
   const syncClient = createSyncClient({
-    addresses: () => Promise.resolve(config.typhaAddr), serverName: config.typhaCn, tokenFile: config.typhaTokenFile,
+    addresses: typhaAddresses, serverName: config.typhaCn, tokenFile: config.typhaTokenFile,
     tls: config.typhaCaFile === "" ? "insecure" : { caFile: config.typhaCaFile, certFile: config.typhaCertFile, keyFile: config.typhaKeyFile },
     node, client: sync.ClientKind.CLIENT_KIND_BIRD, programVersion: service.version, revisions: revisions.load(), clock, log,
     onStatus(_, detail) {
@@ -129,6 +135,7 @@ export async function buildBird(env: ConfigInputs["env"]): Promise<{ components:
         for (const timer of timers) timer[Symbol.dispose]();
         await loops;
         secrets.stop();
+        directory?.close();
         revisions[Symbol.dispose]();
         await process.stop();
       },

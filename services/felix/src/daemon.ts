@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createNodeHalf } from "@calico/calc";
-import { createEventRecorder, openKubernetesDatastore } from "@calico/datastore";
+import { createEventRecorder, createServiceAddresses, openKubernetesDatastore } from "@calico/datastore";
 import { createSyncClient, events, felix, nodeStateSubject, openRevisionsFile, policyAppliedSubject, querySubject, sync, type SyncStep } from "@calico/proto";
 import { changedParams, commonParams, ConfigError, createService, every, httpComponent, readConfigFile, reportInterval, resolveConfig, startGrpcServer, startSpan, type Component, type ConfigInputs, type ConfigLayer, type GrpcServer, type Logger } from "@calico/service-kit";
 import { createAttachmentStore } from "./attach/attachment-store.ts";
@@ -23,7 +23,7 @@ export async function buildFelix(env: ConfigInputs["env"]): Promise<{ components
   const { config, log, clock, metrics, health, bus } = service;
   const node = config.felixHostname === "" ? service.node : config.felixHostname.toLowerCase();
   if (process.getuid?.() !== 0) throw new ConfigError("felix programs the kernel and must run as root (or with CAP_NET_ADMIN and CAP_SYS_ADMIN as uid 0)");
-  if (config.typhaAddr.length === 0) throw new ConfigError("FELIX_TYPHAADDR is not set: no typha to ask");
+  if (config.typhaAddr.length === 0 && config.typhaK8sServiceName === "") throw new ConfigError("neither FELIX_TYPHAADDR nor FELIX_TYPHAK8SSERVICENAME is set: no typha to ask");
   reportUnbuilt(config, log);
   const datastore = openKubernetesDatastore({ kubeconfig: config.kubeconfig, userAgent: `calico-felix/${service.version}` });
   const attachments = createAttachmentStore(join(config.stateDir, "endpoints"));
@@ -93,8 +93,11 @@ export async function buildFelix(env: ConfigInputs["env"]): Promise<{ components
     }).finish());
   }
 
+  const typhaAddresses = config.typhaAddr.length > 0
+    ? () => Promise.resolve(config.typhaAddr)
+    : createServiceAddresses({ datastore, namespace: config.typhaK8sNamespace, service: config.typhaK8sServiceName, cacheFile: join(config.libDir, "felix-typha.json"), log });
   const syncClient = createSyncClient({
-    addresses: () => Promise.resolve(config.typhaAddr), serverName: config.typhaCn, tokenFile: config.typhaTokenFile,
+    addresses: typhaAddresses, serverName: config.typhaCn, tokenFile: config.typhaTokenFile,
     tls: config.typhaCaFile === "" ? "insecure" : { caFile: config.typhaCaFile, certFile: config.typhaCertFile, keyFile: config.typhaKeyFile },
     node, client: sync.ClientKind.CLIENT_KIND_FELIX, programVersion: service.version, revisions: revisions.load(), clock, log, onStep,
     onStatus(isConnected, detail) {

@@ -1,5 +1,5 @@
 /** Parameters of kube-controllers. Names of the default pools are those of Calico's node image. */
-import { bool, defineParams, duration, int, oneOf, port, text, type ServiceDescription } from "@calico/service-kit";
+import { bool, defineParams, duration, int, oneOf, port, text, textList, type ServiceDescription } from "@calico/service-kit";
 
 const MODES = ["Never", "Always", "CrossSubnet"] as const;
 
@@ -15,6 +15,10 @@ export const controllersParams = defineParams({
   ipv6PoolCidr: text("none").env("CALICO_IPV6POOL_CIDR").localOnly().doc("CIDR of the first IPv6 pool; none: no pool is made."),
   ipv6PoolBlockSize: int(122, { min: 116, max: 128 }).env("CALICO_IPV6POOL_BLOCK_SIZE").localOnly().doc("Prefix length of its blocks."),
   ipv6PoolNatOutgoing: bool(false).env("CALICO_IPV6POOL_NAT_OUTGOING").localOnly().doc("Masquerade IPv6 traffic that leaves the pools."),
+  ipPools: text("").env("CALICO_IPPOOLS").localOnly().doc("The pools that are made when they are missing, as JSON: a list of name, cidr, blockSize, encapsulation, natOutgoing, nodeSelector, disableBGPExport; empty: the first pools above."),
+  applyDefinitions: bool(false).localOnly().doc("kube-controllers prepare: bring the CustomResourceDefinitions to those of this version."),
+  credentials: textList().localOnly().doc("What is made once and kept as Secrets in POD_NAMESPACE: certificates (renewed at two thirds of their life), nats (its users)."),
+  certificateLifetime: duration(365 * 86_400_000).localOnly().doc("How long a certificate holds."),
   leakGracePeriod: duration(900_000).localOnly().doc("How long an address of a vanished pod is kept; 0: for ever. Addresses of vanished nodes go at once."),
   leakScanInterval: duration(60_000).localOnly().doc("How often all addresses are compared with the pods."),
   maxReleasesPerScan: int(10_000, { min: 1 }).localOnly().doc("Addresses released in one scan."),

@@ -6,6 +6,8 @@ import { controllersParams, ENV_PREFIX } from "./config.ts";
 import { checkConfig, ensureDefaults } from "./default-objects.ts";
 import { createGarbageCollector } from "./garbage-collector.ts";
 
+const CREDENTIALS_INTERVAL_MS = 3_600_000;
+
 /** Builds the parts in the order in which they start. */
 export async function buildKubeControllers(env: ConfigInputs["env"]): Promise<{ components: Component[]; log: Logger }> {
   const service = await createService("kube-controllers", controllersParams, { env, envPrefix: ENV_PREFIX });
@@ -51,6 +53,21 @@ export async function buildKubeControllers(env: ConfigInputs["env"]): Promise<{ 
     }
   }
 
+  /** Certificates come to their end while nobody upgrades. */
+  async function keepCredentials(signal: AbortSignal): Promise<void> {
+    if (config.credentials.length === 0) return;
+    const { ensureCredentials } = await import("./credentials/credentials.ts");
+    const wanted = { datastore, namespace: config.leaseNamespace, certificates: config.credentials.includes("certificates"), nats: config.credentials.includes("nats"), lifetimeMs: config.certificateLifetime, log };
+    while (!signal.aborted) {
+      try {
+        await ensureCredentials({ ...wanted, now: new Date(clock.now()) });
+      } catch (error) {
+        log.warn("Certificates could not be looked after, trying again", { error });
+      }
+      await delay(clock, CREDENTIALS_INTERVAL_MS, signal);
+    }
+  }
+
   health.register("controllers", { liveTimeoutMs: 60_000, ready: true });
   const beat = (): void => {
     const role = election?.isLeader === true ? "leading" : `standing by for ${election?.leader || "nobody"}`;
@@ -69,7 +86,9 @@ export async function buildKubeControllers(env: ConfigInputs["env"]): Promise<{ 
         election = runLeaderElection({
           datastore, namespace: config.leaseNamespace, name: "calico-kube-controllers", identity: `${node}_${randomUUID()}`, log,
           onStarted(signal) {
-            working = working.then(() => lead(signal));
+            working = working.then(async () => {
+              await Promise.all([lead(signal), keepCredentials(signal)]);
+            });
           },
           onStopped() {},
         });

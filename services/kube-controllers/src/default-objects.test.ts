@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { checkConfig, defaultObjects, defaultPools } from "./default-objects.ts";
 
 const config = {
-  ipv4PoolCidr: "192.168.0.0/16", ipv4PoolBlockSize: 26, ipv4PoolNatOutgoing: true, ipv4PoolIpip: "Never", ipv4PoolVxlan: "Never", ipv6PoolCidr: "none", ipv6PoolBlockSize: 122, ipv6PoolNatOutgoing: false, leakGracePeriod: 900_000,
+  ipv4PoolCidr: "192.168.0.0/16", ipv4PoolBlockSize: 26, ipv4PoolNatOutgoing: true, ipv4PoolIpip: "Never", ipv4PoolVxlan: "Never", ipv6PoolCidr: "none", ipv6PoolBlockSize: 122, ipv6PoolNatOutgoing: false, ipPools: "", leakGracePeriod: 900_000,
 } as const;
 
 describe("default objects", () => {

@@ -4,16 +4,18 @@ import { familyOf } from "@calico/model";
 import { ConfigError, type Logger } from "@calico/service-kit";
 import type { ParamValues } from "@calico/service-kit";
 import type { controllersParams } from "./config.ts";
+import { differences, parsePools } from "./pools.ts";
 
 type Config = Pick<
   ParamValues<typeof controllersParams>,
-  "ipv4PoolCidr" | "ipv4PoolBlockSize" | "ipv4PoolNatOutgoing" | "ipv4PoolIpip" | "ipv4PoolVxlan" | "ipv6PoolCidr" | "ipv6PoolBlockSize" | "ipv6PoolNatOutgoing" | "leakGracePeriod"
+  "ipv4PoolCidr" | "ipv4PoolBlockSize" | "ipv4PoolNatOutgoing" | "ipv4PoolIpip" | "ipv4PoolVxlan" | "ipv6PoolCidr" | "ipv6PoolBlockSize" | "ipv6PoolNatOutgoing" | "ipPools" | "leakGracePeriod"
 >;
 type WithSpec = KubeObject & { spec: Record<string, unknown> };
 export type DefaultObject = { readonly type: ResourceType; readonly name: string; readonly spec: Record<string, unknown> };
 
 /** Throws a ConfigError for what this version does not build. */
 export function checkConfig(config: Config): void {
+  parsePools(config.ipPools);
   for (const [name, mode] of [["CALICO_IPV4POOL_IPIP", config.ipv4PoolIpip], ["CALICO_IPV4POOL_VXLAN", config.ipv4PoolVxlan]] as const) {
     if (mode !== "Never") throw new ConfigError(`${name}=${mode}: this version routes without encapsulation only; set it to Never`);
   }
@@ -46,14 +48,25 @@ export function defaultObjects(config: Config): DefaultObject[] {
 /** Makes what is missing. The cluster counts as ready only after its pools are there. */
 export async function ensureDefaults(datastore: Datastore, config: Config, { guid, version, log }: { guid: string; version: string; log: Logger }): Promise<void> {
   for (const object of defaultObjects(config)) await createIfMissing(datastore, object, log);
+  await ensurePools(datastore, config, log);
+  await createIfMissing(datastore, { type: calicoTypes.clusterInformations, name: "default", spec: { clusterGUID: guid, clusterType: "k8s", calicoVersion: version, datastoreReady: true } }, log);
+}
+
+/** Pools that are listed are made one by one; the first pools only for a family that has none. What is there is never changed. */
+async function ensurePools(datastore: Datastore, config: Config, log: Logger): Promise<void> {
   const { items: pools } = await datastore.list<WithSpec>(calicoTypes.ipPools);
+  for (const { name, spec } of parsePools(config.ipPools)) {
+    const present = pools.find((pool) => pool.metadata.name === name || pool.spec["cidr"] === spec.cidr);
+    if (present === undefined) await createIfMissing(datastore, { type: calicoTypes.ipPools, name, spec }, log);
+    else for (const difference of differences(spec, present.spec)) log.warn("A pool is not as it is configured and stays as it is", { pool: present.metadata.name, ...difference });
+  }
+  if (config.ipPools !== "") return;
   for (const pool of defaultPools(config)) {
     const cidr = String(pool.spec["cidr"]);
     const present = pools.filter((other) => typeof other.spec["cidr"] === "string" && familyOf(other.spec["cidr"]) === familyOf(cidr));
     if (present.length === 0) await createIfMissing(datastore, pool, log);
     else if (!present.some((other) => other.spec["cidr"] === cidr)) log.warn("A pool exists already, the configured one is not made", { configured: cidr, present: present.map((other) => other.spec["cidr"]) });
   }
-  await createIfMissing(datastore, { type: calicoTypes.clusterInformations, name: "default", spec: { clusterGUID: guid, clusterType: "k8s", calicoVersion: version, datastoreReady: true } }, log);
 }
 
 async function createIfMissing(datastore: Datastore, { type, name, spec }: DefaultObject, log: Logger): Promise<void> {

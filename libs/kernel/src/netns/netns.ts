@@ -104,6 +104,12 @@ export function isSameNetns(a: string, b: string): boolean {
   return left.ino === right.ino && left.dev === right.dev;
 }
 
+/**
+ * Where a container has the host's /proc/sys/net: its own /proc/sys is read-only, and the runtime mounts nothing inside /proc.
+ * What one finds there is, as in /proc, the namespace of the calling thread.
+ */
+const MOUNTED_SYSCTLS = "/host/proc/sys/net";
+
 /** Reads /proc/sys/net/<name> in the namespace of the calling thread. */
 export function readSysctl(name: string): string {
   return readFileSync(sysctlPath(name), "utf8").trim();
@@ -120,5 +126,5 @@ export function writeSysctl(name: string, value: string): boolean {
 /** "ipv4/conf/eth0/forwarding"; slashes, because interface names may have dots. */
 function sysctlPath(name: string): string {
   if (name.split("/").some((part) => part === "" || part === "." || part === "..")) throw new RangeError(`${name} is no sysctl`);
-  return join("/proc/sys/net", name);
+  return join(existsSync(MOUNTED_SYSCTLS) ? MOUNTED_SYSCTLS : "/proc/sys/net", name);
 }

@@ -1,0 +1,37 @@
+/** Every object of the chart before Kubernetes' own API server. */
+import { mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { isDatastoreError, type KubeObject } from "@calico/datastore";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { onKubernetes } from "../fv/cluster.ts";
+import { startLab, type Lab } from "../lab/lab.ts";
+import { canHaveHelm, render, type Manifest } from "./helm.ts";
+import { typeOf } from "./objects.ts";
+import { valueSets } from "./value-sets.ts";
+
+describe.skipIf(!onKubernetes || !canHaveHelm())("the chart before Kubernetes' own API server", () => {
+  let lab: Lab;
+  beforeAll(async () => {
+    lab = await startLab({ name: "chdry", octet: 22, dir: mkdtempSync(join(tmpdir(), "chdry-")), nodes: 1, kubernetes: "api-server" });
+  }, 120_000);
+  afterAll(() => lab.stop());
+
+  it.each(Object.entries(valueSets))("takes every object of %s", async (_, values) => {
+    expect(await refusals(lab, render(values, "--include-crds"))).toEqual([]);
+  });
+});
+
+/** What the API server says against objects, by kind and name; a dry run stores nothing. */
+async function refusals(lab: Lab, objects: readonly Manifest[]): Promise<string[]> {
+  const refused: string[] = [];
+  for (const object of objects) {
+    try {
+      await lab.datastore.patch(typeOf(object), object.metadata, object as KubeObject, { type: "apply", fieldManager: "dry-run", force: true, dryRun: true, fieldValidation: "Strict" });
+    } catch (error) {
+      if (!isDatastoreError(error)) throw error;
+      refused.push(`${object.kind} ${object.metadata.name}: ${error.message}`);
+    }
+  }
+  return refused;
+}

@@ -25,7 +25,7 @@ export type BuildImagesOptions = Partial<ImageOptions> & { readonly onProgress?:
 
 /** Name of the archive in the folder given with saveDir. */
 export const ARCHIVE = "calico-images.tar";
-/** Label that says what an image was made of; the Containerfile sets it. */
+/** Label that says what an image was made of. */
 const CONTENT_LABEL = "calico.content";
 
 /** The version of the project. */
@@ -54,8 +54,8 @@ export async function buildImages({ components = COMPONENTS, registry = LOCAL_RE
     const isNew = before?.labels[CONTENT_LABEL] !== content;
     if (isNew) {
       onProgress(`${component}: building ${reference}`);
-      const labels = { "org.opencontainers.image.version": version, ...source };
-      await builder.build({ context: repositoryRoot, containerfile: join(repositoryRoot, "images", "Containerfile"), target: component, reference, buildArguments: { ...buildArguments, CONTENT: content }, labels, timestamp });
+      const containerfile = labelledContainerfile(component, { "org.opencontainers.image.version": version, ...source, [CONTENT_LABEL]: content });
+      await builder.build({ context: repositoryRoot, containerfile, target: "labelled", reference, buildArguments, timestamp });
     } else {
       onProgress(`${component}: unchanged`);
     }
@@ -70,6 +70,17 @@ export async function buildImages({ components = COMPONENTS, registry = LOCAL_RE
   }
   const archive = saveDir === null ? null : await saveArchive(builder, images, resolve(saveDir), onProgress);
   return images.map((image) => ({ ...image, archive }));
+}
+
+/**
+ * The Containerfile with one more stage, which sets these labels. They stand in its text because builders take a step from
+ * their cache by its text: labels given on the command line can be those of an earlier build.
+ */
+function labelledContainerfile(component: ComponentName, labels: Readonly<Record<string, string>>): string {
+  const file = join(repositoryRoot, "images", "dist", `Containerfile.${component}`);
+  const pairs = Object.entries(labels).map(([name, value]) => `${name}=${JSON.stringify(value)}`);
+  writeFileSync(file, `${readFileSync(join(repositoryRoot, "images", "Containerfile"), "utf8")}\nFROM ${component} AS labelled\nLABEL ${pairs.join(" ")}\n`);
+  return file;
 }
 
 async function inspectBuilt(builder: Builder, reference: string): Promise<ImageFacts> {

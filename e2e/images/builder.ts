@@ -9,7 +9,6 @@ export type BuildRequest = {
   readonly target: string | null;
   readonly reference: string;
   readonly buildArguments: Readonly<Record<string, string>>;
-  readonly labels: Readonly<Record<string, string>>;
   /** Seconds since 1970 that every file and the image itself are dated to. */
   readonly timestamp: number;
 };
@@ -73,13 +72,12 @@ function createBuilder(name: BuilderName): Builder {
 }
 
 /** The arguments that build an image. Its steps need the network and no runtime, so podman and buildah run them in a plain chroot. */
-export function buildCommand(name: BuilderName, { context, containerfile, target, reference, buildArguments, labels, timestamp }: BuildRequest): string[] {
+export function buildCommand(name: BuilderName, { context, containerfile, target, reference, buildArguments, timestamp }: BuildRequest): string[] {
   const own = name === "docker" ? [] : ["--isolation", "chroot", "--layers", "--timestamp", String(timestamp)];
   return [
     name === "buildah" ? "bud" : "build", ...own,
     "--file", containerfile, ...(target === null ? [] : ["--target", target]), "--tag", reference,
     ...Object.entries(buildArguments).flatMap(([key, value]) => ["--build-arg", `${key}=${value}`]),
-    ...Object.entries(labels).flatMap(([key, value]) => ["--label", `${key}=${value}`]),
     context,
   ];
 }

@@ -50,7 +50,7 @@ async function bootstrap(builder: Builder): Promise<void> {
     must("tar", ["-C", root, "--exclude=./dev/*", "--exclude=./proc/*", "--exclude=./sys/*", "-cf", join(dir, "root.tar"), "."], remedy);
     rmSync(root, { recursive: true });
     writeFileSync(join(dir, "Containerfile"), "FROM scratch\nADD root.tar /\n");
-    await builder.build({ context: dir, containerfile: join(dir, "Containerfile"), target: null, reference: HOMEMADE, buildArguments: {}, labels: {}, timestamp: 0 });
+    await builder.build({ context: dir, containerfile: join(dir, "Containerfile"), target: null, reference: HOMEMADE, buildArguments: {}, timestamp: 0 });
   } finally {
     rmSync(dir, { recursive: true, force: true });
   }

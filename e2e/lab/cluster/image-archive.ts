@@ -10,12 +10,14 @@ export type ImageConfig = {
   /** Folder whose content is the image's root. */
   readonly root: string;
   readonly entrypoint: readonly string[];
+  /** Its arguments when a pod gives none. */
+  readonly command?: readonly string[];
   readonly user?: string;
   readonly workingDir?: string;
 };
 
 /** Writes the archive; the same content gives the same image. Throws with tar's words. */
-export function writeImageArchive(file: string, { name, root, entrypoint, user = "", workingDir = "/" }: ImageConfig): void {
+export function writeImageArchive(file: string, { name, root, entrypoint, command = [], user = "", workingDir = "/" }: ImageConfig): void {
   mkdirSync(dirname(file), { recursive: true });
   const work = mkdtempSync(`${file}.work-`);
   try {
@@ -23,7 +25,7 @@ export function writeImageArchive(file: string, { name, root, entrypoint, user =
     const config = JSON.stringify({
       architecture: process.arch === "arm64" ? "arm64" : "amd64",
       os: "linux",
-      config: { Entrypoint: entrypoint, User: user, WorkingDir: workingDir, Env: ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"] },
+      config: { Entrypoint: entrypoint, Cmd: command, User: user, WorkingDir: workingDir, Env: ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"] },
       rootfs: { type: "layers", diff_ids: [`sha256:${sha256(readFileSync(join(work, "layer.tar")))}`] },
     });
     const configFile = `${sha256(Buffer.from(config))}.json`;

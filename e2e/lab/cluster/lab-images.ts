@@ -45,11 +45,11 @@ const recipes = {
     },
   },
   agnhost: {
-    file: "agnhost-2.63.0-2.tar",
+    file: "agnhost-2.63.0-3.tar",
     async build(root) {
       copyFileSync((await testPrograms(() => undefined)).agnhost, join(root, "agnhost"));
       copyTools(root);
-      return { name: AGNHOST_IMAGE, entrypoint: ["/agnhost"] };
+      return { name: AGNHOST_IMAGE, entrypoint: ["/agnhost"], command: ["pause"] };
     },
   },
   dnsTesting: {

@@ -1,6 +1,6 @@
 /** The container images, built and run by podman or docker; skipped, with the reason, where neither works. */
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it, vi } from "vitest";
@@ -118,9 +118,27 @@ describe.skipIf(typeof prepared === "string")(`images${typeof prepared === "stri
     expect(runner.run(referenceOf("bird"), ["sh", "-c", parse], ["--tmpfs", "/tmp"])).toMatchObject({ status: 0, stderr: expect.stringContaining("BIRD version 2") as string });
   });
 
-  it("cni brings the plugins that a runtime and pods need", () => {
-    const script = "const fs = require('node:fs'); console.log(JSON.stringify(['bin', 'plugins'].map((name) => fs.readdirSync('/opt/calico/' + name).sort())))";
-    expect(JSON.parse(runner.run(referenceOf("cni"), ["node", "-e", script]).stdout)).toEqual([["calico"], ["bandwidth", "host-local", "loopback", "portmap", "tuning"]]);
+  it("cni puts its plugin and those that a runtime and pods need on the host, and leaves what is there", async () => {
+    const host = Object.fromEntries(["bin", "net.d", "run", "lib"].map((name) => [name, join(dir, "host", name)]));
+    for (const path of Object.values(host)) mkdirSync(path, { recursive: true });
+    writeFileSync(join(host["bin"] ?? "", "tuning"), "somebody else's");
+    const kubeconfig = { apiVersion: "v1", kind: "Config", "current-context": "c", contexts: [{ name: "c", context: { cluster: "c", user: "u" } }], clusters: [{ name: "c", cluster: { server: "https://127.0.0.1:1" } }], users: [{ name: "u", user: { token: "t" } }] };
+    writeFileSync(join(host["lib"] ?? "", "kubeconfig"), JSON.stringify(kubeconfig));
+    const mounts = { bin: "/opt/cni/bin", "net.d": "/etc/cni/net.d", run: "/var/run/calico", lib: "/var/lib/calico" };
+    const volumes = Object.entries(mounts).flatMap(([name, path]) => ["--volume", `${host[name]}:${path}`]);
+    const id = runner.command("run", "--detach", "--read-only", "--network", "none", "--cap-drop", "ALL", ...volumes, "--env", "KUBECONFIG=/var/lib/calico/kubeconfig", referenceOf("cni")).stdout.trim();
+    try {
+      const present = (): string[] => readdirSync(host["bin"] ?? "").sort();
+      await untilTrue(() => `the plugins: ${present().join(" ")}; ${runner.command("logs", id).stdout}`, async () => present().length === 6 && !present().some((name) => name.endsWith(".new")), 20_000);
+      expect(present()).toEqual(["bandwidth", "calico", "host-local", "loopback", "portmap", "tuning"]);
+      expect(readFileSync(join(host["bin"] ?? "", "tuning"), "utf8")).toBe("somebody else's");
+      const { status, stdout } = spawnSync(join(host["bin"] ?? "", "loopback"), { input: '{"cniVersion": "1.0.0"}', encoding: "utf8", env: { CNI_COMMAND: "VERSION" } });
+      expect([status, JSON.parse(stdout)]).toEqual([0, expect.objectContaining({ supportedVersions: expect.arrayContaining(["1.0.0"]) as string[] })]);
+      // The plugin finds its daemon on the socket that the container serves.
+      await untilTrue("the daemon's socket", async () => existsSync(join(host["run"] ?? "", "cni.sock")), 20_000);
+    } finally {
+      runner.command("rm", "--force", id);
+    }
   });
 
   it("take less than 350 MB unpacked, all together", () => {

@@ -5,7 +5,7 @@
 import { copyFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { calicoTypes, coreTypes, DatastoreError, openKubernetesDatastore, type Datastore, type KubeObject, type ResourceType } from "@calico/datastore";
-import type { Protocol } from "./arguments.ts";
+import type { Encapsulation, Protocol } from "./arguments.ts";
 import { CLUSTER_COMPONENTS, NODE_COMPONENTS, TYPHA_PORT, componentSpec, type LabCertificates } from "./components.ts";
 import { startControlPlane, type ControlPlane } from "./control-plane.ts";
 import { buildFabric } from "./fabric.ts";
@@ -29,6 +29,8 @@ export type LabOptions = {
   readonly octet: number;
   readonly nodes: number;
   readonly subnets?: number;
+  /** Of the pods' pool; none when absent. */
+  readonly encapsulation?: Encapsulation;
   /** Kubernetes' own API server instead of the embedded one. */
   readonly kubernetes?: boolean;
   readonly onProgress?: (line: string) => void;
@@ -111,7 +113,7 @@ export async function startLab(options: LabOptions): Promise<Lab> {
       typha: await authority.issue("typha", { commonName: "typha-server", dns: ["typha-server"], ip: [hosts[0]?.plan.address ?? ""] }),
       typhaClient: await authority.issue("typha-client", { commonName: "typha-client" }),
     };
-    startComponents({ hosts, supervisor, without, surroundings: { labName: name, parameters: options.parameters ?? {}, paths, control, certificates, typhaAddresses: [`${hosts[0]?.plan.address ?? ""}:${TYPHA_PORT}`] } });
+    startComponents({ hosts, supervisor, without, surroundings: { labName: name, encapsulation: options.encapsulation ?? "none", parameters: options.parameters ?? {}, paths, control, certificates, typhaAddresses: [`${hosts[0]?.plan.address ?? ""}:${TYPHA_PORT}`] } });
     onProgress("services started");
     await untilNodesReady(store, hosts, onProgress);
     return labObject({ plan, paths, control, datastore: store, hosts, supervisor, network, kubelet, stop });

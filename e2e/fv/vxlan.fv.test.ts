@@ -221,6 +221,18 @@ describe("Always, and other modes on a running cluster", () => {
     expect(NODES.map((node) => [birdRoutesOf(node), mtuOf(node)])).toEqual(NODES.map(() => [[], "1450"]));
   }, 120_000);
 
+  it("another port, MTU and network identifier take effect on every node, without a restart", async () => {
+    const configure = (spec: object): Promise<unknown> => lab.datastore.patch(calicoTypes.felixConfigurations, { name: "default" }, { spec }, { type: "merge" });
+    const device = (node: string): string => run(lab, `node/${node}`, "ip", "-o", "-d", "link", "show", "vxlan.calico");
+    const untilDevices = (mtu: number, vni: number, port: number): Promise<void> => untilTrue("the devices to be as configured", async () => NODES.every((node) => new RegExp(` mtu ${mtu} .* vxlan id ${vni} .* dstport ${port} `).test(device(node))), 20_000);
+    await configure({ vxlanPort: 4790, vxlanMTU: 1400, vxlanVNI: 7 });
+    await untilDevices(1400, 7, 4790);
+    await untilReach(lab, () => true);
+    await configure({ vxlanPort: null, vxlanMTU: null, vxlanVNI: null });
+    await untilDevices(1450, 4096, 4789);
+    await untilReach(lab, () => true);
+  }, 60_000);
+
   it("a node that gets another address is found at the new one", async () => {
     const [node, old, address] = ["node-4", lab.plan.nodes[3]?.address ?? "", "172.25.1.77"];
     run(lab, `node/${node}`, "ip", "addr", "del", `${old}/24`, "dev", "eth0");

@@ -3,11 +3,13 @@ import { addressOf, contains, type Cidr } from "@calico/model";
 import type { NodeRoute, PeerNode } from "../messages.ts";
 import type { LocalNode, OverlaySink, RemoteRoute, Vtep } from "../ports.ts";
 
+type NodeFacts = Pick<PeerNode, "ipv4" | "vxlan">;
+
 /** Reports what changed; a route whose other end is not known waits. */
 export class Overlay {
   readonly #node: string;
   readonly #sink: OverlaySink;
-  readonly #nodes = new Map<string, PeerNode>();
+  readonly #nodes = new Map<string, NodeFacts>();
   readonly #routes = new Map<string, NodeRoute>();
   readonly #destinationsByNode = new Map<string, Set<string>>();
   readonly #dirtyNodes = new Set<string>();
@@ -29,10 +31,10 @@ export class Overlay {
   }
 
   /** null: it is gone. */
-  setNode(name: string, node: PeerNode | null): void {
+  setNode(name: string, node: NodeFacts | null): void {
     const before = this.#nodes.get(name);
     if (node === null) this.#nodes.delete(name);
-    else this.#nodes.set(name, node);
+    else this.#nodes.set(name, { ipv4: node.ipv4, vxlan: node.vxlan });
     // Labels and BGP settings are nothing to the overlay.
     if (before?.ipv4 === node?.ipv4 && JSON.stringify(before?.vxlan) === JSON.stringify(node?.vxlan)) return;
     this.#dirtyNodes.add(name);

@@ -45,7 +45,7 @@ export type DataplaneOptions = {
   readonly config: DataplaneConfig;
   /** The kernel was changed by somebody else: apply again. */
   readonly onDrift: () => void;
-  /** The MTU of pods that are made from now on; after every apply that found another one. */
+  /** The MTU of pods that are made from now on; after every apply that found another one. What it throws is said, and it is called again. */
   readonly onPodMtu: (mtu: number) => void;
   readonly clock: Clock;
   readonly log: Logger;
@@ -67,6 +67,7 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log
   let rendersOverlay = false;
   let sendersDue = false;
   let toldMtu: number | null = null;
+  let mtuTrouble: string | null = null;
   let conntrack: Conntrack | undefined;
   let foreign: ForeignChains | undefined;
   const timers: Disposable[] = [];
@@ -320,8 +321,15 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log
   function tellMtu(): void {
     const { podMtu } = overlay;
     if (podMtu === null || podMtu === toldMtu) return;
-    toldMtu = podMtu;
-    onPodMtu(podMtu);
+    try {
+      onPodMtu(podMtu);
+      toldMtu = podMtu;
+      mtuTrouble = null;
+    } catch (error) {
+      const reason = `the MTU of pods could not be told: ${error instanceof Error ? error.message : String(error)}`;
+      if (reason !== mtuTrouble) log.error("The MTU of pods could not be told, trying again", { mtu: podMtu, error });
+      mtuTrouble = reason;
+    }
   }
 
   /** Notes whether an endpoint is in force. */
@@ -356,7 +364,7 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log
         overlay.suspect();
         onDrift();
       }), every(clock, () => RETRY_MS, () => {
-        if (routes?.isBehind === true || overlay.trouble !== null) onDrift();
+        if (routes?.isBehind === true || overlay.trouble !== null || mtuTrouble !== null) onDrift();
       }));
     },
     async apply() {
@@ -404,7 +412,7 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log
       }
       return found;
     },
-    obstacles: () => [...(foreign?.dropping() ?? []), ...(overlay.trouble === null ? [] : [overlay.trouble])],
+    obstacles: () => [...(foreign?.dropping() ?? []), ...[overlay.trouble, mtuTrouble].filter((trouble) => trouble !== null)],
     overlay: () => overlay.summary,
     gauges: () => [
       ["felix_nft_chains", "Chains of the table.", () => table?.stats.chains ?? 0],

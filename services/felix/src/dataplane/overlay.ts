@@ -95,7 +95,7 @@ export function createOverlay({ log, onDrift, settings: initial }: OverlayOption
     const found = at === undefined ? null : rtnetlink.getLink(at.interfaceIndex);
     if (found?.name !== uplink?.name) renew();
     uplink = found;
-    const roomFor = hostMtu(rtnetlink.listLinks(), settings.mtuIfacePattern, uplink?.name ?? null);
+    const roomFor = hostMtu(rtnetlink.listLinks(), settings, uplink?.name ?? null);
     if (roomFor !== host && settings.vxlanMTU > roomFor - VXLAN_OVERHEAD) log.warn("vxlanMTU is more than the node's interfaces leave room for; what fits is used", { vxlanMTU: settings.vxlanMTU, interfaceMtu: roomFor });
     host = roomFor;
   }

@@ -14,7 +14,6 @@ export interface RemoteRoutes {
   setLink(device: string, link: Link | null): Iterable<string>;
   /** The device as last found; undefined: nobody has looked. */
   linkOf(device: string): Link | null | undefined;
-  destinationsOf(device: string): Iterable<string>;
   destinations(): Iterable<string>;
   devices(): Iterable<string>;
 }
@@ -56,7 +55,6 @@ export function createRemoteRoutes(): RemoteRoutes {
       return byDevice.get(device) ?? [];
     },
     linkOf: (device) => links.get(device),
-    destinationsOf: (device) => byDevice.get(device) ?? [],
     destinations: () => targets.keys(),
     devices: () => byDevice.keys(),
   };

@@ -59,8 +59,8 @@ export function createRoutes({ log, onDrift, rtnetlink = openRtnetlink(openSys()
     onLink(link, present) {
       const device = remotes.linkOf(link.name);
       if (device !== undefined && !(present && device?.index === link.index && device.up === link.up)) {
-        dirtyDevices.add(link.name);
-        for (const destination of remotes.destinationsOf(link.name)) unsure.add(destination);
+        // Thousands of routes may have gone with it, unsaid, or none: reading them all is far cheaper than setting them all.
+        loaded = false;
         onDrift();
       }
       if (!wanted.has(link.name)) return;

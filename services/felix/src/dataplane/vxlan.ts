@@ -57,6 +57,7 @@ export function createVxlan({ log, onDrift, rtnetlink }: VxlanOptions): Vxlan {
   let trouble: string | null = null;
   let loaded = false;
   let dirty = true;
+  let subscription: Disposable | null = null;
 
   function suspect(): void {
     loaded = false;
@@ -71,7 +72,8 @@ export function createVxlan({ log, onDrift, rtnetlink }: VxlanOptions): Vxlan {
   const wantedForwarding = (interfaceIndex: number): Map<string, ForwardingEntry> => new Map([...peers.values()].map(({ mac, nodeAddress }) => [mac, { interfaceIndex, mac, destination: nodeAddress, state: NUD_PERMANENT }]));
   const wantedNeighbours = (interfaceIndex: number): Map<string, Neighbour> => new Map([...peers.values()].map(({ mac, tunnelAddress }) => [tunnelAddress, { interfaceIndex, address: tunnelAddress, mac, state: NUD_PERMANENT }]));
 
-  const subscription = rtnetlink.subscribe({
+  /** Of neighbours a busy node has many events: they are followed only while there is, or should be, a device. */
+  const follow = (): Disposable => rtnetlink.subscribe({
     // An event may be older than what is known: one that contradicts it says that it is time to look.
     onLink(seen, present) {
       if (seen.name !== VXLAN_DEVICE) return;
@@ -160,6 +162,10 @@ export function createVxlan({ log, onDrift, rtnetlink }: VxlanOptions): Vxlan {
       dirty = true;
     },
     apply() {
+      if (wish !== null && subscription === null) {
+        subscription = follow();
+        suspect();
+      }
       if (!loaded) load();
       if (!dirty || wish === null) return;
       try {
@@ -183,6 +189,8 @@ export function createVxlan({ log, onDrift, rtnetlink }: VxlanOptions): Vxlan {
         link = null;
         loadEntries();
         trouble = null;
+        subscription?.[Symbol.dispose]();
+        subscription = null;
       } else if (link !== null && trouble === null) {
         const [entries, known] = [wantedForwarding(link.index), wantedNeighbours(link.index)];
         const strange = [...forwarding.values()].filter(({ mac }) => !entries.has(mac));
@@ -204,7 +212,7 @@ export function createVxlan({ log, onDrift, rtnetlink }: VxlanOptions): Vxlan {
       return forwarding.size;
     },
     suspect,
-    [Symbol.dispose]: () => subscription[Symbol.dispose](),
+    [Symbol.dispose]: () => subscription?.[Symbol.dispose](),
   };
 }
 

@@ -10,13 +10,14 @@ it.each<[string, ReturnType<typeof link>[], string, string | null, number]>([
   ["not one that is down", [link("eth0", 9_000), link("eth1", 1_400, false)], PATTERN, "eth0", 9_000],
   ["the node's own, whatever its name", [link("bond0", 1_460), link("eth0", 1_500)], PATTERN, "bond0", 1_460],
   ["nothing is known", [link("lo", 65_536)], PATTERN, null, 1_500],
+  ["not what is made from it", [link("eth0", 1_500), link("vxlan.calico", 1_450), link("cali123", 1_400), link("any0", 1_480)], ".*", "eth0", 1_480],
   ["a pattern that is none", [link("eth0", 1_400), link("eth1", 1_300)], "(", "eth0", 1_400],
-])("the node's MTU: %s", (_, links, pattern, uplink, mtu) => expect(hostMtu(links, pattern, uplink)).toBe(mtu));
+])("the node's MTU: %s", (_, links, pattern, uplink, mtu) => expect(hostMtu(links, { mtuIfacePattern: pattern, interfacePrefix: "cali" }, uplink)).toBe(mtu));
 
 it.each<[string, { mtu?: number; vxlanMTU?: number }, boolean, number, number]>([
   ["left to felix, with VXLAN", {}, true, 1_450, 1_450], ["left to felix, without", {}, false, 1_450, 1_500], ["given for VXLAN", { vxlanMTU: 1_400 }, true, 1_400, 1_400],
   ["too large for VXLAN", { vxlanMTU: 1_500 }, true, 1_450, 1_450], ["given for pods", { mtu: 1_280 }, true, 1_450, 1_280],
 ])("MTU %s", (_, settings, overlay, device, pods) => {
-  const all = { mtu: 0, vxlanMTU: 0, mtuIfacePattern: PATTERN, ...settings };
+  const all = { mtu: 0, vxlanMTU: 0, mtuIfacePattern: PATTERN, interfacePrefix: "cali", ...settings };
   expect([vxlanMtu(1_500, all), podMtu(1_500, all, overlay)]).toEqual([device, pods]);
 });

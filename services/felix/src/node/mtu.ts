@@ -10,14 +10,19 @@ export type MtuSettings = {
   /** MTU of the VXLAN device; 0: what the node leaves room for. */
   readonly vxlanMTU: number;
   readonly mtuIfacePattern: string;
+  /** What the names of pods' interfaces begin with. */
+  readonly interfacePrefix: string;
 };
 
 const USUAL_MTU = 1_500;
+/** Devices that get their MTU from this very calculation. */
+const TUNNELS = new Set(["vxlan.calico", "vxlan-v6.calico", "tunl0", "wireguard.cali", "wg-v6.cali"]);
 
-/** The smallest MTU of the interface that the node's address is on and of those that are up and match the pattern. */
-export function hostMtu(links: readonly Pick<Link, "name" | "mtu" | "up">[], pattern: string, uplink: string | null): number {
-  const matches = matcher(pattern);
-  const found = links.filter(({ name, up }) => name === uplink || (up && matches(name)));
+/** The smallest MTU of the interface that the node's address is on and of those that are up and match the pattern; pods' interfaces and tunnels never count. */
+export function hostMtu(links: readonly Pick<Link, "name" | "mtu" | "up">[], { mtuIfacePattern, interfacePrefix }: Pick<MtuSettings, "mtuIfacePattern" | "interfacePrefix">, uplink: string | null): number {
+  const matches = matcher(mtuIfacePattern);
+  const isOurs = (name: string): boolean => name.startsWith(interfacePrefix) || TUNNELS.has(name);
+  const found = links.filter(({ name, up }) => name === uplink || (up && matches(name) && !isOurs(name)));
   return found.length === 0 ? USUAL_MTU : Math.min(...found.map(({ mtu }) => mtu));
 }
 

@@ -5,7 +5,7 @@
 import { copyFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { calicoTypes, coreTypes, DatastoreError, openKubernetesDatastore, type Datastore, type KubeObject, type ResourceType } from "@calico/datastore";
-import type { Protocol } from "./arguments.ts";
+import type { Encapsulation, Protocol } from "./arguments.ts";
 import { startCluster, type Cluster, type ClusterOptions } from "./cluster/cluster.ts";
 import { createContainerPods } from "./cluster/container-pods.ts";
 import { followBlocks } from "./cluster/pod-routes.ts";
@@ -32,6 +32,8 @@ export type LabOptions = {
   readonly octet: number;
   readonly nodes: number;
   readonly subnets?: number;
+  /** Of the pods' pool; none when absent. */
+  readonly encapsulation?: Encapsulation;
   /**
    * Absent: the embedded API server. "api-server": Kubernetes' own, the kubelet is the lab's and the components are
    * processes. "cluster": all of Kubernetes, and Calico by its images and its chart.
@@ -148,7 +150,7 @@ type Raised = Pick<Lab, "api" | "control" | "cluster" | "datastore"> & { readonl
 
 /** The components as processes, under the lab's own kubelet. */
 async function raiseProcesses({ options, plan, paths, hosts, authority, supervisor, network, onProgress, open, log, watch }: Stage): Promise<Raised> {
-  const { name, without = [], parameters = {}, kubernetes } = options;
+  const { name, without = [], parameters = {}, kubernetes, encapsulation = "none" } = options;
   const control = await startControlPlane({ plan, paths, authority, supervisor, kubernetes: kubernetes === "api-server", onProgress });
   const datastore = await open(control.kubeconfig);
   await ensure(datastore, namespaceObject("calico-system"));
@@ -160,7 +162,7 @@ async function raiseProcesses({ options, plan, paths, hosts, authority, supervis
     typha: await authority.issue("typha", { commonName: "typha-server", dns: ["typha-server"], ip: [hosts[0]?.plan.address ?? ""] }),
     typhaClient: await authority.issue("typha-client", { commonName: "typha-client" }),
   };
-  startComponents({ hosts, supervisor, without, surroundings: { labName: name, parameters, paths, control, certificates, typhaAddresses: [`${hosts[0]?.plan.address ?? ""}:${TYPHA_PORT}`] } });
+  startComponents({ hosts, supervisor, without, surroundings: { labName: name, encapsulation, parameters, paths, control, certificates, typhaAddresses: [`${hosts[0]?.plan.address ?? ""}:${TYPHA_PORT}`] } });
   onProgress("services started");
   await untilNodesReady(datastore, hosts, READY_TIMEOUT_MS, onProgress);
   return { api: control, control, cluster: null, datastore, kubelet };

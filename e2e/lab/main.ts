@@ -62,7 +62,7 @@ async function up(command: Extract<Command, { verb: "up" }>): Promise<number> {
   const since = (): string => `${((performance.now() - began) / 1000).toFixed(1).padStart(5)} s`;
   let lab: Lab | null = null;
   try {
-    lab = await Promise.race([startLab({ ...LAB, nodes: command.nodes, subnets: command.subnets, kubernetes: command.kubernetes ? "cluster" : undefined, onProgress: (line) => say(`${since()}  ${line}`) }), interrupted.then(() => null)]);
+    lab = await Promise.race([startLab({ ...LAB, nodes: command.nodes, subnets: command.subnets, encapsulation: command.encapsulation, kubernetes: command.kubernetes ? "cluster" : undefined, onProgress: (line) => say(`${since()}  ${line}`) }), interrupted.then(() => null)]);
     if (!lab) {
       await sweep(LAB.name, LAB.dir);
       return 130;
@@ -116,7 +116,7 @@ async function upDetached(command: Extract<Command, { verb: "up" }>): Promise<nu
   if (await isRunning()) return done("a lab is already running here");
   mkdirSync(LAB.dir, { recursive: true });
   const log = openSync(`${LAB.dir}.log`, "w");
-  const child = spawn(nodeBinary, ["--disable-warning=ExperimentalWarning", process.argv[1] ?? "", "up", "--nodes", String(command.nodes), "--subnets", String(command.subnets), ...(command.kubernetes ? ["--kubernetes"] : []), ...(command.demo ? ["--demo"] : [])], { detached: true, stdio: ["ignore", log, log] });
+  const child = spawn(nodeBinary, ["--disable-warning=ExperimentalWarning", process.argv[1] ?? "", "up", "--nodes", String(command.nodes), "--subnets", String(command.subnets), "--encapsulation", command.encapsulation, ...(command.kubernetes ? ["--kubernetes"] : []), ...(command.demo ? ["--demo"] : [])], { detached: true, stdio: ["ignore", log, log] });
   let ended = false;
   child.on("exit", () => (ended = true));
   await untilTrue("the lab to start", async () => ended || (await isRunning()), command.kubernetes ? BUILD_TIMEOUT_MS : 120_000);

@@ -170,7 +170,7 @@ async function raiseProcesses({ options, plan, paths, hosts, authority, supervis
 
 /** The components as containers, under real kubelets. */
 async function raiseCluster({ options, plan, paths, hosts, authority, supervisor, network, onProgress, open, log, watch }: Stage): Promise<Raised> {
-  const cluster = await startCluster({ plan, paths, hosts, authority, supervisor, onProgress, ...options.cluster });
+  const cluster = await startCluster({ plan, paths, hosts, authority, supervisor, onProgress, encapsulation: options.encapsulation ?? "none", ...options.cluster });
   const datastore = await open(paths.kubeconfig);
   const pods = createContainerPods({ labName: options.name, datastore, hosts, network, log });
   const routes = followBlocks(plan, datastore, POD_CIDR);

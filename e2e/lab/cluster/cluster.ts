@@ -4,6 +4,7 @@
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import type { Encapsulation } from "../arguments.ts";
 import { startPrograms } from "../api-servers/kubernetes-programs.ts";
 import { API_PORT } from "../control-plane.ts";
 import { administrator, writeKubeconfig } from "../kubeconfig.ts";
@@ -29,6 +30,7 @@ export type ClusterOptions = {
   readonly supervisor: Supervisor;
   readonly hosts: readonly NodeHost[];
   readonly onProgress: (line: string) => void;
+  readonly encapsulation: Encapsulation;
   /** False: services are not kube-proxy's. */
   readonly kubeProxy?: boolean;
   /** Values of the chart that win over the lab's own; null: Calico is not installed. */
@@ -47,7 +49,7 @@ export type Cluster = {
 
 /** Starts the control plane; what is missing on the machine is said before anything starts. */
 export async function startCluster(options: ClusterOptions): Promise<Cluster> {
-  const { plan, paths, authority, supervisor, hosts, onProgress, kubeProxy = true, values = {} } = options;
+  const { plan, paths, authority, supervisor, hosts, onProgress, encapsulation, kubeProxy = true, values = {} } = options;
   requireSystemPrograms();
   const programs = await clusterPrograms(onProgress);
   const helm = { program: await goTool("helm", onProgress), kubeconfig: paths.kubeconfig };
@@ -81,7 +83,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
       onProgress("containerd and kubelets started");
       await Promise.all([apply(programs, paths, coreDns), images.then(importImages).then(() => onProgress("images imported"))]);
       if (values === null) return;
-      await installRelease(helm, paths.config, { ...labValues(plan.controlAddress), ...values });
+      await installRelease(helm, paths.config, { ...labValues(plan.controlAddress, encapsulation), ...values });
       onProgress("helm: the chart is installed");
     },
   };

@@ -3,6 +3,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { Encapsulation } from "../arguments.ts";
 import { POD_CIDR } from "../components.ts";
 import { API_PORT } from "../control-plane.ts";
 import { repositoryRoot } from "../paths.ts";
@@ -12,15 +13,18 @@ export const NAMESPACE = "calico-system";
 export const RELEASE = "calico";
 const TIMEOUT = "90s";
 
-/** Values of the lab; what is given wins. */
-export function labValues(controlAddress: string): object {
+/** What the chart calls the encapsulations of the lab's command line. */
+const ENCAPSULATIONS: Readonly<Record<Encapsulation, string>> = { none: "None", vxlan: "VXLAN", "vxlan-crosssubnet": "VXLANCrossSubnet" };
+
+/** Values of the lab. */
+export function labValues(controlAddress: string, encapsulation: Encapsulation = "none"): object {
   return {
     image: { tag: IMAGE_TAG },
     kubernetesServiceEndpoint: { host: controlAddress, port: String(API_PORT) },
     installation: {
       calicoNetwork: {
         bgp: "Enabled",
-        ipPools: [{ cidr: POD_CIDR, encapsulation: "None", natOutgoing: "Enabled", nodeSelector: "all()" }],
+        ipPools: [{ cidr: POD_CIDR, encapsulation: ENCAPSULATIONS[encapsulation], natOutgoing: "Enabled", nodeSelector: "all()" }],
         nodeAddressAutodetectionV4: { interface: "eth0" },
       },
     },

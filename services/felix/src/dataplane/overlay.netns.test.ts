@@ -177,6 +177,9 @@ describe("the overlay on the kernel", () => {
     for (const n of [2, 3]) dataplane.sink.onRemoteRouteRemove(`10.65.${n}.0/26`);
     await apply(dataplane);
     expect(kernel()).toEqual({ device: null, address: [], forwarding: [], neighbours: [], routes: [] });
+    // While there is a device strangers are kept out of it.
+    expect([rules().includes("VXLAN from a stranger"), drifts > 0]).toEqual([true, true]);
+    await apply(dataplane);
     expect(rules()).not.toMatch(/4789.*(accept|notrack)|vxlan-senders|vxlan\.calico/);
     expect([mtus, dataplane.overlay()]).toEqual([[1450, 1500], ""]);
     feed(dataplane);
@@ -192,6 +195,16 @@ describe("the overlay on the kernel", () => {
     const second = await start();
     await apply(second);
     expect(kernel()).toEqual({ device: null, address: [], forwarding: [], neighbours: [], routes: [] });
+  });
+
+  it("begins at an address on the loopback interface, by whichever link leads to the other node", async () => {
+    netns.exec("ip", "addr", "add", "198.51.100.1/32", "dev", "lo");
+    const dataplane = await start();
+    feed(dataplane);
+    dataplane.sink.onLocalNodeUpdate({ ...local, address: "198.51.100.1/32" as Cidr });
+    await apply(dataplane);
+    expect(device()).toMatch(/mtu 1450 [\s\S]*vxlan id 4096 local 198\.51\.100\.1 srcport/);
+    expect([dataplane.obstacles(), mtus]).toEqual([[], [1450]]);
   });
 
   it("waits without a tunnel address, and goes without VXLAN when the configuration says so", async () => {

@@ -144,6 +144,18 @@ describe("the overlay on the kernel", () => {
     });
   });
 
+  it("finds an end whose own tunnel address is borrowed from another node's block, and an address of this node's block that is elsewhere", async () => {
+    const dataplane = await running();
+    dataplane.sink.onBlockUpdate({ cidr: "10.65.1.0/26" as Cidr, node: "n1" });
+    dataplane.sink.onVtepUpdate({ ...vtep(3), tunnelAddress: "10.65.2.9" as IpAddress });
+    for (const destination of ["10.65.2.9/32", "10.65.1.7/32"]) dataplane.sink.onRemoteRouteUpdate({ destination: destination as Cidr, node: "n3", through: "tunnel", gateway: "10.65.2.9" as IpAddress });
+    await apply(dataplane);
+    expect(kernel()).toMatchObject({ routes: [
+      "10.65.1.7 via 10.65.2.9 dev vxlan.calico onlink", "10.65.2.0/26 via 10.65.2.1 dev vxlan.calico onlink", "10.65.2.9 via 10.65.2.9 dev vxlan.calico onlink", "10.65.3.0/26 via 192.0.2.3 dev eth0", "blackhole 10.65.1.0/26",
+    ] });
+    expect(dataplane.obstacles()).toEqual([]);
+  });
+
   it("follows this node's own address to another interface", async () => {
     const dataplane = await running();
     netns.exec("ip", "addr", "del", "192.0.2.1/24", "dev", "eth0");

@@ -1,4 +1,4 @@
-// Entry of `npm run lab`, `npm test` and `npm run bench` on a fresh machine: installs what is missing, then starts
+// Entry of `npm run lab`, `npm test`, `npm run bench` and `npm run images` on a fresh machine: installs what is missing, then starts
 // the real program on the project's own Node.js. Plain JavaScript, because it runs on whatever Node.js is there.
 import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -13,14 +13,19 @@ const stampDir = join(root, "node_modules", ".calico");
 /** Debian packages by the program that proves them present. */
 const SYSTEM_PACKAGES = {
   lab: { ip: "iproute2", nft: "nftables", bird: "bird2", "nats-server": "nats-server", gcc: "gcc", nsenter: "util-linux", ping: "iputils-ping", curl: "curl" },
-  test: { conntrack: "conntrack" },
+  test: { conntrack: "conntrack", podman: "podman", runc: "runc" },
+  cluster: { "/usr/bin/etcd": "etcd-server", containerd: "containerd", runc: "runc", "/bin/busybox": "busybox-static", iptables: "iptables", conntrack: "conntrack", debootstrap: "debootstrap", buildah: "buildah" },
+  conformance: { nc: "netcat-openbsd", dig: "bind9-dnsutils" },
   bench: { iperf3: "iperf3", "/usr/lib/cni/ptp": "containernetworking-plugins" },
+  images: { gcc: "gcc" },
 };
 
 const PROGRAMS = {
   lab: { packages: ["lab"], build: true, script: "e2e/lab/main.ts", rootNeeded: true },
   test: { packages: ["lab", "test"], build: true, script: "tools/test.ts", rootNeeded: true },
+  "e2e:kubernetes": { packages: ["lab", "cluster", "conformance"], build: true, script: "e2e/conformance/main.ts", rootNeeded: true },
   bench: { packages: ["lab", "bench"], build: true, script: "e2e/bench/main.ts", rootNeeded: true },
+  images: { packages: ["images"], build: true, script: "e2e/images/main.ts", rootNeeded: false },
 };
 
 const [name = "", ...args] = process.argv.slice(2);

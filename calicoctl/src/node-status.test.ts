@@ -6,7 +6,7 @@ const session = (peerAddress: string, over: Partial<bird.BgpSession> = {}): bird
   name: "Mesh", peerAddress, peerType: "node-to-node mesh", peerNode: "", peerAs: 64_512, protocolState: "up", state: "Established", since: "2026-01-01 12:00:00.123", info: "", routesImported: 1, routesExported: 1, ...over,
 });
 const ofFelix: felix.StatusResponse = {
-  node: "n1", version: "0.1.0", inSync: true, epoch: "e", sequence: 7n, commits: 3n, commitErrors: 0n, lastError: "", dataplane: "nftables", endpointCount: 2, endpointsReady: 1,
+  node: "n1", version: "0.1.0", inSync: true, epoch: "e", sequence: 7n, commits: 3n, commitErrors: 0n, lastError: "", dataplane: "nftables", overlay: "", endpointCount: 2, endpointsReady: 1,
   endpoints: [{ id: "wep/a/web/u", interfaceName: "cali1", addresses: [], ready: false, waitingFor: "its interface is gone", policies: [] }],
   policies: [{ id: "NetworkPolicy/a/p", revision: "9", endpoints: 1, endpointsReady: 1, failure: "" }],
 };
@@ -41,6 +41,10 @@ PEER ADDRESS   PEER TYPE           STATE   SINCE                 INFO
 IPv6 BGP status
 No IPv6 peers found.
 `);
+});
+
+it("shows the overlay of a node that has one", () => {
+  expect(renderNode({ ...up, felix: { value: { ...ofFelix, overlay: "VXLAN 10.65.1.1 on eth0, MTU 1450, 2 other nodes, 2 routes" } } })).toMatch(/\nnet     VXLAN 10\.65\.1\.1 on eth0, MTU 1450, 2 other nodes, 2 routes\nbird    /);
 });
 
 it("shows a node that is silent, and counts only what every node must have as missing", () => {

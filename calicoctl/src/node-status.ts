@@ -18,6 +18,7 @@ const MOST_LISTED = 10;
 export function renderNode({ name, felix: ofFelix, bird: ofBird, ipam: ofIpam, cni: ofCni }: NodeAnswers): string {
   const lines = [
     ["felix", "silence" in ofFelix ? ofFelix.silence : felixLine(ofFelix.value)],
+    ...("silence" in ofFelix || ofFelix.value.overlay === "" ? [] : [["net", ofFelix.value.overlay]]),
     ["bird", "silence" in ofBird ? ofBird.silence : birdLine(ofBird.value)],
     ["ipam", "silence" in ofIpam ? ofIpam.silence : ofIpam.value.ready ? "gives addresses" : `not ready: ${ofIpam.value.detail}`],
     ["cni", "silence" in ofCni ? ofCni.silence : ofCni.value.ready ? ofCni.value.detail : `not ready: ${ofCni.value.detail}`],

@@ -1,11 +1,11 @@
 /** A thousand workload endpoints on one node: packets per second between two of them, with the table and without it. */
-import { spawn, spawnSync } from "node:child_process";
-import { once } from "node:events";
+import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import type { Lab } from "../lab/lab.ts";
 import { untilTrue } from "../lab/wait.ts";
+import { iperf } from "./iperf.ts";
 import type { Report } from "./report.ts";
-import { addressOf, attach, createPod, type Attached } from "./sandboxes.ts";
+import { attach, createPod, type Attached } from "./sandboxes.ts";
 
 const ENDPOINTS = 1_000;
 const AT_ONCE = 8;
@@ -44,16 +44,8 @@ export async function benchDispatch(lab: Lab, report: Report): Promise<void> {
 
 /** UDP as fast as one sender can: what arrived, per second. */
 async function packetsPerSecond(client: Attached, server: Attached): Promise<number> {
-  const listener = spawn("nsenter", [`--net=${server.sandbox.netnsPath}`, "iperf3", "-s", "-1", "-J", "-p", "5201"], { stdio: ["ignore", "pipe", "inherit"] });
-  let output = "";
-  listener.stdout.on("data", (chunk: Buffer) => (output += chunk.toString()));
-  const ended = once(listener, "close");
-  await untilTrue("iperf3 to listen", async () => spawnSync("nsenter", [`--net=${server.sandbox.netnsPath}`, "ss", "-ltnH", "sport = :5201"], { encoding: "utf8" }).stdout !== "", 5_000);
-  const sender = spawn("nsenter", [`--net=${client.sandbox.netnsPath}`, "iperf3", "-c", addressOf(server), "-u", "-b", "0", "-l", "64", "-t", String(SECONDS), "-p", "5201"], { stdio: "ignore" });
-  await once(sender, "close");
-  await ended;
-  const { end } = JSON.parse(output) as { end: { sum: { packets: number; lost_packets: number; seconds: number } } };
-  return (end.sum.packets - end.sum.lost_packets) / end.sum.seconds;
+  const { packets = 0, lost_packets: lost = 0, seconds } = await iperf(client, server, SECONDS, ["-u", "-b", "0", "-l", "64"]);
+  return (packets - lost) / seconds;
 }
 
 function inNode(lab: Lab, node: string, ...command: string[]): void {

@@ -10,8 +10,11 @@ import { benchDispatch, residentMb } from "./dispatch.ts";
 import { benchPolicyLatency } from "./policy-latency.ts";
 import { createReport, type Report } from "./report.ts";
 import { benchRestart } from "./restart.ts";
+import { benchVxlan } from "./vxlan.ts";
 
-const BENCHMARKS: Readonly<Record<string, (lab: Lab, report: Report) => Promise<void>>> = { "policy-latency": benchPolicyLatency, "cni-add": benchCniAdd, "cni-burst": benchBurst, churn: benchChurn, restart: benchRestart, dispatch: benchDispatch };
+const BENCHMARKS: Readonly<Record<string, (lab: Lab, report: Report) => Promise<void>>> = {
+  "policy-latency": benchPolicyLatency, "cni-add": benchCniAdd, "cni-burst": benchBurst, vxlan: benchVxlan, churn: benchChurn, restart: benchRestart, dispatch: benchDispatch,
+};
 
 const wanted = process.argv.slice(2);
 const unknown = wanted.find((name) => BENCHMARKS[name] === undefined);

@@ -13,7 +13,7 @@ import { foreignGroups, valueSets } from "./value-sets.ts";
 describe.skipIf(!onKubernetes || !(await haveHelm()))("the chart before Kubernetes' own API server", () => {
   let lab: Lab;
   beforeAll(async () => {
-    lab = await startLab({ name: "chdry", octet: 22, dir: mkdtempSync(join(tmpdir(), "chdry-")), nodes: 1, kubernetes: true });
+    lab = await startLab({ name: "chdry", octet: 22, dir: mkdtempSync(join(tmpdir(), "chdry-")), nodes: 1, kubernetes: "api-server" });
   }, 120_000);
   afterAll(() => lab.stop());
 

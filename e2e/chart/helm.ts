@@ -1,27 +1,23 @@
 /** The real helm, built once with Go into a folder outside of the checkout, and the chart rendered by it. */
-import { execFile, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
-import { homedir } from "node:os";
 import { join } from "node:path";
-import { promisify } from "node:util";
 import { parseAllDocuments } from "yaml";
 import { repositoryRoot } from "../lab/paths.ts";
+import { goTool, goToolPath } from "../lab/programs/go.ts";
 
-export const HELM_VERSION = "v3.22.0";
 /** Capabilities that a rendering without a cluster is given. */
 export const KUBE_VERSION = "1.36.3";
 export const chartFolder = join(repositoryRoot, "charts", "calico");
 
-const folder = join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "calico-lab", "bin");
-const program = join(folder, "helm");
+const program = goToolPath("helm");
 
 /** Whether helm is there; builds it where Go is, which takes two minutes, once. What keeps it from being built is told. */
 export async function haveHelm(): Promise<boolean> {
-  if (existsSync(program)) return true;
   try {
-    await promisify(execFile)("go", ["install", `helm.sh/helm/v3/cmd/helm@${HELM_VERSION}`], { env: { ...process.env, GOBIN: folder, CGO_ENABLED: "0" } });
+    await goTool("helm", () => undefined);
   } catch (error) {
-    console.warn(`the chart is not tested: helm ${HELM_VERSION} cannot be built with Go: ${(error as Error).message.trim().split("\n").slice(-3).join("; ")}`);
+    console.warn(`the chart is not tested: ${(error as Error).message}`);
   }
   return existsSync(program);
 }

@@ -16,7 +16,7 @@ const pools = (...cidrs: readonly string[]): Values => ({ installation: { calico
 describe.skipIf(!onKubernetes || !(await haveHelm()))("helm before Kubernetes' own API server", () => {
   let lab: Lab;
   beforeAll(async () => {
-    lab = await startLab({ name: "chinst", octet: 22, dir: mkdtempSync(join(tmpdir(), "chinst-")), nodes: 1, kubernetes: true });
+    lab = await startLab({ name: "chinst", octet: 22, dir: mkdtempSync(join(tmpdir(), "chinst-")), nodes: 1, kubernetes: "api-server" });
   }, 120_000);
   afterAll(() => lab.stop());
 

@@ -25,7 +25,7 @@ describe.skipIf(!onKubernetes || !(await haveHelm()))("the chart's hook", () => 
   let objects: Manifest[];
   beforeAll(async () => {
     dir = mkdtempSync(join(tmpdir(), "chprep-"));
-    lab = await startLab({ name: "chprep", octet: 22, dir: join(dir, "lab"), nodes: 1, kubernetes: true });
+    lab = await startLab({ name: "chprep", octet: 22, dir: join(dir, "lab"), nodes: 1, kubernetes: "api-server" });
     objects = render({ nats: { replicas: 3 } });
     const rights = objects.filter(({ kind, metadata }) => metadata.name === "calico-prepare" && kind !== "Job");
     for (const object of rights) await lab.datastore.patch(typeOf(object), object.metadata, object as KubeObject, { type: "apply", fieldManager: "test", force: true });
@@ -42,7 +42,7 @@ describe.skipIf(!onKubernetes || !(await haveHelm()))("the chart's hook", () => 
     const request = { apiVersion: "authentication.k8s.io/v1", kind: "TokenRequest", metadata: { namespace: NAMESPACE, name: "calico-prepare" }, spec: {} };
     const { status } = await lab.datastore.create<KubeObject & { status?: { token?: string } }>(coreTypes.serviceAccounts, request, { subresource: "token" });
     const kubeconfig = join(dir, "kubeconfig");
-    writeKubeconfig(kubeconfig, lab.control.server, join(lab.paths.pki, "ca.crt"), { token: status?.token ?? "", username: "prepare", groups: [], extra: {} });
+    writeKubeconfig(kubeconfig, lab.api.server, join(lab.paths.pki, "ca.crt"), { token: status?.token ?? "", username: "prepare", groups: [], extra: {} });
     const { spec } = objects.find(({ kind }) => kind === "Job") as unknown as { spec: { template: { spec: { containers: { command: string[]; env: { name: string; value?: string }[] }[] } } } };
     const [container] = spec.template.spec.containers;
     if (container === undefined) throw new Error("the Job has a container");

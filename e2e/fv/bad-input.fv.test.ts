@@ -3,14 +3,14 @@ import { once } from "node:events";
 import { createServer, type AddressInfo } from "node:net";
 import { coreTypes, type KubeObject } from "@calico/datastore";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { DEMO_PORT } from "../lab/demo.ts";
+import { DEMO_PORT, SERVER_IMAGE } from "../lab/demo.ts";
 import { bundleOf, nodeBinary } from "../lab/paths.ts";
 import type { Lab } from "../lab/lab.ts";
 import { untilTrue } from "../lab/wait.ts";
 import { hasKubectl, kubectl, run, startDemoLab, stopLab } from "./cluster.ts";
 
 const pod = (name: string, annotations: Record<string, string> = {}): KubeObject => ({
-  apiVersion: "v1", kind: "Pod", metadata: { namespace: "shop", name, annotations }, spec: { nodeName: "node-1", containers: [{ name: "server", image: "lab/server", ports: [{ containerPort: DEMO_PORT, protocol: "TCP" }] }] },
+  apiVersion: "v1", kind: "Pod", metadata: { namespace: "shop", name, annotations }, spec: { nodeName: "node-1", containers: [{ name: "server", image: SERVER_IMAGE, ports: [{ containerPort: DEMO_PORT, protocol: "TCP" }] }] },
 } as KubeObject);
 
 const environment = { CNI_COMMAND: "ADD", CNI_CONTAINERID: "0123456789", CNI_NETNS: "/run/netns/nowhere", CNI_IFNAME: "eth0", CNI_PATH: "/opt/cni/bin", CNI_ARGS: "K8S_POD_NAMESPACE=shop;K8S_POD_NAME=nobody" };
@@ -86,7 +86,7 @@ describe("bad input", () => {
     const other = createServer();
     await new Promise<void>((resolve) => other.listen(0, "127.0.0.1", resolve));
     const { port } = other.address() as AddressInfo;
-    const child = spawn(nodeBinary, [bundleOf("kube-controllers")], { env: { PATH: process.env["PATH"], KUBECONFIG: lab.control.kubeconfig, NODENAME: "n", KUBECONTROLLERS_HTTPHOST: "127.0.0.1", KUBECONTROLLERS_HTTPPORT: String(port) } });
+    const child = spawn(nodeBinary, [bundleOf("kube-controllers")], { env: { PATH: process.env["PATH"], KUBECONFIG: lab.api.kubeconfig, NODENAME: "n", KUBECONTROLLERS_HTTPHOST: "127.0.0.1", KUBECONTROLLERS_HTTPPORT: String(port) } });
     let output = "";
     for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk: Buffer) => (output += chunk.toString()));
     const [status] = (await once(child, "close")) as [number];

@@ -7,7 +7,7 @@ import { DEMO_PORT } from "../lab/demo.ts";
 import type { Lab } from "../lab/lab.ts";
 import { nodeBinary, repositoryRoot } from "../lab/paths.ts";
 import { untilTrue } from "../lab/wait.ts";
-import { calicoPolicy, denyInto, startDemoLab, stopLab, withoutPolicies } from "./cluster.ts";
+import { controlOf, calicoPolicy, denyInto, startDemoLab, stopLab, withoutPolicies } from "./cluster.ts";
 
 type Run = { readonly status: number | null; readonly stdout: string; readonly stderr: string };
 type NodeJson = { readonly name: string; readonly felix: Record<string, unknown>; readonly bird: Record<string, unknown>; readonly ipam: Record<string, unknown>; readonly cni: Record<string, unknown> };
@@ -23,7 +23,7 @@ describe("calicoctl asks the nodes", () => {
 
   /** The built program with nothing but the lab's kubeconfig. */
   async function calicoctl(...args: string[]): Promise<Run> {
-    const child = spawn(nodeBinary, [join(repositoryRoot, "calicoctl", "bin", "calicoctl.mjs"), ...args], { env: { PATH: process.env["PATH"], KUBECONFIG: lab.control.kubeconfig }, timeout: 40_000 });
+    const child = spawn(nodeBinary, [join(repositoryRoot, "calicoctl", "bin", "calicoctl.mjs"), ...args], { env: { PATH: process.env["PATH"], KUBECONFIG: lab.api.kubeconfig }, timeout: 40_000 });
     const output = { stdout: "", stderr: "" };
     for (const stream of ["stdout", "stderr"] as const) child[stream].on("data", (chunk: Buffer) => (output[stream] += chunk.toString()));
     child.stdin.end();
@@ -110,7 +110,7 @@ describe("calicoctl asks the nodes", () => {
     lab.supervisor.resume("nats");
     await lab.datastore.delete(coreTypes.secrets, secret);
     expect(await calicoctl("policy", "status")).toMatchObject({ status: 1, stdout: "", stderr: "how to reach NATS is not known: there is no Secret calico-system/calicoctl-nats; set NATS_URL, NATS_USER, NATS_PASSWORD and NATS_CAFILE\n" });
-    await lab.datastore.create(coreTypes.secrets, lab.control.natsSecret);
+    await lab.datastore.create(coreTypes.secrets, controlOf(lab).natsSecret);
     await answersAgain();
   }, 90_000);
 });

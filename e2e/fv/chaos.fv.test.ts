@@ -97,7 +97,7 @@ describe(`${SECONDS} seconds of changes while services are killed`, () => {
   }, 40_000);
 
   it("no address is held twice and none is lost", async () => {
-    const check = (): { status: number | null; stdout: string } => spawnSync(nodeBinary, [join(repositoryRoot, "calicoctl", "bin", "calicoctl.mjs"), "ipam", "check", "--kubeconfig", lab.control.kubeconfig], { encoding: "utf8", timeout: 10_000 });
+    const check = (): { status: number | null; stdout: string } => spawnSync(nodeBinary, [join(repositoryRoot, "calicoctl", "bin", "calicoctl.mjs"), "ipam", "check", "--kubeconfig", lab.api.kubeconfig], { encoding: "utf8", timeout: 10_000 });
     await untilTrue(() => `allocations to agree with pods: ${check().stdout}`, async () => check().status === 0, 45_000);
   }, 60_000);
 });

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { calicoTypes, coreTypes, type KubeObject, type ResourceType } from "@calico/datastore";
 import { openNftables, openSys, withNetns } from "@calico/kernel";
 import type { FaultCommand } from "../apiserver/faults.ts";
+import type { ControlPlane } from "../lab/control-plane.ts";
 import { demoNamespaces, demoPods, DEMO_PORT } from "../lab/demo.ts";
 import { startLab, type Lab, type LabOptions } from "../lab/lab.ts";
 import { processesOf } from "../lab/sweep.ts";
@@ -18,7 +19,7 @@ export const onKubernetes = process.env["CALICO_LAB_API"] === "kubernetes";
 
 /** Starts a lab of its own name and addresses with the demo's pods running. */
 export async function startDemoLab(name: string, octet: number, options: Partial<LabOptions> = {}): Promise<Lab> {
-  const lab = await startLab({ name, octet, dir: mkdtempSync(join(tmpdir(), `${name}-`)), nodes: 3, kubernetes: onKubernetes, ...options });
+  const lab = await startLab({ name, octet, dir: mkdtempSync(join(tmpdir(), `${name}-`)), nodes: 3, kubernetes: onKubernetes ? "api-server" : undefined, ...options });
   try {
     await lab.apply([...demoNamespaces, ...demoPods]);
     await lab.untilRunning(demoPods.map((pod) => `${(pod as KubeObject).metadata.namespace}/${(pod as KubeObject).metadata.name}`));
@@ -81,9 +82,15 @@ export function generationOf(lab: Lab, node: string): number {
   }
 }
 
+/** The identities of the lab's processes. Throws where the components are containers. */
+export function controlOf({ control }: Lab): ControlPlane {
+  if (control === null) throw new Error("the components of this lab are given their identities by the chart");
+  return control;
+}
+
 /** Tells the API server to misbehave. */
 export function inject(lab: Lab, command: FaultCommand): Promise<void> {
-  const { faultSocket } = lab.control;
+  const { faultSocket } = lab.api;
   if (faultSocket === null) throw new Error("the API server of this lab cannot be told to misbehave");
   return new Promise((resolve, reject) => {
     const call = request({ socketPath: faultSocket, method: "POST", path: "/" }, (response) => {
@@ -100,7 +107,7 @@ export const hasKubectl = Number(/v1\.(\d+)/.exec(spawnSync("kubectl", ["version
 
 /** Runs kubectl beside the lab, whose kubelet lives in this process. */
 export async function kubectl(lab: Lab, args: readonly string[], input?: object): Promise<{ status: number | null; stdout: string; stderr: string }> {
-  const child = spawn("kubectl", ["--kubeconfig", lab.control.kubeconfig, ...args], { timeout: 20_000 });
+  const child = spawn("kubectl", ["--kubeconfig", lab.api.kubeconfig, ...args], { timeout: 20_000 });
   const output = { stdout: "", stderr: "" };
   for (const stream of ["stdout", "stderr"] as const) child[stream].on("data", (chunk: Buffer) => (output[stream] += chunk.toString()));
   child.stdin.end(input === undefined ? "" : JSON.stringify(input));

@@ -1,6 +1,6 @@
 import { calicoTypes, coreTypes, type KubeObject, type ResourceType } from "@calico/datastore";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { DEMO_PORT } from "../lab/demo.ts";
+import { DEMO_PORT, SERVER_IMAGE } from "../lab/demo.ts";
 import type { Lab } from "../lab/lab.ts";
 import { untilTrue } from "../lab/wait.ts";
 import { calicoPolicy, hasKubectl, healthOf, inject, kubectl, onKubernetes, startDemoLab, stopLab } from "./cluster.ts";
@@ -10,7 +10,7 @@ type Event = KubeObject & { involvedObject: { kind: string; name: string; uid?: 
 const FELIX_HEALTH = 9099;
 const pod = (name: string): KubeObject => ({
   apiVersion: "v1", kind: "Pod", metadata: { namespace: "shop", name, annotations: { "cni.projectcalico.org/ipv4pools": '["tiny"]' } },
-  spec: { nodeName: "node-1", containers: [{ name: "server", image: "lab/server", ports: [{ containerPort: DEMO_PORT, protocol: "TCP" }] }] },
+  spec: { nodeName: "node-1", containers: [{ name: "server", image: SERVER_IMAGE, ports: [{ containerPort: DEMO_PORT, protocol: "TCP" }] }] },
 } as KubeObject);
 
 describe("events", () => {

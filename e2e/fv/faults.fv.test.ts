@@ -57,7 +57,7 @@ describe("what happens to nodes", () => {
 
   it("the disk is full: an ADD fails in words and leaves nothing; with room again it succeeds", async () => {
     run(lab, "node/node-1", "mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", "/var/lib/calico/cni/containers");
-    const dir = `/proc/${host.pid}/root/var/lib/calico/cni/containers`;
+    const dir = `/proc/${host.pid()}/root/var/lib/calico/cni/containers`;
     try {
       const { bavail, bsize } = statfsSync(dir);
       writeFileSync(`${dir}/filler`, Buffer.alloc(bavail * bsize));

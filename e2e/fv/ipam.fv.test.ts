@@ -58,7 +58,7 @@ it("a reserved address is given only to the pod that names it", async () => {
 });
 
 it("calicoctl releases an address that nobody has, and refuses one that a pod has", async () => {
-  const release = (address: string): { status: number | null; stdout: string; stderr: string } => spawnSync(nodeBinary, [join(repositoryRoot, "calicoctl", "bin", "calicoctl.mjs"), "--kubeconfig", lab.control.kubeconfig, "ipam", "release", `--ip=${address}`], { encoding: "utf8", timeout: 10_000 });
+  const release = (address: string): { status: number | null; stdout: string; stderr: string } => spawnSync(nodeBinary, [join(repositoryRoot, "calicoctl", "bin", "calicoctl.mjs"), "--kubeconfig", lab.api.kubeconfig, "ipam", "release", `--ip=${address}`], { encoding: "utf8", timeout: 10_000 });
   const used = lab.pods().get("shop/frontend")?.addresses[0] ?? "";
   expect(release(used)).toMatchObject({ status: 1, stderr: `${used} is the address of pod shop/frontend; delete the pod, or release the address all the same with --force\n` });
   const { metadata, ...block } = await lab.datastore.get<KubeObject & { spec: { allocations: (number | null)[]; unallocated: number[]; attributes: object[] } }>(calicoTypes.ipamBlocks, { name: "10-67-0-0-29" });

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { planLab } from "../lab/topology.ts";
 import type { Lab } from "../lab/lab.ts";
 import { untilTrue } from "../lab/wait.ts";
-import { calicoPolicy, denyInto, inject, startDemoLab, stopLab, untilReach, withoutPolicies } from "./cluster.ts";
+import { controlOf, calicoPolicy, denyInto, inject, startDemoLab, stopLab, untilReach, withoutPolicies } from "./cluster.ts";
 
 type Span = { readonly traceId: string; readonly name: string; readonly service: string };
 
@@ -31,8 +31,8 @@ describe("what the services say about themselves", () => {
     const { controlAddress } = planLab({ name: "fvobs", octet: 20, nodeCount: 3, subnetCount: 1 });
     const tracing = { OTEL_EXPORTER_OTLP_ENDPOINT: `http://${controlAddress}:${(collector.address() as AddressInfo).port}` };
     lab = await startDemoLab("fvobs", 20, { parameters: { typha: tracing, felix: tracing } });
-    const { natsUser, natsPassword } = lab.control.identityOf("kube-controllers");
-    nats = await connect({ servers: lab.control.natsUrl.replace("tls://", ""), user: natsUser, pass: natsPassword, tls: { ca: readFileSync(`${lab.paths.pki}/ca.crt`, "utf8"), ...{ host: controlAddress } } });
+    const { natsUser, natsPassword } = controlOf(lab).identityOf("kube-controllers");
+    nats = await connect({ servers: controlOf(lab).natsUrl.replace("tls://", ""), user: natsUser, pass: natsPassword, tls: { ca: readFileSync(`${lab.paths.pki}/ca.crt`, "utf8"), ...{ host: controlAddress } } });
     const collect = <T>(subject: string, into: T[], decode: (bytes: Uint8Array) => T): void => void nats.subscribe(subject, { callback: (_error, message) => void into.push(decode(message.data)) });
     collect("calico.node.*.policy-applied", applied, (bytes) => events.PolicyApplied.decode(bytes));
     collect(FINDING_SUBJECT, findings, (bytes) => events.FindingReport.decode(bytes));

@@ -3,11 +3,14 @@ import { parseArguments, UsageError } from "./arguments.ts";
 
 describe("parseArguments", () => {
   it.each([
-    ["", { verb: "up", nodes: 3, subnets: 1, kubernetes: false, detach: false, demo: true }],
-    ["up", { verb: "up", nodes: 3, subnets: 1, kubernetes: false, detach: false, demo: false }],
-    ["up --nodes 5 --subnets 1 --detach", { verb: "up", nodes: 5, subnets: 1, kubernetes: false, detach: true, demo: false }],
-    ["up --dataplane nftables --encapsulation none", { verb: "up", nodes: 3, subnets: 1, kubernetes: false, detach: false, demo: false }],
-    ["up --kubernetes --demo", { verb: "up", nodes: 3, subnets: 1, kubernetes: true, detach: false, demo: true }],
+    ["", { verb: "up", nodes: 3, subnets: 1, encapsulation: "none", kubernetes: false, detach: false, demo: true }],
+    ["up", { verb: "up", nodes: 3, subnets: 1, encapsulation: "none", kubernetes: false, detach: false, demo: false }],
+    ["up --nodes 5 --subnets 1 --detach", { verb: "up", nodes: 5, subnets: 1, encapsulation: "none", kubernetes: false, detach: true, demo: false }],
+    ["up --dataplane nftables --encapsulation none", { verb: "up", nodes: 3, subnets: 1, encapsulation: "none", kubernetes: false, detach: false, demo: false }],
+    ["up --encapsulation VXLAN", { verb: "up", nodes: 3, subnets: 1, encapsulation: "vxlan", kubernetes: false, detach: false, demo: false }],
+    ["up --nodes 4 --subnets 2", { verb: "up", nodes: 4, subnets: 2, encapsulation: "vxlan-crosssubnet", kubernetes: false, detach: false, demo: false }],
+    ["up --subnets 2 --encapsulation vxlan", { verb: "up", nodes: 3, subnets: 2, encapsulation: "vxlan", kubernetes: false, detach: false, demo: false }],
+    ["up --kubernetes --demo", { verb: "up", nodes: 3, subnets: 1, encapsulation: "none", kubernetes: true, detach: false, demo: true }],
     ["status -o json", { verb: "status", json: true }],
     ["exec shop/web -- ip route", { verb: "exec", target: "shop/web", command: ["ip", "route"] }],
     ["probe shop/web node/node-1 80", { verb: "probe", from: "shop/web", to: "node/node-1", port: 80, protocol: "tcp" }],
@@ -22,9 +25,10 @@ describe("parseArguments", () => {
   it.each([
     ["upp", /no command "upp"/],
     ["up --nodes many", /wants a number/],
-    ["up --subnets 2", /--subnets 2: not built yet/],
+    ["up --subnets 2 --encapsulation none", /do not know where pods are; use vxlan-crosssubnet/],
     ["up --dataplane bpf", /--dataplane bpf: not built yet/],
-    ["up --encapsulation vxlan", /vxlan: not built yet/],
+    ["up --encapsulation ipip", /ipip: not built yet; none, vxlan, vxlan-crosssubnet are/],
+    ["up --encapsulation", /: not built yet/],
     ["exec shop/web ls", /then --/],
     ["probe shop/web shop/db 0", /not a port/],
     ["probe shop/web shop/db 80 gre", /none of tcp/],

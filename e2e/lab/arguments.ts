@@ -2,8 +2,12 @@
 
 export type Protocol = "tcp" | "udp" | "sctp" | "icmp";
 
+/** How the pods of a lab reach other nodes. */
+export const ENCAPSULATIONS = ["none", "vxlan", "vxlan-crosssubnet"] as const;
+export type Encapsulation = (typeof ENCAPSULATIONS)[number];
+
 export type Command =
-  | { readonly verb: "up"; readonly nodes: number; readonly subnets: number; readonly kubernetes: boolean; readonly detach: boolean; readonly demo: boolean }
+  | { readonly verb: "up"; readonly nodes: number; readonly subnets: number; readonly encapsulation: Encapsulation; readonly kubernetes: boolean; readonly detach: boolean; readonly demo: boolean }
   | { readonly verb: "status"; readonly json: boolean }
   | { readonly verb: "down" }
   | { readonly verb: "exec"; readonly target: string; readonly command: readonly string[] }
@@ -19,7 +23,7 @@ export class UsageError extends Error {}
 export const USAGE = `A cluster on one machine: nodes are network namespaces, pods are wired by the real services.
 
   npm run lab                                 three nodes and a demo, until Ctrl-C
-  npm run lab -- up [--nodes N] [--kubernetes] [--demo] [--detach]
+  npm run lab -- up [--nodes N] [--subnets K] [--encapsulation none|vxlan|vxlan-crosssubnet] [--kubernetes] [--demo] [--detach]
   npm run lab -- status [-o json] | down
   npm run lab -- exec NAMESPACE/POD -- COMMAND...       also node/NAME
   npm run lab -- netns NAMESPACE/POD          name of its network namespace
@@ -27,6 +31,8 @@ export const USAGE = `A cluster on one machine: nodes are network namespaces, po
   npm run lab -- matrix [--port P] [-o json]  who can reach whom
   npm run lab -- logs [COMPONENT] [--node NAME]
 
+--subnets: nodes are spread over K routed subnets; the routers between them know nothing of pods, so pods of different
+subnets reach each other through an overlay (vxlan-crosssubnet unless said otherwise).
 --kubernetes: Kubernetes' own API server and etcd instead of the embedded one (built once, with Go); the kubelet is the
 lab's in both cases.
 FROM and TO are NAMESPACE/POD, node/NAME or (TO only) an address.
@@ -35,7 +41,7 @@ kubectl works with KUBECONFIG=.lab/kubeconfig.`;
 /** Flags of the plan that are not built yet: refused, never ignored. */
 const NOT_BUILT: Record<string, string> = {
   "--tor": "a top-of-rack router is not built yet; nodes peer with each other",
-  "--racks": "racks are not built yet; all nodes are on one subnet",
+  "--racks": "racks are not built yet; --subnets spreads the nodes over subnets",
 };
 
 const VERBS = ["up", "status", "down", "exec", "netns", "probe", "matrix", "logs", "help"];
@@ -43,7 +49,7 @@ const VERBS = ["up", "status", "down", "exec", "netns", "probe", "matrix", "logs
 /** Reads the arguments after `npm run lab --`. Throws UsageError with the remedy. */
 export function parseArguments(argv: readonly string[]): Command {
   const [verb, ...rest] = argv;
-  if (verb === undefined) return { verb: "up", nodes: 3, subnets: 1, kubernetes: false, detach: false, demo: true };
+  if (verb === undefined) return { verb: "up", nodes: 3, subnets: 1, encapsulation: "none", kubernetes: false, detach: false, demo: true };
   if (verb === "--help" || verb === "-h" || rest.includes("--help")) return { verb: "help" };
   switch (verb) {
     case "up": return parseUp(rest);
@@ -62,6 +68,7 @@ export function parseArguments(argv: readonly string[]): Command {
 function parseUp(rest: readonly string[]): Command {
   let nodes = 3;
   let subnets = 1;
+  let encapsulation: Encapsulation | null = null;
   let kubernetes = false;
   let detach = false;
   let demo = false;
@@ -73,12 +80,20 @@ function parseUp(rest: readonly string[]): Command {
     else if (flag === "--nodes") nodes = count(flag, rest[++index]);
     else if (flag === "--subnets") subnets = count(flag, rest[++index]);
     else if (flag === "--dataplane") only(flag, rest[++index], "nftables");
-    else if (flag === "--encapsulation") only(flag, rest[++index], "none");
+    else if (flag === "--encapsulation") encapsulation = encapsulationNamed(rest[++index]);
     else if (NOT_BUILT[flag]) throw new UsageError(`${flag}: ${NOT_BUILT[flag]}`);
-    else throw new UsageError(`"up" does not know ${flag}; it knows --nodes, --dataplane, --encapsulation, --kubernetes, --demo, --detach`);
+    else throw new UsageError(`"up" does not know ${flag}; it knows --nodes, --subnets, --dataplane, --encapsulation, --kubernetes, --demo, --detach`);
   }
-  if (subnets > 1) throw new UsageError(`--subnets ${subnets}: not built yet; pods of different subnets reach each other through an overlay or through routers that learn their routes, and there is neither`);
-  return { verb: "up", nodes, subnets, kubernetes, detach, demo };
+  if (subnets > 1 && encapsulation === "none") throw new UsageError(`--subnets ${subnets} with --encapsulation none: the routers between the subnets do not know where pods are; use vxlan-crosssubnet or vxlan`);
+  return { verb: "up", nodes, subnets, encapsulation: encapsulation ?? (subnets > 1 ? "vxlan-crosssubnet" : "none"), kubernetes, detach, demo };
+}
+
+/** Also as an Installation writes it: "None", "VXLAN", "VXLANCrossSubnet". */
+function encapsulationNamed(text = ""): Encapsulation {
+  const plain = (name: string): string => name.toLowerCase().replaceAll("-", "");
+  const found = ENCAPSULATIONS.find((name) => plain(name) === plain(text));
+  if (found === undefined) throw new UsageError(`--encapsulation ${text}: not built yet; ${ENCAPSULATIONS.join(", ")} are`);
+  return found;
 }
 
 function only(flag: string, value: string | undefined, built: string): void {

@@ -1,5 +1,6 @@
 /** The project's services as processes of a lab: where each runs, with which parameters. */
 import { join } from "node:path";
+import type { Encapsulation } from "./arguments.ts";
 import type { ControlPlane } from "./control-plane.ts";
 import type { NodeHost } from "./node-host.ts";
 import { bundleOf, nodeBinary, repositoryRoot, type LabPaths } from "./paths.ts";
@@ -22,9 +23,11 @@ export const PORTS: Record<string, { metrics: number; health: number }> = {
   ipam: { metrics: 9097, health: 9097 },
 };
 
+const VXLAN_MODE: Record<Encapsulation, string> = { none: "Never", vxlan: "Always", "vxlan-crosssubnet": "CrossSubnet" };
+
 export type LabCertificates = { readonly typha: CertificateFiles; readonly typhaClient: CertificateFiles };
 
-type Surroundings = { readonly labName: string; readonly paths: LabPaths; readonly control: ControlPlane; readonly certificates: LabCertificates; readonly typhaAddresses: readonly string[]; readonly parameters: Readonly<Record<string, Readonly<Record<string, string>>>> };
+type Surroundings = { readonly labName: string; readonly paths: LabPaths; readonly control: ControlPlane; readonly certificates: LabCertificates; readonly typhaAddresses: readonly string[]; readonly encapsulation: Encapsulation; readonly parameters: Readonly<Record<string, Readonly<Record<string, string>>>> };
 
 /** What every component is told: how to reach the API and NATS, and who it is. */
 function commonEnv(component: string, host: NodeHost, { labName, control, certificates }: Surroundings, perNode: boolean): Record<string, string> {
@@ -90,7 +93,7 @@ function componentEnv(component: string, host: NodeHost, surroundings: Surroundi
     case "cni":
       return { CNI_HTTPHOST: "0.0.0.0", CNI_PLUGINSOURCE: join(repositoryRoot, "services", "cni", "dist", "calico") };
     case "kube-controllers":
-      return { POD_NAMESPACE: "calico-system", CALICO_IPV4POOL_CIDR: POD_CIDR, CALICO_IPV4POOL_IPIP: "Never", CALICO_IPV4POOL_VXLAN: "Never", KUBECONTROLLERS_HTTPHOST: "0.0.0.0" };
+      return { POD_NAMESPACE: "calico-system", CALICO_IPV4POOL_CIDR: POD_CIDR, CALICO_IPV4POOL_IPIP: "Never", CALICO_IPV4POOL_VXLAN: VXLAN_MODE[surroundings.encapsulation], KUBECONTROLLERS_HTTPHOST: "0.0.0.0" };
     default:
       throw new Error(`${component} is not a component`);
   }
@@ -101,7 +104,7 @@ export function componentSpec(component: string, host: NodeHost, perNode: boolea
   const id = `${component}@${host.plan.name}`;
   return {
     id,
-    command: host.enter([nodeBinary, ...memoryFlags(component), bundleOf(component)]),
+    command: () => host.enter([nodeBinary, ...memoryFlags(component), bundleOf(component)]),
     env: { ...commonEnv(component, host, surroundings, perNode), ...componentEnv(component, host, surroundings), ...surroundings.parameters[component] },
     logFile: join(surroundings.paths.logs, `${id}.log`),
   };

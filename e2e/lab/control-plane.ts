@@ -18,12 +18,16 @@ import type { LabPlan } from "./topology.ts";
 export const API_PORT = 6443;
 export const NATS_PORT = 4222;
 
-export type ControlPlane = {
+/** How the API server of a lab is reached. */
+export type ApiAccess = {
   readonly server: string;
   /** Kubeconfig of the one who runs the lab. */
   readonly kubeconfig: string;
   /** Unix socket of the fault switch; null: this API server cannot be told to misbehave. */
   readonly faultSocket: string | null;
+};
+
+export type ControlPlane = ApiAccess & {
   readonly natsUrl: string;
   /** Tells calicoctl where NATS is and who it is there. */
   readonly natsSecret: KubeObject;
@@ -73,7 +77,7 @@ export async function startControlPlane(options: { plan: LabPlan; paths: LabPath
   const natsUrl = `tls://${plan.controlAddress}:${NATS_PORT}`;
   const asker: NatsUser = { user: "calicoctl", password: randomBytes(24).toString("base64url"), permissions: { publish: ["calico.query.>"], subscribe: ["_INBOX.>"] } };
   writeFileSync(natsConfig, renderNatsConfig(plan, [...[...passwords].map(([account, password]) => natsUser(account, password)), asker], natsCertificate), { mode: 0o600 });
-  supervisor.start({ id: "nats", command: ["/usr/sbin/nats-server", "-c", natsConfig], env, logFile: join(paths.logs, "nats.log") });
+  supervisor.start({ id: "nats", command: () => ["/usr/sbin/nats-server", "-c", natsConfig], env, logFile: join(paths.logs, "nats.log") });
 
   return {
     server,

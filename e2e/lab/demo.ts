@@ -1,12 +1,14 @@
 /** The demo: two namespaces, five pods, a default-deny and an allow policy. Pure data. */
 
 export const DEMO_PORT = 8080;
+/** Waits; the lab itself listens on the declared ports, inside the pod's network namespace. */
+export const SERVER_IMAGE = "localhost/lab/server:1";
 
 const pod = (namespace: string, name: string, labels: Record<string, string>): object => ({
   apiVersion: "v1",
   kind: "Pod",
   metadata: { namespace, name, labels },
-  spec: { containers: [{ name: "server", image: "lab/server", ports: [{ name: "http", containerPort: DEMO_PORT, protocol: "TCP" }] }] },
+  spec: { containers: [{ name: "server", image: SERVER_IMAGE, ports: [{ name: "http", containerPort: DEMO_PORT, protocol: "TCP" }] }] },
 });
 
 const namespace = (name: string, labels: Record<string, string>): object => ({ apiVersion: "v1", kind: "Namespace", metadata: { name, labels } });

@@ -28,6 +28,13 @@ export function buildFabric(plan: LabPlan): void {
   for (const [index, node] of plan.nodes.entries()) connectNode(plan, node, index);
 }
 
+/** Gives a node a new network namespace, as a machine that starts again has. */
+export function rebuildNode(plan: LabPlan, node: NodePlan): void {
+  spawnSync("ip", ["netns", "del", node.namespace]);
+  addNamespace(node.namespace);
+  connectNode(plan, node, plan.nodes.indexOf(node));
+}
+
 function connectNode(plan: LabPlan, node: NodePlan, index: number): void {
   const port = `port${index}`;
   sysctl(node.namespace, { "ipv6.conf.all.accept_dad": "0", "ipv6.conf.default.accept_dad": "0" });

@@ -1,6 +1,7 @@
 /** Kubeconfig files and tokens of a lab. */
 import { randomBytes } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
+import type { CertificateFiles } from "./pki.ts";
 
 export type Identity = { readonly token: string; readonly username: string; readonly groups: readonly string[]; readonly extra: Readonly<Record<string, readonly string[]>> };
 
@@ -23,13 +24,22 @@ export function administrator(): Identity {
 }
 
 /** Writes a kubeconfig (mode 0600) for a server, its authority and a token. */
-export function writeKubeconfig(file: string, server: string, caFile: string, identity: Identity): void {
+export function writeKubeconfig(file: string, server: string, caFile: string, { username, token }: Identity): void {
+  write(file, server, caFile, username, { token });
+}
+
+/** Writes a kubeconfig (mode 0600) whose user is known by a certificate; it names the certificate's files. */
+export function writeCertificateKubeconfig(file: string, server: string, { ca, cert, key }: CertificateFiles): void {
+  write(file, server, ca, "lab", { "client-certificate": cert, "client-key": key });
+}
+
+function write(file: string, server: string, caFile: string, name: string, user: object): void {
   const config = {
     apiVersion: "v1",
     kind: "Config",
     clusters: [{ name: "lab", cluster: { server, "certificate-authority-data": readFileSync(caFile).toString("base64") } }],
-    users: [{ name: identity.username, user: { token: identity.token } }],
-    contexts: [{ name: "lab", context: { cluster: "lab", user: identity.username } }],
+    users: [{ name, user }],
+    contexts: [{ name: "lab", context: { cluster: "lab", user: name } }],
     "current-context": "lab",
   };
   writeFileSync(file, `${JSON.stringify(config, null, 2)}\n`, { mode: 0o600 });

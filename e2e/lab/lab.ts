@@ -5,16 +5,19 @@
 import { copyFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { calicoTypes, coreTypes, DatastoreError, openKubernetesDatastore, type Datastore, type KubeObject, type ResourceType } from "@calico/datastore";
-import type { Protocol } from "./arguments.ts";
-import { CLUSTER_COMPONENTS, NODE_COMPONENTS, TYPHA_PORT, componentSpec, type LabCertificates } from "./components.ts";
-import { startControlPlane, type ControlPlane } from "./control-plane.ts";
+import type { Encapsulation, Protocol } from "./arguments.ts";
+import { startCluster, type Cluster, type ClusterOptions } from "./cluster/cluster.ts";
+import { createContainerPods } from "./cluster/container-pods.ts";
+import { followBlocks } from "./cluster/pod-routes.ts";
+import { CLUSTER_COMPONENTS, NODE_COMPONENTS, POD_CIDR, TYPHA_PORT, componentSpec, type LabCertificates } from "./components.ts";
+import { startControlPlane, type ApiAccess, type ControlPlane } from "./control-plane.ts";
 import { buildFabric } from "./fabric.ts";
 import { createKubelet, type Kubelet, type RunningPod } from "./kubelet/kubelet.ts";
 import { createPodNetwork, type PodNetwork } from "./kubelet/pod-network.ts";
 import type { MatrixCell } from "./matrix.ts";
 import { NODE_FOLDERS, openNodeHost, type NodeHost } from "./node-host.ts";
 import { labPaths, type LabPaths } from "./paths.ts";
-import { createAuthority } from "./pki.ts";
+import { createAuthority, type Authority } from "./pki.ts";
 import { probe, type ProbeResult } from "./prober.ts";
 import { createSupervisor, type Supervisor } from "./supervisor.ts";
 import { sweep } from "./sweep.ts";
@@ -29,8 +32,13 @@ export type LabOptions = {
   readonly octet: number;
   readonly nodes: number;
   readonly subnets?: number;
-  /** Kubernetes' own API server instead of the embedded one. */
-  readonly kubernetes?: boolean;
+  /** Of the pods' pool; none when absent. */
+  readonly encapsulation?: Encapsulation;
+  /**
+   * Absent: the embedded API server. "api-server": Kubernetes' own, the kubelet is the lab's and the components are
+   * processes. "cluster": all of Kubernetes, and Calico by its images and its chart.
+   */
+  readonly kubernetes?: "api-server" | "cluster" | undefined;
   readonly onProgress?: (line: string) => void;
   /** Components to leave out (a test runs its own instead). */
   readonly without?: readonly string[];
@@ -38,12 +46,17 @@ export type LabOptions = {
   readonly plugins?: readonly string[];
   /** Parameters of components that differ from the lab's own: environment variables by component. */
   readonly parameters?: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  /** Of a real cluster: values of the chart that win over the lab's own (null: Calico is not installed), and whether services are kube-proxy's. */
+  readonly cluster?: Pick<ClusterOptions, "values" | "kubeProxy">;
 };
 
 export type Lab = {
   readonly plan: LabPlan;
   readonly paths: LabPaths;
-  readonly control: ControlPlane;
+  readonly api: ApiAccess;
+  /** Identities of components that are processes; null: they are the chart's. */
+  readonly control: ControlPlane | null;
+  readonly cluster: Cluster | null;
   readonly datastore: Datastore;
   readonly hosts: readonly NodeHost[];
   readonly supervisor: Supervisor;
@@ -66,10 +79,14 @@ export type Lab = {
 };
 
 const READY_TIMEOUT_MS = 60_000;
+/** Nobody asks who reaches the cluster's own pods. */
+const SYSTEM_NAMESPACES = ["kube-system", "calico-system"];
+const CLUSTER_TIMEOUT_MS = 120_000;
+const ACCOUNT_TIMEOUT_MS = 10_000;
 
 /** Starts a lab; resolves when its nodes are Ready. What an earlier lab of the name left is removed first. */
 export async function startLab(options: LabOptions): Promise<Lab> {
-  const { name, dir, onProgress = () => undefined, without = [] } = options;
+  const { name, dir, onProgress = () => undefined } = options;
   const left = await sweep(name, dir);
   if (left.processes + left.namespaces > 0) onProgress(`removed what an earlier lab left: ${left.processes} processes, ${left.namespaces} namespaces`);
   const paths = labPaths(dir);
@@ -93,33 +110,81 @@ export async function startLab(options: LabOptions): Promise<Lab> {
     writeFileSync(paths.state, JSON.stringify(plan, null, 2));
     onProgress(`fabric: ${plan.nodes.length} nodes in ${plan.subnets.length} subnet(s)`);
     buildFabric(plan);
-    hosts.push(...(await Promise.all(plan.nodes.map((node) => openNodeHost(node, paths.node(node.name), name)))));
+    hosts.push(...(await Promise.all(plan.nodes.map((node) => openNodeHost(node, paths.node(node.name), name, { kubelet: options.kubernetes === "cluster" })))));
     for (const host of hosts) installPlugins(host, options.plugins ?? []);
     const authority = await createAuthority(paths.pki, new Date());
-    const control = await startControlPlane({ plan, paths, authority, supervisor, kubernetes: options.kubernetes ?? false, onProgress });
-    const store = openKubernetesDatastore({ kubeconfig: control.kubeconfig, userAgent: "calico-lab" });
-    datastore = store;
-    await untilTrue("the API server to answer", () => store.list(coreTypes.namespaces).then(() => true), READY_TIMEOUT_MS);
-    onProgress("API server ready");
-    await ensure(store, namespaceObject("calico-system"));
-    await ensure(store, control.natsSecret);
-    const network = createPodNetwork();
-    kubelet = createKubelet({ labName: name, datastore: store, hosts, network, log: (line) => writeFileSync(`${paths.logs}/kubelet.log`, `${line}\n`, { flag: "a" }) });
-    await kubelet.start();
-    await control.admit(store);
-    const certificates: LabCertificates = {
-      typha: await authority.issue("typha", { commonName: "typha-server", dns: ["typha-server"], ip: [hosts[0]?.plan.address ?? ""] }),
-      typhaClient: await authority.issue("typha-client", { commonName: "typha-client" }),
+    const open = async (kubeconfig: string): Promise<Datastore> => {
+      const opened = openKubernetesDatastore({ kubeconfig, userAgent: "calico-lab" });
+      datastore = opened;
+      await untilTrue("the API server to answer", () => opened.list(coreTypes.namespaces).then(() => true), READY_TIMEOUT_MS);
+      onProgress("API server ready");
+      return opened;
     };
-    startComponents({ hosts, supervisor, without, surroundings: { labName: name, parameters: options.parameters ?? {}, paths, control, certificates, typhaAddresses: [`${hosts[0]?.plan.address ?? ""}:${TYPHA_PORT}`] } });
-    onProgress("services started");
-    await untilNodesReady(store, hosts, onProgress);
-    return labObject({ plan, paths, control, datastore: store, hosts, supervisor, network, kubelet, stop });
+    const stage: Stage = {
+      options, plan, paths, hosts, authority, supervisor, onProgress, open,
+      network: createPodNetwork(),
+      log: (line) => writeFileSync(`${paths.logs}/pods.log`, `${line}\n`, { flag: "a" }),
+      watch: (created) => (kubelet = created),
+    };
+    return labObject({ ...stage, ...(await (options.kubernetes === "cluster" ? raiseCluster(stage) : raiseProcesses(stage))), stop });
   } catch (error) {
     await stop(null);
     onProgress(`the lab could not be started; its logs: ${paths.logs}`);
     throw error;
   }
+}
+
+/** What a lab has when its nodes' namespaces are open. */
+type Stage = Pick<Lab, "plan" | "paths" | "hosts" | "supervisor" | "network"> & {
+  readonly options: LabOptions;
+  readonly authority: Authority;
+  readonly onProgress: (line: string) => void;
+  /** Opens the datastore of a kubeconfig and waits until it answers. */
+  readonly open: (kubeconfig: string) => Promise<Datastore>;
+  readonly log: (line: string) => void;
+  /** Remembers what is stopped with the lab. */
+  readonly watch: (kubelet: Kubelet) => Kubelet;
+};
+
+type Raised = Pick<Lab, "api" | "control" | "cluster" | "datastore"> & { readonly kubelet: Kubelet };
+
+/** The components as processes, under the lab's own kubelet. */
+async function raiseProcesses({ options, plan, paths, hosts, authority, supervisor, network, onProgress, open, log, watch }: Stage): Promise<Raised> {
+  const { name, without = [], parameters = {}, kubernetes, encapsulation = "none" } = options;
+  const control = await startControlPlane({ plan, paths, authority, supervisor, kubernetes: kubernetes === "api-server", onProgress });
+  const datastore = await open(control.kubeconfig);
+  await ensure(datastore, namespaceObject("calico-system"));
+  await ensure(datastore, control.natsSecret);
+  const kubelet = watch(createKubelet({ labName: name, datastore, hosts, network, log }));
+  await kubelet.start();
+  await control.admit(datastore);
+  const certificates: LabCertificates = {
+    typha: await authority.issue("typha", { commonName: "typha-server", dns: ["typha-server"], ip: [hosts[0]?.plan.address ?? ""] }),
+    typhaClient: await authority.issue("typha-client", { commonName: "typha-client" }),
+  };
+  startComponents({ hosts, supervisor, without, surroundings: { labName: name, encapsulation, parameters, paths, control, certificates, typhaAddresses: [`${hosts[0]?.plan.address ?? ""}:${TYPHA_PORT}`] } });
+  onProgress("services started");
+  await untilNodesReady(datastore, hosts, READY_TIMEOUT_MS, onProgress);
+  return { api: control, control, cluster: null, datastore, kubelet };
+}
+
+/** The components as containers, under real kubelets. */
+async function raiseCluster({ options, plan, paths, hosts, authority, supervisor, network, onProgress, open, log, watch }: Stage): Promise<Raised> {
+  const cluster = await startCluster({ plan, paths, hosts, authority, supervisor, onProgress, encapsulation: options.encapsulation ?? "none", ...options.cluster });
+  const datastore = await open(paths.kubeconfig);
+  const pods = createContainerPods({ labName: options.name, datastore, hosts, network, log });
+  const routes = followBlocks(plan, datastore, POD_CIDR);
+  const kubelet = watch({
+    ...pods,
+    async stop() {
+      routes.stop();
+      await pods.stop();
+    },
+  });
+  await kubelet.start();
+  await cluster.populate();
+  if (options.cluster?.values !== null) await untilNodesReady(datastore, hosts, CLUSTER_TIMEOUT_MS, onProgress);
+  return { api: { server: cluster.server, kubeconfig: paths.kubeconfig, faultSocket: null }, control: null, cluster, datastore, kubelet };
 }
 
 function installPlugins(host: NodeHost, programs: readonly string[]): void {
@@ -141,7 +206,7 @@ function startComponents(options: { hosts: readonly NodeHost[]; supervisor: Supe
   }
 }
 
-async function untilNodesReady(datastore: Datastore, hosts: readonly NodeHost[], onProgress: (line: string) => void): Promise<void> {
+async function untilNodesReady(datastore: Datastore, hosts: readonly NodeHost[], timeoutMs: number, onProgress: (line: string) => void): Promise<void> {
   const reported = new Set<string>();
   await untilTrue("all nodes to be Ready", async () => {
     const { items } = await datastore.list<KubeObject & { status?: { conditions?: { type: string; status: string }[] } }>(coreTypes.nodes);
@@ -153,13 +218,10 @@ async function untilNodesReady(datastore: Datastore, hosts: readonly NodeHost[],
       }
     }
     return reported.size === hosts.length;
-  }, READY_TIMEOUT_MS);
+  }, timeoutMs);
 }
 
-type Parts = Pick<Lab, "plan" | "paths" | "control" | "datastore" | "hosts" | "supervisor" | "network" | "stop"> & { readonly kubelet: Kubelet };
-
-function labObject({ kubelet, ...parts }: Parts): Lab {
-  const { hosts, datastore, network } = parts;
+function labObject({ kubelet, plan, paths, api, control, cluster, datastore, hosts, supervisor, network, stop }: Raised & Pick<Stage, "plan" | "paths" | "hosts" | "supervisor" | "network"> & Pick<Lab, "stop">): Lab {
 
   function hostNamed(name: string): NodeHost {
     const host = hosts.find((candidate) => candidate.plan.name === name);
@@ -185,7 +247,7 @@ function labObject({ kubelet, ...parts }: Parts): Lab {
   }
 
   const lab: Lab = {
-    ...parts,
+    plan, paths, api, control, cluster, datastore, hosts, supervisor, network, stop,
     pods: () => kubelet.pods(),
     waiting: () => kubelet.waiting(),
     async apply(objects) {
@@ -202,7 +264,7 @@ function labObject({ kubelet, ...parts }: Parts): Lab {
     },
     probe: (from, to, port, protocol = "tcp", timeoutMs = 1_000) => probe(network, netnsOf(from), { address: addressOf(to), port, protocol }, timeoutMs),
     async matrix(port, timeoutMs = 1_000) {
-      const names = [...kubelet.pods().keys()].sort();
+      const names = [...kubelet.pods()].filter(([, { view }]) => !SYSTEM_NAMESPACES.includes(view.namespace)).map(([key]) => key).sort();
       const cells = await Promise.all(names.flatMap((from) => names.filter((to) => to !== from).map(async (to): Promise<MatrixCell> => {
         const target = port ?? podNamed(to).view.ports.find((candidate) => candidate.protocol === "TCP")?.port;
         if (target === undefined) return { from, to, reached: null };
@@ -220,11 +282,27 @@ const namespaceObject = (name: string): KubeObject => ({ apiVersion: "v1", kind:
 async function ensure(datastore: Datastore, object: KubeObject): Promise<void> {
   const type = typeOf(object);
   try {
-    await datastore.create(type, object);
+    await createWithAccount(datastore, type, object);
   } catch (error) {
     if (!(error instanceof DatastoreError) || error.code !== "AlreadyExists") throw error;
     await datastore.patch(type, object.metadata, object, { type: "merge" });
   }
+}
+
+/** Kubernetes makes the default account of a namespace a moment after the namespace, and takes no pods before. */
+async function createWithAccount(datastore: Datastore, type: ResourceType, object: KubeObject): Promise<void> {
+  let refusal: unknown = null;
+  await untilTrue("the account of the pod's namespace", async () => {
+    try {
+      await datastore.create(type, object);
+      refusal = null;
+    } catch (error) {
+      if (error instanceof DatastoreError && /serviceaccount "default" not found/.test(error.message)) throw error;
+      refusal = error;
+    }
+    return true;
+  }, ACCOUNT_TIMEOUT_MS);
+  if (refusal !== null) throw refusal;
 }
 
 function typeOf(object: KubeObject): ResourceType {

@@ -1,10 +1,10 @@
 /** `npm run lab`: reads the command line, runs a lab or asks the one that runs. */
 import { spawn, spawnSync } from "node:child_process";
 import { mkdirSync, openSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { join } from "node:path";
 import { parseArguments, USAGE, UsageError, type Command } from "./arguments.ts";
 import { bgpState, podTable, runDemo } from "./demo-run.ts";
 import { startLab, type Lab } from "./lab.ts";
+import { labelOf, logFiles, withoutRuntimePrefix } from "./log-files.ts";
 import { renderMatrix, type MatrixCell } from "./matrix.ts";
 import { labPaths, nodeBinary, userLabDir } from "./paths.ts";
 import { askLab, RemoteError, serveRemote } from "./remote.ts";
@@ -62,7 +62,7 @@ async function up(command: Extract<Command, { verb: "up" }>): Promise<number> {
   const since = (): string => `${((performance.now() - began) / 1000).toFixed(1).padStart(5)} s`;
   let lab: Lab | null = null;
   try {
-    lab = await Promise.race([startLab({ ...LAB, nodes: command.nodes, subnets: command.subnets, kubernetes: command.kubernetes, onProgress: (line) => say(`${since()}  ${line}`) }), interrupted.then(() => null)]);
+    lab = await Promise.race([startLab({ ...LAB, nodes: command.nodes, subnets: command.subnets, encapsulation: command.encapsulation, kubernetes: command.kubernetes ? "cluster" : undefined, onProgress: (line) => say(`${since()}  ${line}`) }), interrupted.then(() => null)]);
     if (!lab) {
       await sweep(LAB.name, LAB.dir);
       return 130;
@@ -116,7 +116,7 @@ async function upDetached(command: Extract<Command, { verb: "up" }>): Promise<nu
   if (await isRunning()) return done("a lab is already running here");
   mkdirSync(LAB.dir, { recursive: true });
   const log = openSync(`${LAB.dir}.log`, "w");
-  const child = spawn(nodeBinary, ["--disable-warning=ExperimentalWarning", process.argv[1] ?? "", "up", "--nodes", String(command.nodes), "--subnets", String(command.subnets), ...(command.kubernetes ? ["--kubernetes"] : []), ...(command.demo ? ["--demo"] : [])], { detached: true, stdio: ["ignore", log, log] });
+  const child = spawn(nodeBinary, ["--disable-warning=ExperimentalWarning", process.argv[1] ?? "", "up", "--nodes", String(command.nodes), "--subnets", String(command.subnets), "--encapsulation", command.encapsulation, ...(command.kubernetes ? ["--kubernetes"] : []), ...(command.demo ? ["--demo"] : [])], { detached: true, stdio: ["ignore", log, log] });
   let ended = false;
   child.on("exit", () => (ended = true));
   await untilTrue("the lab to start", async () => ended || (await isRunning()), command.kubernetes ? BUILD_TIMEOUT_MS : 120_000);
@@ -170,10 +170,11 @@ async function matrix(port: number | null, json: boolean): Promise<number> {
 
 function logs(component: string | null, node: string | null): number {
   if (!isThere(paths.logs)) throw new RemoteError("no lab is running here; start one with: npm run lab", 2);
-  const files = readdirSync(paths.logs).filter((file) => (component === null || file.startsWith(`${component}@`) || file === `${component}.log`) && (node === null || file.endsWith(`@${node}.log`)));
-  if (files.length === 0) throw new RemoteError(`no log of ${component ?? "any component"}${node ? ` on ${node}` : ""}; there are ${readdirSync(paths.logs).map((file) => file.replace(/\.log$/, "")).join(", ")}`, 2);
-  for (const file of files.sort()) {
-    for (const line of readFileSync(join(paths.logs, file), "utf8").split("\n").filter(Boolean)) say(`${file.replace(/\.log$/, "")}  ${line}`);
+  const all = logFiles(paths);
+  const wanted = all.filter((file) => (component === null || file.component === component) && (node === null || file.node === node));
+  if (wanted.length === 0) throw new RemoteError(`no log of ${component ?? "any component"}${node ? ` on ${node}` : ""}; there are ${[...new Set(all.map(labelOf))].join(", ")}`, 2);
+  for (const file of wanted) {
+    for (const line of readFileSync(file.path, "utf8").split("\n").filter(Boolean)) say(`${labelOf(file)}  ${withoutRuntimePrefix(line)}`);
   }
   return 0;
 }

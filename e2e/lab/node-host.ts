@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { once } from "node:events";
 import type { NodePlan } from "./topology.ts";
 
-/** Folders that are the node's own, by the path its services see. */
+/** Folders that are a node's own, by the path its services see. */
 export const NODE_FOLDERS = {
   "/run/calico": "run-calico",
   "/var/lib/calico": "lib-calico",
@@ -18,36 +18,62 @@ export const NODE_FOLDERS = {
   "/opt/cni": "opt-cni",
 } as const;
 
+/** Folders that a node with a container runtime has beside these. What is mounted below them stays with the node. */
+export const KUBELET_FOLDERS = {
+  ...NODE_FOLDERS,
+  "/run/netns": "run-netns",
+  "/run/containerd": "run-containerd",
+  "/var/lib/containerd": "lib-containerd",
+  "/var/lib/kubelet": "lib-kubelet",
+  "/var/lib/cni": "lib-cni",
+  "/var/log/pods": "log-pods",
+  "/var/log/containers": "log-containers",
+} as const;
+
 export type NodeHost = {
   readonly plan: NodePlan;
   /** Folder on the machine that holds the node's own folders. */
   readonly dir: string;
-  readonly pid: number;
+  /** Process that holds the namespaces open. */
+  pid(): number;
   /** Command line that runs a program inside the node. */
   enter(command: readonly string[]): string[];
+  /** Opens the namespaces again, after `close` and with a new network namespace. */
+  reopen(): Promise<void>;
   close(): void;
 };
 
-/** Opens the namespaces of a node whose network namespace exists. */
-export async function openNodeHost(plan: NodePlan, dir: string, marker: string): Promise<NodeHost> {
-  const mounts = Object.entries(NODE_FOLDERS).map(([target, source]) => {
+/**
+ * Opens the namespaces of a node whose network namespace exists. With a kubelet, what containers and their runtime mount
+ * is seen by all of the node and by nobody else; without one the node sees the pods' namespaces that the lab makes.
+ */
+export async function openNodeHost(plan: NodePlan, dir: string, marker: string, { kubelet = false } = {}): Promise<NodeHost> {
+  const folders = kubelet ? KUBELET_FOLDERS : NODE_FOLDERS;
+  const mounts = Object.entries(folders).flatMap(([target, source]) => {
     mkdirSync(join(dir, source), { recursive: true });
-    return `mount --bind '${join(dir, source)}' ${target}`;
+    return [`mount --bind '${join(dir, source)}' ${target}`, ...(kubelet ? [`mount --make-rshared ${target}`] : [])];
   });
-  makeMountPoints();
-  const script = ["set -e", ...mounts, `hostname ${plan.name}`, "echo ready", "exec sleep infinity"].join("\n");
-  const child = spawn("nsenter", [`--net=/run/netns/${plan.namespace}`, "unshare", "--mount", "--uts", "--propagation", "slave", "sh", "-c", script], {
-    stdio: ["ignore", "pipe", "pipe"],
-    env: { PATH: process.env["PATH"], CALICO_LAB: marker },
-    detached: true,
-  });
-  await untilReady(child, plan.name);
-  const pid = child.pid ?? 0;
+  makeMountPoints(folders);
+  const script = ["set -e", ...(kubelet ? ["mount --make-rshared /"] : []), ...mounts, `hostname ${plan.name}`, "echo ready", "exec sleep infinity"].join("\n");
+
+  async function hold(): Promise<ChildProcess> {
+    const opened = spawn("nsenter", [`--net=/run/netns/${plan.namespace}`, "unshare", "--mount", "--uts", "--propagation", kubelet ? "private" : "slave", "sh", "-c", script], {
+      stdio: ["ignore", "pipe", "pipe"],
+      env: { PATH: process.env["PATH"], CALICO_LAB: marker },
+      detached: true,
+    });
+    await untilReady(opened, plan.name);
+    return opened;
+  }
+
+  let child = await hold();
+  const pid = (): number => child.pid ?? 0;
   return {
     plan,
     dir,
     pid,
-    enter: (command) => ["nsenter", "-t", String(pid), "-n", "-m", "-u", "--", ...command],
+    enter: (command) => ["nsenter", "-t", String(pid()), "-n", "-m", "-u", "--", ...command],
+    reopen: async () => void (child = await hold()),
     close: () => void child.kill("SIGKILL"),
   };
 }
@@ -65,8 +91,8 @@ async function untilReady(child: ChildProcess, name: string): Promise<void> {
 }
 
 /** Folders of the machine on which the nodes mount their own; remembered by being empty. */
-function makeMountPoints(): void {
-  for (const target of Object.keys(NODE_FOLDERS)) mkdirSync(target, { recursive: true });
+function makeMountPoints(folders: Readonly<Record<string, string>>): void {
+  for (const target of Object.keys(folders)) mkdirSync(target, { recursive: true });
   // Pods' namespaces are made on the machine and must show up in the nodes.
   mkdirSync("/run/netns", { recursive: true });
   if (spawnSync("findmnt", ["-n", "-o", "PROPAGATION", "/run/netns"], { encoding: "utf8" }).stdout.trim() !== "shared") {
@@ -77,7 +103,7 @@ function makeMountPoints(): void {
 
 /** Removes the mount points that are empty: those that the lab made. */
 export function removeMountPoints(): void {
-  for (const target of Object.keys(NODE_FOLDERS)) {
-    if (existsSync(target) && readdirSync(target).length === 0) rmdirSync(target);
+  for (const target of Object.keys(KUBELET_FOLDERS)) {
+    if (target !== "/run/netns" && existsSync(target) && readdirSync(target).length === 0) rmdirSync(target);
   }
 }

@@ -7,10 +7,13 @@ const LIFETIME_MS = 7 * 24 * 3_600_000;
 
 export type CertificateFiles = { readonly ca: string; readonly cert: string; readonly key: string };
 
+/** Whose certificate it is, and the addresses and names it serves at. An organization is a group of Kubernetes' users. */
+export type Subject = { readonly commonName: string; readonly organization?: string; readonly dns?: readonly string[]; readonly ip?: readonly string[] };
+
 export type Authority = {
   readonly caFile: string;
-  /** Writes `<name>.crt` and `<name>.key` (mode 0600) for a common name and the addresses and names it serves at. */
-  issue(name: string, options: { commonName: string; dns?: readonly string[]; ip?: readonly string[] }): Promise<CertificateFiles>;
+  /** Writes `<name>.crt` and `<name>.key` (mode 0600). */
+  issue(name: string, subject: Subject): Promise<CertificateFiles>;
 };
 
 /** Makes a new authority under a folder. */

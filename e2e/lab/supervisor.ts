@@ -9,7 +9,8 @@ import { dirname } from "node:path";
 export type ProcessSpec = {
   /** "felix@node-1": unique in the lab. */
   readonly id: string;
-  readonly command: readonly string[];
+  /** Asked for at every start: a node that was rebooted is entered another way. */
+  readonly command: () => readonly string[];
   readonly env: Readonly<Record<string, string>>;
   readonly logFile: string;
 };
@@ -39,7 +40,7 @@ export function createSupervisor(onExit: (id: string, how: string) => void): Sup
   let closing = false;
 
   function launch(entry: Entry): void {
-    const [program = "", ...args] = entry.spec.command;
+    const [program = "", ...args] = entry.spec.command();
     const child = spawn(program, args, { env: { ...entry.spec.env }, stdio: ["ignore", "pipe", "pipe"] });
     entry.child = child;
     entry.startedAt = Date.now();

@@ -1,16 +1,22 @@
 /** Finds and removes what a lab left: processes by the marker in their environment, namespaces by name, files. */
-import { readFileSync, readdirSync, readlinkSync, rmSync, statSync } from "node:fs";
+import { readFileSync, readdirSync, readlinkSync, rmdirSync, rmSync, statSync } from "node:fs";
+import { join } from "node:path";
 import { namespacesOf, removeFabric } from "./fabric.ts";
 import { removeMountPoints } from "./node-host.ts";
 
 /** Environment variable that every process of a lab carries. */
 export const MARKER = "CALICO_LAB";
+const CGROUPS = "/sys/fs/cgroup";
+
+/** Cgroup below which the containers of the lab, or of one of its nodes, run. */
+export const cgroupOf = (labName: string, node?: string): string => `/calico-lab-${labName}${node === undefined ? "" : `/${node}`}`;
 
 /** Ends every process of the lab but this one, removes its namespaces, links and folder (null: leaves that). Returns what it found. */
 export async function sweep(labName: string, dir: string | null): Promise<{ processes: number; namespaces: number }> {
   const processes = await endProcesses(labName);
   const namespaces = namespacesOf(labName).length;
   removeFabric(labName);
+  removeCgroups(labName);
   if (dir !== null) rmSync(dir, { recursive: true, force: true });
   // A folder that goes takes its mounts in every namespace with it, also those of another lab's nodes.
   if (!someLabRuns()) removeMountPoints();
@@ -18,23 +24,36 @@ export async function sweep(labName: string, dir: string | null): Promise<{ proc
 }
 
 function someLabRuns(): boolean {
-  return readdirSync("/proc").some((name) => /^\d+$/.test(name) && environmentOf(Number(name)).some((entry) => entry.startsWith(`${MARKER}=`)));
+  return allPids().some((pid) => environmentOf(pid).some((entry) => entry.startsWith(`${MARKER}=`)));
 }
 
 async function endProcesses(labName: string): Promise<number> {
   const found = processesOf(labName);
-  for (const pid of found) signal(pid);
-  const deadline = Date.now() + 5_000;
-  while (found.some(isAlive) && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 10));
+  await endAll(found);
   return found.length;
 }
 
-/** Pids whose environment carries the marker, or that run in a namespace of the lab. */
+/** Kills the processes and waits until they are gone. */
+export async function endAll(pids: readonly number[]): Promise<void> {
+  for (const pid of pids) signal(pid);
+  const deadline = Date.now() + 5_000;
+  while (pids.some(isAlive) && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 10));
+}
+
+/** Pids of what runs on a node of a real cluster: in its mount namespace, which `pid` is in, or in its containers. */
+export function processesOfNode(labName: string, node: string, pid: number): number[] {
+  const namespace = (candidate: number): string | null => readLink(`/proc/${candidate}/ns/mnt`);
+  const own = namespace(pid);
+  return allPids().filter((candidate) => (own !== null && namespace(candidate) === own) || isContained(candidate, cgroupOf(labName, node)));
+}
+
+/** Pids whose environment carries the marker, or that run in a namespace or a container of the lab. */
 export function processesOf(labName: string): number[] {
   const inodes = new Set(namespacesOf(labName).map((name) => statSync(`/run/netns/${name}`).ino));
-  const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name)).map(Number);
-  return pids.filter((pid) => pid !== process.pid && (hasMarker(pid, labName) || isInside(pid, inodes)));
+  return allPids().filter((pid) => pid !== process.pid && (hasMarker(pid, labName) || isInside(pid, inodes) || isContained(pid, cgroupOf(labName))));
 }
+
+const allPids = (): number[] => readdirSync("/proc").filter((name) => /^\d+$/.test(name)).map(Number);
 
 function hasMarker(pid: number, labName: string): boolean {
   return environmentOf(pid).includes(`${MARKER}=${labName}`);
@@ -48,11 +67,35 @@ function environmentOf(pid: number): string[] {
   }
 }
 
-function isInside(pid: number, inodes: ReadonlySet<number>): boolean {
+const isInside = (pid: number, inodes: ReadonlySet<number>): boolean => inodes.has(Number(/\d+/.exec(readLink(`/proc/${pid}/ns/net`) ?? "")?.[0]));
+
+function isContained(pid: number, cgroup: string): boolean {
   try {
-    return inodes.has(Number(/\d+/.exec(readlinkSync(`/proc/${pid}/ns/net`))?.[0]));
+    return readFileSync(`/proc/${pid}/cgroup`, "latin1").includes(`:${cgroup}/`);
   } catch {
-    return false;
+    return false; // ended meanwhile
+  }
+}
+
+function readLink(path: string): string | null {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return null; // ended meanwhile
+  }
+}
+
+/** Removes the lab's branch of every hierarchy, from the leaves; one that is busy or not there stays. */
+function removeCgroups(labName: string): void {
+  for (const hierarchy of readdirSync(CGROUPS)) removeTree(join(CGROUPS, hierarchy, cgroupOf(labName)));
+}
+
+function removeTree(dir: string): void {
+  try {
+    for (const entry of readdirSync(dir, { withFileTypes: true })) if (entry.isDirectory()) removeTree(join(dir, entry.name));
+    rmdirSync(dir);
+  } catch {
+    // not there, or of a process that is just ending
   }
 }
 

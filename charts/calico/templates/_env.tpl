@@ -64,7 +64,7 @@
   value: {{ include "calico.metricsHost" . | quote }}
 {{- if .Values.cni.installPlugins }}
 - name: CNI_EXTRAPLUGINS
-  value: /opt/cni/plugins
+  value: /opt/calico/plugins
 {{- end }}
 - name: CNI_CHAINEDPLUGINS
   value: {{ ternary "portmap,bandwidth" "bandwidth" (eq $network.hostPorts "Enabled") | quote }}

@@ -13,7 +13,7 @@ export async function startEmbedded({ plan, paths, authority, supervisor, accoun
   const faultSocket = join(paths.dir, "faults.sock");
   supervisor.start({
     id: "apiserver",
-    command: [
+    command: () => [
       nodeBinary, "--disable-warning=ExperimentalWarning", join(repositoryRoot, "e2e", "apiserver", "main.ts"),
       "--host", plan.controlAddress, "--port", String(API_PORT),
       "--tls-cert", certificate.cert, "--tls-key", certificate.key,

@@ -2,19 +2,17 @@
  * Kubernetes' own API server over etcd, with the controllers that keep namespaces, ServiceAccounts and owned objects in
  * order. Nodes and pods are run by the lab's kubelet.
  */
-import { generateKeyPairSync } from "node:crypto";
-import { existsSync, globSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { coreTypes, isDatastoreError, type Datastore, type KubeObject, type ResourceType } from "@calico/datastore";
 import { parseAllDocuments } from "yaml";
-import { API_PORT, type ApiServer, type ApiServerOptions } from "../control-plane.ts";
+import type { ApiServer, ApiServerOptions } from "../control-plane.ts";
 import type { Account, Identity } from "../kubeconfig.ts";
 import { repositoryRoot } from "../paths.ts";
 import { untilTrue } from "../wait.ts";
-import { kubernetesBinaries } from "./kubernetes-binaries.ts";
+import { clusterPrograms } from "../programs/kubernetes.ts";
+import { startPrograms } from "./kubernetes-programs.ts";
 
-const ETCD = "/usr/bin/etcd";
-const SERVICE_CIDR = "10.96.0.0/16";
 /** Seconds that a component's token is good for: longer than any lab. */
 const TOKEN_SECONDS = 48 * 3_600;
 
@@ -23,50 +21,10 @@ const rbac = (kind: string, plural: string, namespaced: boolean): ResourceType =
 const RBAC = [rbac("ClusterRole", "clusterroles", false), rbac("Role", "roles", true), rbac("ClusterRoleBinding", "clusterrolebindings", false), rbac("RoleBinding", "rolebindings", true)];
 const NAMESPACE = "calico-system";
 
-export async function startKubernetes({ plan, paths, authority, supervisor, accounts, admin, env, onProgress }: ApiServerOptions): Promise<ApiServer> {
-  if (!existsSync(ETCD)) throw new Error(`${ETCD} is missing; install it with: apt-get install etcd-server`);
-  const binaries = await kubernetesBinaries(onProgress);
-  const dir = join(paths.dir, "kubernetes");
-  mkdirSync(dir, { recursive: true, mode: 0o700 });
-  const address = plan.controlAddress;
-  const etcdUrl = `https://${address}:2379`;
-  const etcd = await authority.issue("etcd", { commonName: "etcd", ip: [address] });
-  supervisor.start({
-    id: "etcd",
-    command: [
-      ETCD, "--name", "lab", "--data-dir", join(dir, "etcd"), "--listen-client-urls", etcdUrl, "--advertise-client-urls", etcdUrl, "--listen-peer-urls", `https://${address}:2380`,
-      "--initial-advertise-peer-urls", `https://${address}:2380`, "--initial-cluster", `lab=https://${address}:2380`, "--unsafe-no-fsync",
-      "--client-cert-auth", "--trusted-ca-file", etcd.ca, "--cert-file", etcd.cert, "--key-file", etcd.key,
-      "--peer-client-cert-auth", "--peer-trusted-ca-file", etcd.ca, "--peer-cert-file", etcd.cert, "--peer-key-file", etcd.key,
-    ],
-    env, logFile: join(paths.logs, "etcd.log"),
-  });
-
-  const serviceAccountKey = join(dir, "service-account.key");
-  writeFileSync(serviceAccountKey, generateKeyPairSync("rsa", { modulusLength: 2_048, privateKeyEncoding: { type: "pkcs8", format: "pem" }, publicKeyEncoding: { type: "spki", format: "pem" } }).privateKey, { mode: 0o600 });
-  const tokenFile = join(dir, "tokens.csv");
-  writeFileSync(tokenFile, `${admin.token},${admin.username},${admin.username},"${admin.groups.join(",")}"\n`, { mode: 0o600 });
-  const serving = await authority.issue("apiserver", { commonName: "kube-apiserver", ip: [address, "127.0.0.1", "10.96.0.1"], dns: ["kubernetes.default.svc"] });
-  supervisor.start({
-    id: "apiserver",
-    command: [
-      binaries.apiserver, `--etcd-servers=${etcdUrl}`, `--etcd-cafile=${etcd.ca}`, `--etcd-certfile=${etcd.cert}`, `--etcd-keyfile=${etcd.key}`, `--bind-address=${address}`, `--advertise-address=${address}`,
-      `--secure-port=${API_PORT}`, `--tls-cert-file=${serving.cert}`, `--tls-private-key-file=${serving.key}`, `--token-auth-file=${tokenFile}`, "--authorization-mode=Node,RBAC", "--anonymous-auth=false",
-      `--service-cluster-ip-range=${SERVICE_CIDR}`, "--service-account-issuer=https://kubernetes.default.svc", `--service-account-key-file=${serviceAccountKey}`, `--service-account-signing-key-file=${serviceAccountKey}`,
-      "--service-account-extend-token-expiration=false", "--endpoint-reconciler-type=none", "--profiling=false",
-    ],
-    env, logFile: join(paths.logs, "apiserver.log"),
-  });
-  supervisor.start({
-    id: "controller-manager",
-    command: [
-      binaries.controllerManager, `--kubeconfig=${paths.kubeconfig}`, "--leader-elect=false", "--bind-address=127.0.0.1", "--secure-port=0", "--profiling=false",
-      // Not those for nodes: the lab's kubelet sends no heartbeats, and nothing here runs Deployments.
-      "--controllers=namespace-controller,serviceaccount-controller,garbage-collector-controller", `--root-ca-file=${authority.caFile}`, `--service-account-private-key-file=${serviceAccountKey}`,
-    ],
-    env, logFile: join(paths.logs, "controller-manager.log"),
-  });
-
+export async function startKubernetes(options: ApiServerOptions): Promise<ApiServer> {
+  const { accounts, onProgress } = options;
+  // Not the controllers of nodes: the lab's kubelet sends no heartbeats, and nothing here runs Deployments.
+  await startPrograms({ ...options, programs: await clusterPrograms(onProgress), controllers: ["namespace-controller", "serviceaccount-controller", "garbage-collector-controller"], kubelets: false });
   return {
     faultSocket: null,
     async identify(datastore) {

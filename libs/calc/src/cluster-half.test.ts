@@ -59,8 +59,8 @@ describe("cluster half", () => {
 
   it("tells nobody of a node or a block of which nothing changed that nodes see", () => {
     const { half, calls } = relayed();
-    const node = (labels: Record<string, string>): ClusterUpdate => put({ kind: "Node", id: "n1", value: { name: "n1", ipv4: "192.0.2.1/24" as Cidr, ipv6: null, asNumber: null, routeReflectorClusterId: null, labels } });
-    const block = put({ kind: "Block", id: "b", value: { cidr: "10.0.0.0/26" as Cidr, node: "n1" } });
+    const node = (labels: Record<string, string>): ClusterUpdate => put({ kind: "Node", id: "n1", value: { name: "n1", ipv4: "192.0.2.1/24" as Cidr, ipv6: null, asNumber: null, routeReflectorClusterId: null, vxlan: null, labels } });
+    const block = put({ kind: "Block", id: "b", value: { cidr: "10.0.0.0/26" as Cidr, node: "n1", borrowed: [] } });
     for (const update of [node({}), block, node({}), block, node({ rack: "1" })]) half.onUpdate(update);
     expect(calls.filter((call) => call.startsWith("value"))).toEqual(["value Node:n1", "value Block:10.0.0.0/26", "value Node:n1"]);
   });
@@ -110,7 +110,7 @@ describe("cluster half", () => {
 
   it("moves a block with its affinity and drops it without one", () => {
     const { half, calls } = relayed();
-    const block = (node: string | null): ClusterUpdate => put({ kind: "Block", id: "b", value: { cidr: "10.0.0.0/26" as Cidr, node } });
+    const block = (node: string | null): ClusterUpdate => put({ kind: "Block", id: "b", value: { cidr: "10.0.0.0/26" as Cidr, node, borrowed: [] } });
     for (const node of ["n1", "n2", null]) half.onUpdate(block(node));
     expect(calls).toEqual([
       "value Block:10.0.0.0/26", "start n1 Block:10.0.0.0/26", "stop n1 Block:10.0.0.0/26", "value Block:10.0.0.0/26",

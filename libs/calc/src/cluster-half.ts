@@ -2,6 +2,7 @@
 import type { EndpointId, NetworkSet, Policy, PolicyId, Profile, ProfileId, SelectorId, WorkloadEndpoint } from "@calico/model";
 import { Demand } from "./cluster/demand.ts";
 import { Interest } from "./cluster/interest.ts";
+import { OverlayRoutes } from "./cluster/overlay-routes.ts";
 import { PlainObjects } from "./cluster/plain-objects.ts";
 import { SetStore } from "./cluster/set-store.ts";
 import { Inheritance } from "./label-index/inheritance.ts";
@@ -35,6 +36,7 @@ class ClusterCalculator implements ClusterHalf {
   readonly #interest: Interest;
   readonly #demand: Demand;
   readonly #plain: PlainObjects;
+  readonly #overlay: OverlayRoutes;
   readonly #inheritance = new Inheritance();
   readonly #index: LabelIndex;
   readonly #sets: SetStore;
@@ -50,6 +52,7 @@ class ClusterCalculator implements ClusterHalf {
     this.#interest = new Interest(sink);
     this.#demand = new Demand(this.#interest);
     this.#plain = new PlainObjects(sink, this.#interest);
+    this.#overlay = new OverlayRoutes(sink, this.#interest);
     this.#index = new LabelIndex({
       onMatchStart: (selector, item) => {
         this.#sets.onMatchStart(selector, item);
@@ -69,6 +72,14 @@ class ClusterCalculator implements ClusterHalf {
       case "Profile": this.#onProfile(update.id, update.value); break;
       case "WorkloadEndpoint": this.#onEndpoint(update.id, update.value); break;
       case "NetworkSet": this.#onNetworkSet(update.id, update.value); break;
+      case "IpPool":
+        this.#plain.onUpdate(update);
+        this.#overlay.onPool(update.id, update.value);
+        break;
+      case "Block":
+        this.#plain.onUpdate(update);
+        this.#overlay.onBlock(update.id, update.value);
+        break;
       default: this.#plain.onUpdate(update);
     }
     this.#settle();
@@ -82,6 +93,7 @@ class ClusterCalculator implements ClusterHalf {
       case "Policy": return wrap("Policy", this.#policies.get(id as PolicyId)?.value);
       case "Profile": return wrap("Profile", this.#profiles.get(id as ProfileId)?.value);
       case "WorkloadEndpoint": return wrap("WorkloadEndpoint", this.#nodeEndpoint(id));
+      case "Route": return this.#overlay.valueOf(id);
       default: return this.#plain.valueOf(key);
     }
   }

@@ -68,6 +68,9 @@ export type NodePool = {
   readonly disabled: boolean;
 };
 
+/** A range that an overlay carries to its node: across subnets only, or always. */
+export type NodeRoute = { readonly destination: Cidr; readonly node: string; readonly encapsulation: "VXLAN" | "VXLANCrossSubnet" };
+
 export type NodeBlock = { readonly cidr: Cidr; readonly node: string };
 
 export type PeerNode = {
@@ -76,6 +79,8 @@ export type PeerNode = {
   readonly ipv6: Cidr | null;
   readonly asNumber: number | null;
   readonly routeReflectorClusterId: string | null;
+  /** Its end of the VXLAN overlay, or null: it has none. */
+  readonly vxlan: { readonly address: IpAddress; readonly mac: string } | null;
   readonly labels: Labels;
 };
 
@@ -90,6 +95,7 @@ export type NodeUpdate =
   | { readonly kind: "IpPool"; readonly value: NodePool }
   | { readonly kind: "Block"; readonly value: NodeBlock }
   | { readonly kind: "Node"; readonly value: PeerNode }
+  | { readonly kind: "Route"; readonly value: NodeRoute }
   | { readonly kind: "FelixConfig"; readonly layers: readonly { readonly source: string; readonly values: Readonly<Record<string, string>> }[] }
   | { readonly kind: "BgpConfig"; readonly value: NodeBgpConfig }
   | { readonly kind: "BgpPeer"; readonly name: string; readonly specJson: string }
@@ -113,7 +119,7 @@ export type NodeBgpConfig = BgpSpeaker & {
   readonly meshMaxRestartTime: string;
 };
 
-export type RemovableKind = "IpSet" | "Policy" | "Profile" | "Tier" | "WorkloadEndpoint" | "IpPool" | "Block" | "Node" | "BgpPeer";
+export type RemovableKind = "IpSet" | "Policy" | "Profile" | "Tier" | "WorkloadEndpoint" | "IpPool" | "Block" | "Node" | "Route" | "BgpPeer";
 
 /** Kind and id: "Policy:<PolicyId>", "IpSet:<IpSetId>", "Block:<cidr>", ... */
 export type ObjectKey = `${RemovableKind}:${string}`;

@@ -30,7 +30,7 @@ const attachment = (pod: string, over: Partial<Attachment> = {}): Attachment => 
 
 function started(...updates: NodeUpdate[]): { half: ReturnType<typeof createNodeHalf>; dataplane: FakeDataplane; tell: (...more: NodeUpdate[]) => void } {
   const dataplane = new FakeDataplane();
-  const half = createNodeHalf({ sink: dataplane });
+  const half = createNodeHalf({ node: "n1", sink: dataplane });
   const tell = (...more: NodeUpdate[]): void => {
     for (const update of more) half.onUpdate(update);
     half.flush();
@@ -45,7 +45,7 @@ function started(...updates: NodeUpdate[]): { half: ReturnType<typeof createNode
 describe("node half", () => {
   it("reports nothing before the first snapshot is complete", () => {
     const dataplane = new FakeDataplane();
-    const half = createNodeHalf({ sink: dataplane });
+    const half = createNodeHalf({ node: "n1", sink: dataplane });
     for (const update of [nodeProfile, nodeEndpoint("x")]) half.onUpdate(update);
     half.flush();
     expect(dataplane.calls).toBe(0);
@@ -226,7 +226,7 @@ it("both halves together judge packets as the evaluator does", () => {
   let judged = 0;
   fc.assert(fc.property(fc.array(clusterChange, { maxLength: 30, size: "max" }), fc.array(packet, { minLength: 1, maxLength: 8 }), (changes, packets) => {
     const dataplane = new FakeDataplane();
-    const node = createNodeHalf({ sink: dataplane });
+    const node = createNodeHalf({ node: "n1", sink: dataplane });
     node.onInSync();
     const valueOf = (key: ObjectKey): NodeUpdate => {
       const value = cluster.valueOf(key);

@@ -2,6 +2,7 @@
 import { parseSelector, selector, type EndpointId, type PolicyId, type ProfileId, type Tier } from "@calico/model";
 import type { IpSetId, NodeBlock, NodeEndpoint, NodePolicy, NodePool, NodeProfile, NodeUpdate, RemovableKind } from "./messages.ts";
 import { Matching } from "./node/matching.ts";
+import { Overlay } from "./node/overlay.ts";
 import { NodeSets } from "./node/node-sets.ts";
 import { inTiers } from "./node/policy-order.ts";
 import { RuleObjects } from "./node/rule-objects.ts";
@@ -10,8 +11,9 @@ import type { Attachment, DataplaneSink, NodeHalf, ResolvedEndpoint } from "./po
 /** Of a selector that cannot be read here (a newer typha wrote it) nobody knows whom it protects, so it is for everybody. */
 const EVERYBODY = selector("all()");
 
-export function createNodeHalf({ sink }: { readonly sink: DataplaneSink }): NodeHalf {
-  return new NodeCalculator(sink);
+/** `node` is the name of this node. */
+export function createNodeHalf({ node, sink }: { readonly node: string; readonly sink: DataplaneSink }): NodeHalf {
+  return new NodeCalculator(node, sink);
 }
 
 class NodeCalculator implements NodeHalf {
@@ -28,6 +30,7 @@ class NodeCalculator implements NodeHalf {
   readonly #matching = new Matching();
   readonly #pools: PlainReports<NodePool>;
   readonly #blocks: PlainReports<NodeBlock>;
+  readonly #overlay: Overlay;
   readonly #dirtyEndpoints = new Set<EndpointId>();
   /** What the dataplane was given last. */
   readonly #reported = new Map<EndpointId, ResolvedEndpoint>();
@@ -35,8 +38,9 @@ class NodeCalculator implements NodeHalf {
   #repeated: Set<string> | null = null;
   #inSync = false;
 
-  constructor(sink: DataplaneSink) {
+  constructor(node: string, sink: DataplaneSink) {
     this.#sink = sink;
+    this.#overlay = new Overlay(node, sink);
     this.#sets = new NodeSets(sink);
     this.#policies = new RuleObjects(this.#sets, { onUpdate: (policy) => sink.onPolicyUpdate(policy), onRemove: (id) => sink.onPolicyRemove(id) });
     this.#profiles = new RuleObjects(this.#sets, { onUpdate: (profile) => sink.onProfileUpdate(profile), onRemove: (id) => sink.onProfileRemove(id) });
@@ -64,6 +68,12 @@ class NodeCalculator implements NodeHalf {
       case "Block":
         this.#note("Block", update.value.cidr);
         return this.#blocks.set(update.value.cidr, update.value);
+      case "Node":
+        this.#note("Node", update.value.name);
+        return this.#overlay.setNode(update.value.name, update.value);
+      case "Route":
+        this.#note("Route", update.value.destination);
+        return this.#overlay.setRoute(update.value.destination, update.value);
       case "Remove": return this.#onRemove(update.of, update.id);
       default:
     }
@@ -80,6 +90,7 @@ class NodeCalculator implements NodeHalf {
     if (repeated === null) return;
     const known: Partial<Record<RemovableKind, Iterable<string>>> = {
       IpSet: this.#sets.ids, Policy: this.#policies.ids, Profile: this.#profiles.ids, Tier: this.#tiers.keys(), WorkloadEndpoint: this.#endpoints.keys(), IpPool: this.#pools.ids, Block: this.#blocks.ids,
+      Node: this.#overlay.nodeNames, Route: this.#overlay.destinations,
     };
     for (const [kind, ids] of Object.entries(known)) for (const id of [...ids]) if (!repeated.has(`${kind}:${id}`)) this.#onRemove(kind as RemovableKind, id);
   }
@@ -104,6 +115,7 @@ class NodeCalculator implements NodeHalf {
     this.#profiles.settle();
     this.#pools.report();
     this.#blocks.report();
+    this.#overlay.report();
     this.#sets.report();
     this.#policies.report();
     this.#profiles.report();
@@ -112,6 +124,7 @@ class NodeCalculator implements NodeHalf {
     this.#profiles.reportRemovals();
     this.#policies.reportRemovals();
     this.#sets.reportRemovals();
+    this.#overlay.reportRemovals();
   }
 
   waitingFor(uid: string): string | null {
@@ -218,6 +231,8 @@ class NodeCalculator implements NodeHalf {
       }
       case "IpPool": return this.#pools.set(id, null);
       case "Block": return this.#blocks.set(id, null);
+      case "Node": return this.#overlay.setNode(id, null);
+      case "Route": return this.#overlay.setRoute(id, null);
       default:
     }
   }

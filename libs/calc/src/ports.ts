@@ -1,6 +1,6 @@
 /** The ports of both halves of the calculation. */
 import type {
-  Block, EndpointId, IpAddress, IpPool, NetworkSet, Node, Policy, PolicyId, Profile, ProfileId, Tier, WorkloadEndpoint,
+  Block, Cidr, EndpointId, IpAddress, IpPool, NetworkSet, Node, Policy, PolicyId, Profile, ProfileId, Tier, WorkloadEndpoint,
 } from "@calico/model";
 import type {
   IpSetId, IpSetType, NodeBlock, NodeEndpoint, NodePolicy, NodePool, NodeProfile, NodeUpdate, ObjectKey,
@@ -17,7 +17,7 @@ export type ClusterUpdate =
   | { readonly kind: "Block"; readonly id: string; readonly value: Block | null }
   | { readonly kind: "Node"; readonly id: string; readonly value: Node | null };
 
-/** Every node needs the object (tiers, pools, nodes). */
+/** Every node needs the object (tiers, pools, nodes, routes). */
 export const ALL_NODES = "*";
 
 /**
@@ -74,8 +74,32 @@ export type ResolvedEndpoint = {
   readonly profiles: readonly ProfileId[];
 };
 
+/** This node as the overlay sees it. */
+export type LocalNode = {
+  /** IPv4, with the prefix length of its subnet. */
+  readonly address: Cidr;
+  /** Its end of the overlay, or null: it has none (yet). */
+  readonly vxlan: { readonly address: IpAddress; readonly mac: string } | null;
+};
+
+/** Another node's end of the overlay. */
+export type Vtep = { readonly node: string; readonly nodeAddress: IpAddress; readonly tunnelAddress: IpAddress; readonly mac: string };
+
+/** Where packets for a range of another node go: into the tunnel, or without it to the node, which is in the same subnet. */
+export type RemoteRoute = { readonly destination: Cidr; readonly node: string; readonly through: "tunnel" | "subnet"; readonly gateway: IpAddress };
+
+/** What the overlay's part of the node half reports: ends come before routes to them and go after them. */
+export interface OverlaySink {
+  /** null: this node has no IPv4 address. */
+  onLocalNodeUpdate(local: LocalNode | null): void;
+  onVtepUpdate(vtep: Vtep): void;
+  onVtepRemove(node: string): void;
+  onRemoteRouteUpdate(route: RemoteRoute): void;
+  onRemoteRouteRemove(destination: string): void;
+}
+
 /** Where the node half reports what the dataplane shall hold. Objects come before those that refer to them, removals after. */
-export interface DataplaneSink {
+export interface DataplaneSink extends OverlaySink {
   onIpSetUpdate(id: IpSetId, type: IpSetType, members: readonly string[]): void;
   onIpSetDelta(id: IpSetId, added: readonly string[], removed: readonly string[]): void;
   onIpSetRemove(id: IpSetId): void;

@@ -3,7 +3,7 @@ import { addressAt, addressCount, blockName, cidrOf, cidrParts, contains, family
 import { claim, confirm, reclaim } from "./affinity.ts";
 import { allocate, allocateAddress, allocationsOf, freeCount, hostAffinity, isEmpty, type BlockAttribute, type BlockSpec } from "./block.ts";
 import { listBlocks, read, write, type Steps, type Versioned } from "./effects.ts";
-import { candidateBlocks, choosePools, rotated } from "./pools.ts";
+import { candidateBlocks, choosePools, rotated, type AddressUse } from "./pools.ts";
 
 /** What the allocator knows of its node between requests. Blocks are those with affinity to it, by name. */
 export type NodeView = {
@@ -26,6 +26,8 @@ export type NodeView = {
 export type AssignRequest = {
   readonly family: Family;
   readonly count: number;
+  /** A pod's when absent. */
+  readonly use?: AddressUse;
   readonly attribute: BlockAttribute;
   readonly requestedPools: readonly string[];
   readonly namespaceLabels: Labels;
@@ -50,7 +52,7 @@ type Pending = { readonly request: AssignRequest; readonly pools: IpPool[]; read
  */
 export function* assign(view: NodeView, requests: readonly AssignRequest[]): Steps<AssignResult[]> {
   const pending: Pending[] = requests.map((request) => {
-    const { pools, because } = choosePools(view.pools, { family: request.family, requested: request.requestedPools, nodeLabels: view.nodeLabels, namespaceLabels: request.namespaceLabels });
+    const { pools, because } = choosePools(view.pools, { family: request.family, use: request.use ?? "Workload", requested: request.requestedPools, nodeLabels: view.nodeLabels, namespaceLabels: request.namespaceLabels });
     return { request, pools, result: { addresses: [], because: pools.length === 0 ? because : [] }, missing: pools.length === 0 ? 0 : request.count };
   });
   for (const name of [...view.blocks.keys()].sort()) {

@@ -99,9 +99,9 @@ function sameAttribute(a: BlockAttribute, b: BlockAttribute): boolean {
   return left.length === Object.keys(b.secondary ?? {}).length && left.every(([key, value]) => b.secondary?.[key] === value);
 }
 
-/** Frees every address of a handle. The freed ones go to the end of the queue. */
-export function releaseHandle(block: BlockSpec, handleId: string): { block: BlockSpec; released: IpAddress[] } {
-  const ordinals = allocationsOf(block).filter((allocation) => allocation.handleId === handleId).map(({ ordinal }) => ordinal);
+/** Frees every address of a handle but `keep`. The freed ones go to the end of the queue. */
+export function releaseHandle(block: BlockSpec, handleId: string, keep?: IpAddress): { block: BlockSpec; released: IpAddress[] } {
+  const ordinals = allocationsOf(block).filter((allocation) => allocation.handleId === handleId && allocation.address !== keep).map(({ ordinal }) => ordinal);
   return { block: vacate(block, ordinals), released: ordinals.map((ordinal) => addressAt(block.cidr, ordinal)) };
 }
 

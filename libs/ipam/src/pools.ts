@@ -3,8 +3,12 @@ import { sha256 } from "@noble/hashes/sha2.js";
 import { utf8ToBytes } from "@noble/hashes/utils.js";
 import { blockAt, blockCount, familyOf, type Cidr, type Family, type IpPool, type Labels } from "@calico/model";
 
+/** What an address is for: a pod, or a node's end of an overlay. */
+export type AddressUse = "Workload" | "Tunnel";
+
 export type PoolRequest = {
   readonly family: Family;
+  readonly use: AddressUse;
   /** Names or CIDRs; empty: those that select this node and namespace. */
   readonly requested: readonly string[];
   readonly nodeLabels: Labels;
@@ -12,7 +16,7 @@ export type PoolRequest = {
 };
 
 /** Pools that qualify, by name; or in words why none does. */
-export function choosePools(pools: readonly IpPool[], { family, requested, nodeLabels, namespaceLabels }: PoolRequest): { pools: IpPool[]; because: string[] } {
+export function choosePools(pools: readonly IpPool[], { family, use, requested, nodeLabels, namespaceLabels }: PoolRequest): { pools: IpPool[]; because: string[] } {
   const because: string[] = [];
   const chosen: IpPool[] = [];
   const ofFamily = pools.filter((pool) => pool.family === family).sort((a, b) => (a.name < b.name ? -1 : 1));
@@ -22,7 +26,7 @@ export function choosePools(pools: readonly IpPool[], { family, requested, nodeL
   for (const pool of ofFamily) {
     const named = requested.includes(pool.name) || requested.includes(pool.cidr);
     if (requested.length > 0 && !named) continue;
-    const reason = refusal(pool, named, nodeLabels, namespaceLabels);
+    const reason = refusal(pool, use, named, nodeLabels, namespaceLabels);
     if (reason === null) chosen.push(pool);
     else because.push(`pool ${pool.name} ${pool.cidr}: ${reason}`);
   }
@@ -30,9 +34,9 @@ export function choosePools(pools: readonly IpPool[], { family, requested, nodeL
   return { pools: chosen, because };
 }
 
-function refusal(pool: IpPool, named: boolean, nodeLabels: Labels, namespaceLabels: Labels): string | null {
+function refusal(pool: IpPool, use: AddressUse, named: boolean, nodeLabels: Labels, namespaceLabels: Labels): string | null {
   if (pool.disabled) return "is disabled";
-  if (!pool.allowedUses.includes("Workload")) return `is for ${pool.allowedUses.join(", ")} only`;
+  if (!pool.allowedUses.includes(use)) return `is for ${pool.allowedUses.join(", ")} only`;
   if (named) return null;
   if (!pool.automatic) return "is used on request only (assignmentMode Manual)";
   if (!pool.nodeSelector.evaluate(nodeLabels)) return `does not select this node (${pool.nodeSelector.text})`;

@@ -1,5 +1,5 @@
 /** Releasing addresses, and the handle objects that say where they are. */
-import { blockName, contains, handleName, type IpAddress } from "@calico/model";
+import { blockName, contains, handleName, prefixLengthOf, type Cidr, type IpAddress } from "@calico/model";
 import { reclaim } from "./affinity.ts";
 import { allocationsOf, handleCounts, isEmpty, releaseAddress, releaseHandle, type BlockSpec } from "./block.ts";
 import { listBlocks, read, remove, write, type Steps, type Versioned } from "./effects.ts";
@@ -9,31 +9,48 @@ const MAX_CONFLICTS = 20;
 /**
  * Frees every address of a handle: in the blocks that `blocks` knows, in those that the handle object names and in
  * `alsoIn` (names of blocks that it was lent addresses of); when all of that says nothing, in those a list finds. Freeing
- * nothing is success. Then the handle object goes.
+ * nothing is success. Then the handle object goes, unless an address was to be kept.
  */
-export function* releaseByHandle(blocks: Map<string, Versioned<BlockSpec>>, handleId: string, alsoIn: Iterable<string> = []): Steps<IpAddress[]> {
+export function* releaseByHandle(blocks: Map<string, Versioned<BlockSpec>>, handleId: string, alsoIn: Iterable<string> = [], keep?: IpAddress): Steps<IpAddress[]> {
   const released: IpAddress[] = [];
   const known = [...blocks].filter(([, { spec }]) => handleCounts(spec).has(handleId)).map(([name]) => name);
-  for (const name of known) released.push(...(yield* releaseIn(blocks, name, handleId)));
+  for (const name of known) released.push(...(yield* releaseIn(blocks, name, handleId, keep)));
   const handle = yield* read("handle", handleName(handleId));
   const elsewhere = new Set([...alsoIn, ...Object.keys(handle?.spec.block ?? {}).map(blockName)]);
-  for (const name of elsewhere) if (!known.includes(name)) released.push(...(yield* releaseIn(blocks, name, handleId)));
+  for (const name of elsewhere) if (!known.includes(name)) released.push(...(yield* releaseIn(blocks, name, handleId, keep)));
   // The handle object follows the block's write and may be missing after a crash: then only the blocks know.
   if (released.length === 0 && handle === null) {
     for (const { name, spec, revision } of yield* listBlocks()) {
       if (!handleCounts(spec).has(handleId)) continue;
       bringUpToDate(blocks, name, { spec, revision });
-      released.push(...(yield* releaseIn(blocks, name, handleId)));
+      released.push(...(yield* releaseIn(blocks, name, handleId, keep)));
     }
   }
-  if (handle !== null) yield* remove("handle", handleName(handleId), handle.revision);
+  if (handle !== null && keep === undefined) yield* remove("handle", handleName(handleId), handle.revision);
   return released;
 }
 
-function* releaseIn(blocks: Map<string, Versioned<BlockSpec>>, name: string, handleId: string): Steps<IpAddress[]> {
+/**
+ * The addresses of a handle with the prefix length of their block, read live in the blocks that `blocks` knows and those that
+ * the handle object names. What is held of these blocks is brought up to date.
+ */
+export function* heldBy(blocks: Map<string, Versioned<BlockSpec>>, handleId: string): Steps<Cidr[]> {
+  const handle = yield* read("handle", handleName(handleId));
+  const known = [...blocks].filter(([, { spec }]) => handleCounts(spec).has(handleId)).map(([name]) => name);
+  const held: Cidr[] = [];
+  for (const name of new Set([...known, ...Object.keys(handle?.spec.block ?? {}).map(blockName)])) {
+    const found = yield* read("block", name);
+    bringUpToDate(blocks, name, found);
+    if (found === null || found.spec.deleted) continue;
+    held.push(...allocationsOf(found.spec).filter((each) => each.handleId === handleId).map(({ address }) => `${address}/${prefixLengthOf(found.spec.cidr)}` as Cidr));
+  }
+  return held;
+}
+
+function* releaseIn(blocks: Map<string, Versioned<BlockSpec>>, name: string, handleId: string, keep: IpAddress | undefined): Steps<IpAddress[]> {
   let current = blocks.get(name) ?? (yield* read("block", name));
   for (let attempt = 0; attempt < MAX_CONFLICTS && current !== null; attempt += 1) {
-    const { block, released } = releaseHandle(current.spec, handleId);
+    const { block, released } = releaseHandle(current.spec, handleId, keep);
     if (released.length === 0 && attempt > 0) return [];
     if (released.length > 0) {
       const revision = yield* write("block", name, block, current.revision);

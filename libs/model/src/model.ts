@@ -137,7 +137,13 @@ export type IpPool = {
 };
 
 /** What routing needs of an IPAMBlock. */
-export type Block = { readonly cidr: Cidr; /** Node with a confirmed affinity, or null. */ readonly node: string | null };
+export type Block = {
+  readonly cidr: Cidr;
+  /** Node with a confirmed affinity, or null. */
+  readonly node: string | null;
+  /** Addresses that other nodes have from it, in order. */
+  readonly borrowed: readonly { readonly address: IpAddress; readonly node: string }[];
+};
 
 /** A cluster node as Calico sees it (annotations of the Kubernetes Node). */
 export type Node = {
@@ -148,4 +154,6 @@ export type Node = {
   readonly ipv6: Cidr | null;
   readonly asNumber: number | null;
   readonly routeReflectorClusterId: string | null;
+  /** Its end of the VXLAN overlay, or null: it has none. */
+  readonly vxlan: { readonly address: IpAddress; readonly mac: string } | null;
 };

@@ -1,8 +1,9 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { blockAffinityName, blockName, interfaceNameForPod, parsePolicyId, parseWorkloadEndpointId, podHandleId, policyId, workloadEndpointId, workloadEndpointName } from "./names.ts";
+import { blockAffinityName, blockName, interfaceNameForPod, parsePolicyId, parseWorkloadEndpointId, podHandleId, policyId, vxlanTunnelHandleId, vxlanTunnelMac, workloadEndpointId, workloadEndpointName } from "./names.ts";
 
-test("an interface is named after the pod", () => {
+test("2.4 Must get right: an interface has the name that Calico gives it", () => {
+  expect([interfaceNameForPod("default", "nginx"), interfaceNameForPod("a", "web")]).toEqual(["calic440f455693", "caliaf6d63d8eb8"]);
   expect(interfaceNameForPod("default", "nginx")).toMatch(/^cali[0-9a-f]{11}$/);
   expect(interfaceNameForPod("a", "b.c")).toBe(interfaceNameForPod("a.b", "c"));
   expect(interfaceNameForPod("default", "nginx", "tap")).toBe(interfaceNameForPod("default", "nginx").replace("cali", "tap"));
@@ -13,6 +14,14 @@ test("objects of IPAM are named after their CIDR", () => {
   expect(blockAffinityName("node-1", "fd00::40/122")).toBe("node-1-fd00--40-122");
   expect(podHandleId("abc")).toBe("k8s-pod-network.abc");
   expect(workloadEndpointName("node-1", "web-0")).toBe("node--1-k8s-web--0-eth0");
+});
+
+test("a node's end of the overlay has a MAC address of its name: one interface's, given by nobody", () => {
+  expect(vxlanTunnelMac("n")).toBe("66:d1:85:4c:ae:89");
+  fc.assert(fc.property(fc.string(), (node) => {
+    expect(vxlanTunnelMac(node)).toMatch(/^66(:[0-9a-f]{2}){5}$/);
+  }));
+  expect(vxlanTunnelHandleId("node-1")).toBe("vxlan-tunnel-addr-node-1");
 });
 
 test("ids take any names apart again", () => {

@@ -13,6 +13,10 @@ export const NODE_IPV4_ANNOTATION = "projectcalico.org/IPv4Address";
 export const NODE_IPV6_ANNOTATION = "projectcalico.org/IPv6Address";
 export const NODE_AS_NUMBER_ANNOTATION = "projectcalico.org/ASNumber";
 export const NODE_ROUTE_REFLECTOR_ANNOTATION = "projectcalico.org/RouteReflectorClusterID";
+/** Written on a Node by its ipam: the address of the node's end of the VXLAN overlay. */
+export const NODE_VXLAN_ADDRESS_ANNOTATION = "projectcalico.org/IPv4VXLANTunnelAddr";
+/** Its MAC address, where somebody wants another than the one that the node's name gives. */
+export const NODE_VXLAN_MAC_ANNOTATION = "projectcalico.org/VXLANTunnelMACAddr";
 
 export const DEFAULT_TIER = "default";
 export const ADMIN_TIER = "kube-admin";
@@ -100,6 +104,16 @@ export function blockAffinityName(node: string, cidr: string): string {
 /** Handle under which the addresses of one container are held. */
 export function podHandleId(containerId: string, network: string = POD_NETWORK_NAME): string {
   return `${network}.${containerId}`;
+}
+
+/** Handle under which a node's tunnel address is held. */
+export function vxlanTunnelHandleId(node: string): string {
+  return `vxlan-tunnel-addr-${node}`;
+}
+
+/** MAC address of a node's end of the VXLAN overlay: the byte 66, then the first five of the name's SHA-1. */
+export function vxlanTunnelMac(node: string): string {
+  return ["66", ...(bytesToHex(sha1(utf8ToBytes(node.toWellFormed()))).match(/../g) ?? []).slice(0, 5)].join(":");
 }
 
 /** Name of the IPAMHandle object of a handle: lower case, as Kubernetes wants names. */

@@ -12,7 +12,8 @@ const CLOCK_SKEW_MS = 60_000;
 export type KeyPair = { readonly certificate: string; readonly key: string };
 
 export type Lifetime = { readonly now: Date; readonly lifetimeMs: number };
-export type CertificateRequest = Lifetime & { readonly commonName: string; readonly dns?: readonly string[]; readonly ip?: readonly string[] };
+/** An organization is a group of Kubernetes' users. */
+export type CertificateRequest = Lifetime & { readonly commonName: string; readonly organization?: string; readonly dns?: readonly string[]; readonly ip?: readonly string[] };
 
 export type Authority = KeyPair & {
   /** Signs a new key for a common name and the names and addresses it serves at; good for servers and for clients. */
@@ -45,12 +46,12 @@ function authorityOf(pair: KeyPair, signingKey: webcrypto.CryptoKey): Authority 
   const { subject } = new x509.X509Certificate(pair.certificate);
   return {
     ...pair,
-    async issue({ commonName, dns = [], ip = [], now, lifetimeMs }) {
+    async issue({ commonName, organization, dns = [], ip = [], now, lifetimeMs }) {
       const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ["sign", "verify"]);
       const names = [...dns.map((value) => ({ type: "dns" as const, value })), ...ip.map((value) => ({ type: "ip" as const, value }))];
       const certificate = await x509.X509CertificateGenerator.create({
         serialNumber: serialNumber(),
-        subject: `CN=${commonName}`,
+        subject: `${organization === undefined ? "" : `O=${organization},`}CN=${commonName}`,
         issuer: subject,
         ...validity({ now, lifetimeMs }),
         signingAlgorithm: ALGORITHM,

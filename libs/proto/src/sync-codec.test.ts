@@ -35,14 +35,15 @@ const update = fc.oneof(
   fc.record({ kind: fc.constant("WorkloadEndpoint"), value: endpoint }),
   fc.record({ kind: fc.constant("IpPool"), value: fc.record({ name: text, cidr: text, ipipMode: text, vxlanMode: text, natOutgoing: fc.boolean(), disableBgpExport: fc.boolean(), disabled: fc.boolean() }) }),
   fc.record({ kind: fc.constant("Block"), value: fc.record({ cidr: text, node: text }) }),
-  fc.record({ kind: fc.constant("Node"), value: fc.record({ name: text, ipv4: orNull(nonEmpty), ipv6: orNull(nonEmpty), asNumber: orNull(number.filter((each) => each > 0)), routeReflectorClusterId: orNull(nonEmpty), labels }) }),
+  fc.record({ kind: fc.constant("Node"), value: fc.record({ name: text, ipv4: orNull(nonEmpty), ipv6: orNull(nonEmpty), asNumber: orNull(number.filter((each) => each > 0)), routeReflectorClusterId: orNull(nonEmpty), vxlan: orNull(fc.record({ address: nonEmpty, mac: text })), labels }) }),
+  fc.record({ kind: fc.constant("Route"), value: fc.record({ destination: text, node: text, encapsulation: fc.constantFrom("VXLAN", "VXLANCrossSubnet") }) }),
   fc.record({ kind: fc.constant("FelixConfig"), layers: fc.array(fc.record({ source: text, values: labels }), { maxLength: 2 }) }),
   fc.record({ kind: fc.constant("BgpConfig"), value: fc.record({
     nodeToNodeMesh: fc.boolean(), asNumber: number, listenPort: fc.nat(65_535), logSeverity: text, otherNodes: speaker, nodes: fc.dictionary(text.filter((key) => key !== "__proto__"), speaker, { maxKeys: 2 }).map((each) => ({ ...each })),
     meshPassword: orNull(fc.record({ name: text, key: text })), meshMaxRestartTime: text,
   }) }),
   fc.record({ kind: fc.constant("BgpPeer"), name: text, specJson: text }),
-  fc.record({ kind: fc.constant("Remove"), of: fc.constantFrom("IpSet", "Policy", "Profile", "Tier", "WorkloadEndpoint", "IpPool", "Block", "Node", "BgpPeer"), id: text }),
+  fc.record({ kind: fc.constant("Remove"), of: fc.constantFrom("IpSet", "Policy", "Profile", "Tier", "WorkloadEndpoint", "IpPool", "Block", "Node", "Route", "BgpPeer"), id: text }),
 ) as unknown as fc.Arbitrary<NodeUpdate>;
 
 const header = { epoch: "e", sequence: 7n, snapshotStart: true, inSync: false, flush: true, revisions: { pods: "12" } };
@@ -62,6 +63,11 @@ describe("the codec", () => {
       traceparent: "", value: { $case: "profile", value: { id: "p", outbound: [], inbound: [{ action: 9 as never, ipVersion: 0, protocol: undefined, notProtocol: undefined, icmp: undefined, notIcmp: undefined, source: undefined, destination: undefined, index: 0 }] } },
     }).finish()));
     expect(decoded).toMatchObject({ kind: "Profile", value: { inbound: [{ action: "Deny" }] } });
+  });
+
+  it("takes a route with an encapsulation that it does not know for none", () => {
+    const update = Update.decode(Update.encode({ traceparent: "", value: { $case: "route", value: { destination: "10.65.0.0/26", node: "b", encapsulation: 9 as never } } }).finish());
+    expect(fromWireUpdate(update)).toEqual({ kind: "Remove", of: "Route", id: "10.65.0.0/26" });
   });
 
   it("passes over a kind of a newer peer, and survives any bytes", () => {

@@ -3,8 +3,9 @@
  * length-delimited entry of SyncResponse.updates, and shared by all streams: a message is its header and entries, concatenated.
  */
 import { BinaryWriter } from "@bufbuild/protobuf/wire";
+import type { IpAddress } from "@calico/model";
 import type { NodeEntityMatch, NodeEndpoint, NodePolicy, NodeRule, NodeUpdate, RemovableKind } from "@calico/calc";
-import { Action, IpSetType, SyncResponse, Update, type EntityMatch, type Policy, type Remove, type Rule, type WorkloadEndpoint } from "./gen/calico/sync/v1/sync.ts";
+import { Action, Encapsulation, IpSetType, SyncResponse, Update, type EntityMatch, type Policy, type Remove, type Route, type Rule, type WorkloadEndpoint } from "./gen/calico/sync/v1/sync.ts";
 
 /** Field 6 of SyncResponse, length-delimited. */
 const UPDATES_TAG = (6 << 3) | 2;
@@ -47,9 +48,11 @@ export function fromWireUpdate(update: Update): NodeUpdate | null {
     case "ipPool": return { kind: "IpPool", value: { ...value.value, cidr: brand(value.value.cidr) } };
     case "block": return { kind: "Block", value: { cidr: brand(value.value.cidr), node: value.value.node } };
     case "node": {
-      const { name, ipv4, ipv6, asNumber, routeReflectorClusterId, labels } = value.value;
-      return { kind: "Node", value: { name, labels, ipv4: orNull(ipv4), ipv6: orNull(ipv6), asNumber: asNumber === 0 ? null : asNumber, routeReflectorClusterId: orNull(routeReflectorClusterId) } };
+      const { name, ipv4, ipv6, asNumber, routeReflectorClusterId, vxlanAddress, vxlanMac, labels } = value.value;
+      const vxlan = vxlanAddress === "" ? null : { address: brand<IpAddress>(vxlanAddress), mac: vxlanMac };
+      return { kind: "Node", value: { name, labels, ipv4: orNull(ipv4), ipv6: orNull(ipv6), asNumber: asNumber === 0 ? null : asNumber, routeReflectorClusterId: orNull(routeReflectorClusterId), vxlan } };
     }
+    case "route": return fromWireRoute(value.value);
     case "felixConfig": return { kind: "FelixConfig", layers: value.value.layers };
     case "bgpConfig": {
       const { otherNodes, meshPassword, ...config } = value.value;
@@ -75,9 +78,12 @@ function toWire(update: NodeUpdate): NonNullable<Update["value"]> {
     case "IpPool": return { $case: "ipPool", value: { ...update.value } };
     case "Block": return { $case: "block", value: { ...update.value } };
     case "Node": {
-      const { name, labels, ipv4, ipv6, asNumber, routeReflectorClusterId } = update.value;
-      return { $case: "node", value: { name, labels: { ...labels }, ipv4: ipv4 ?? "", ipv6: ipv6 ?? "", asNumber: asNumber ?? 0, routeReflectorClusterId: routeReflectorClusterId ?? "" } };
+      const { name, labels, ipv4, ipv6, asNumber, routeReflectorClusterId, vxlan } = update.value;
+      return { $case: "node", value: {
+        name, labels: { ...labels }, ipv4: ipv4 ?? "", ipv6: ipv6 ?? "", asNumber: asNumber ?? 0, routeReflectorClusterId: routeReflectorClusterId ?? "", vxlanAddress: vxlan?.address ?? "", vxlanMac: vxlan?.mac ?? "",
+      } };
     }
+    case "Route": return { $case: "route", value: { ...update.value, encapsulation: ENCAPSULATION_TO_WIRE[update.value.encapsulation] } };
     case "FelixConfig": return { $case: "felixConfig", value: { layers: update.layers.map(({ source, values }) => ({ source, values: { ...values } })) } };
     case "BgpConfig": return { $case: "bgpConfig", value: { ...update.value, nodes: { ...update.value.nodes }, meshPassword: update.value.meshPassword ?? undefined } };
     case "BgpPeer": return { $case: "bgpPeer", value: { name: update.name, specJson: update.specJson } };
@@ -86,13 +92,24 @@ function toWire(update: NodeUpdate): NonNullable<Update["value"]> {
 }
 
 const REMOVE_CASE: Record<RemovableKind, NonNullable<Remove["key"]>["$case"]> = {
-  IpSet: "ipSet", Policy: "policy", Profile: "profile", Tier: "tier", WorkloadEndpoint: "workloadEndpoint", IpPool: "ipPool", Block: "block", Node: "node", BgpPeer: "bgpPeer",
+  IpSet: "ipSet", Policy: "policy", Profile: "profile", Tier: "tier", WorkloadEndpoint: "workloadEndpoint", IpPool: "ipPool", Block: "block", Node: "node", Route: "route", BgpPeer: "bgpPeer",
 };
 const REMOVE_KIND = Object.fromEntries(Object.entries(REMOVE_CASE).map(([kind, name]) => [name, kind])) as Record<string, RemovableKind>;
 
 function fromWireRemove({ key }: Remove): NodeUpdate | null {
   const of = key === undefined ? undefined : REMOVE_KIND[key.$case];
   return of === undefined || key === undefined ? null : { kind: "Remove", of, id: key.value };
+}
+
+const ENCAPSULATION_TO_WIRE = { VXLAN: Encapsulation.ENCAPSULATION_VXLAN, VXLANCrossSubnet: Encapsulation.ENCAPSULATION_VXLAN_CROSS_SUBNET } as const;
+
+/** A route of an encapsulation that this program does not know is none. */
+function fromWireRoute({ destination, node, encapsulation }: Route): NodeUpdate {
+  switch (encapsulation) {
+    case Encapsulation.ENCAPSULATION_VXLAN: return { kind: "Route", value: { destination: brand(destination), node, encapsulation: "VXLAN" } };
+    case Encapsulation.ENCAPSULATION_VXLAN_CROSS_SUBNET: return { kind: "Route", value: { destination: brand(destination), node, encapsulation: "VXLANCrossSubnet" } };
+    default: return { kind: "Remove", of: "Route", id: destination };
+  }
 }
 
 const ACTION_TO_WIRE = { Allow: Action.ACTION_ALLOW, Deny: Action.ACTION_DENY, Log: Action.ACTION_LOG, Pass: Action.ACTION_PASS } as const;

@@ -4,6 +4,7 @@ import { check } from "./check.ts";
 import { collect, type PodName } from "./collect.ts";
 import { add, del, type Surroundings } from "./commands.ts";
 import { CniError, CODE } from "./errors.ts";
+import { requireSupported } from "./network-config.ts";
 import { parseRequest, VERSIONS, type CniRequest } from "./request.ts";
 import { renderResult } from "./result.ts";
 import type { CallHandler } from "./server.ts";
@@ -34,11 +35,14 @@ export function createCallHandler({ surroundings, notReady, onCall }: CallOption
   async function carryOut(request: CniRequest): Promise<string> {
     switch (request.command) {
       case "VERSION": return JSON.stringify({ cniVersion: request.cniVersion, supportedVersions: VERSIONS });
-      case "ADD": return JSON.stringify(renderResult(await inTurn(request, () => add(request, surroundings)), request.cniVersion));
+      case "ADD":
+        requireSupported(request.config, surroundings.node);
+        return JSON.stringify(renderResult(await inTurn(request, () => add(request, surroundings)), request.cniVersion));
       case "DEL":
         await inTurn(request, () => del(request, surroundings));
         return "";
       case "STATUS": {
+        requireSupported(request.config, surroundings.node);
         const reason = await notReady();
         if (reason !== null) throw new CniError(CODE.notAvailable, "pods cannot be served", reason);
         return "";

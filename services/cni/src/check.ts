@@ -14,7 +14,7 @@ export function check(request: CniRequest, { containers, network }: Pick<Surroun
   const addresses = known.addresses as IpAddress[];
   const claimed = (prevResult.ips ?? []).map(({ address }) => hostOf(address));
   const strange = addresses.filter((address) => !claimed.includes(address)).map((address) => `prevResult does not name ${address}, which the container has`);
-  const problems = [...strange, ...network.problems({ hostInterface: known.hostInterface, hostIndex: known.hostIndex, netns: request.netns, podInterface: known.ifname, addresses })];
+  const problems = [...strange, ...network.problems({ hostInterface: known.hostInterface, hostIndex: known.hostIndex, netns: request.netns, podInterface: known.ifname, addresses, defaultRoutes: request.config.include_default_routes ?? true })];
   if (problems.length > 0) throw new CniError(CODE.failed, "the container's network is not as ADD left it", problems.join("; "));
 }
 

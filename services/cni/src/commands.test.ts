@@ -1,110 +1,39 @@
-import { mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readdirSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { interfaceNameForPod } from "@calico/model";
-import { createLogger } from "@calico/service-kit";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { createCallHandler } from "./calls.ts";
-import type { Surroundings } from "./commands.ts";
 import { createContainerStore } from "./container-store.ts";
-import type { PodInfo } from "./ports.ts";
 import type { CallHandler } from "./server.ts";
 import { createSpool } from "./spool.ts";
+import { FakeWorld, networkConfig as config, silent as log } from "./testing/fake-world.ts";
 
-const log = createLogger("cni", "Fatal", { write: () => {} });
-const config = { cniVersion: "1.0.0", name: "net", type: "calico", ipam: { type: "calico-ipam" } };
-
+let world: FakeWorld;
 let dir: string;
-/** What the world did, in order. */
-let done: string[];
-let failing: string;
-let pod: PodInfo;
-let free: string[];
 beforeEach(() => {
-  dir = mkdtempSync(join(tmpdir(), "cni-"));
-  writeFileSync(join(dir, "netns"), "");
-  done = [];
-  failing = "";
-  pod = { uid: "u1", annotations: {}, namespaceAnnotations: {}, namespaceLabels: { team: "a" } };
-  free = ["10.65.0.1/26"];
+  world = new FakeWorld();
+  ({ dir } = world);
 });
-afterEach(() => rmSync(dir, { recursive: true }));
+afterEach(() => world[Symbol.dispose]());
 
-function act(what: string): void {
-  done.push(what);
-  if (what.startsWith(failing) && failing !== "") throw new Error(`${failing} broke`);
-}
-
-function handler(over: Partial<Surroundings> = {}): CallHandler {
-  const surroundings: Surroundings = {
-    node: "n1", log, settings: { mtu: 0, mtuFile: join(dir, "mtu"), assignIpv6: false, policyTimeout: 10_000 }, onStage: () => {}, containers: createContainerStore(join(dir, "containers")),
-    network: {
-      setUp({ hostInterface, mtu, addresses, mac }) {
-        act(`set up ${hostInterface} ${mtu} ${addresses.join()}${mac === null ? "" : ` ${mac}`}`);
-        return { hostIndex: 7, podMac: "02:00:00:00:00:01" };
-      },
-      tearDown: ({ hostIndex }) => act(`tear down ${hostIndex}`),
-      isUp: () => true,
-      problems: () => (failing === "check" ? ["cali1 is down"] : []),
-    },
-    pods: {
-      async find() {
-        act("find");
-        return pod;
-      },
-      announce: (_namespace, _pod, _uid, _container, addresses) => act(`announce ${addresses.join()}`),
-      withdraw: () => act("withdraw"),
-      backlog: 0,
-      stop: async () => {},
-    },
-    ipam: {
-      async autoAssign({ ipv4Pools, owner }) {
-        act(`assign ${ipv4Pools.join()}${owner?.podUid}`);
-        return { ipv4: free, ipv6: [], because: free.length === 0 ? ["pool p 10.65.0.0/26: 64 of 64 addresses in use"] : [] };
-      },
-      async assignAddress({ address }) {
-        act(`assign ${address}`);
-        return { cidr: `${address}/26` };
-      },
-      async releaseByHandle() {
-        act("release");
-        return { released: [] };
-      },
-    },
-    felix: {
-      async attachEndpoint({ interfaceName }) {
-        act(`attach ${interfaceName}`);
-        return { sequence: 1n };
-      },
-      async detachEndpoint() {
-        act("detach");
-        return {};
-      },
-    },
-    ...over,
-  };
-  return createCallHandler({ surroundings, notReady: async () => null, onCall: () => {} });
-}
-
-const call = (handle: CallHandler, command: string, env: Record<string, string> = {}, conf: object = config): Promise<string> =>
-  handle({ env: { CNI_COMMAND: command, CNI_CONTAINERID: "c1", CNI_NETNS: join(dir, "netns"), CNI_IFNAME: "eth0", CNI_ARGS: "K8S_POD_NAMESPACE=a;K8S_POD_NAME=web;K8S_POD_UID=u1", ...env }, stdin: JSON.stringify(conf) });
+const handler: FakeWorld["handler"] = (over) => world.handler(over);
+const call: FakeWorld["call"] = (...args) => world.call(...args);
 
 describe("ADD", () => {
-  it("asks, assigns, makes, waits for felix, and tells the API afterwards", async () => {
+  it("2.4 ADD: asks, assigns, makes, waits for felix, and annotates the pod afterwards", async () => {
     const result = JSON.parse(await call(handler(), "ADD")) as object;
     expect(result).toEqual({
       cniVersion: "1.0.0", dns: {}, routes: [], ips: [{ address: "10.65.0.1/32", interface: 1 }],
       interfaces: [{ name: expect.stringMatching(/^cali[0-9a-f]{11}$/) as string }, { name: "eth0", mac: "02:00:00:00:00:01", sandbox: join(dir, "netns") }],
     });
-    expect(done.map((each) => each.split(" ")[0])).toEqual(["find", "assign", "set", "attach", "announce"]);
+    expect(world.verbs).toEqual(["find", "assign", "set", "attach", "announce"]);
   });
 
-  it("gives the same when it is repeated, without doing anything", async () => {
+  it("2.4 ADD: gives the same when it is repeated, without doing anything", async () => {
     const handle = handler();
     const first = await call(handle, "ADD");
-    done = [];
+    world.done = [];
     expect(await call(handle, "ADD")).toBe(first);
-    expect(done).toEqual([]);
+    expect(world.done).toEqual([]);
   });
 
   it.each([
@@ -112,110 +41,65 @@ describe("ADD", () => {
     ["assign", ["find", "assign", "release"]],
     ["set up", ["find", "assign", "set", "release"]],
     ["attach", ["find", "assign", "set", "attach", "detach", "tear", "release"]],
-  ])("that fails at %s is undone in reverse", async (where, expected) => {
-    failing = where;
+  ])("2.4 ADD: that fails at %s gives back address and pair, in reverse", async (where, expected) => {
+    world.failing = where;
     const handle = handler();
     await expect(call(handle, "ADD")).rejects.toThrow(/broke|no address|not in the kernel/);
-    expect(done.map((each) => each.split(" ")[0])).toEqual(expected);
+    expect(world.verbs).toEqual(expected);
     expect(readdirSync(join(dir, "containers"))).toEqual([]);
   });
 
   it("says which pool is exhausted, and that trying later may help", async () => {
-    free = [];
+    world.free.ipv4 = [];
     await expect(call(handler(), "ADD")).rejects.toMatchObject({ code: 11, details: "pool p 10.65.0.0/26: 64 of 64 addresses in use" });
-  });
-
-  it("refuses another pod of the same name", async () => {
-    pod = { ...pod, uid: "u2" };
-    await expect(call(handler(), "ADD")).rejects.toMatchObject({ code: 100, details: "the runtime means uid u1, the API server has u2" });
-  });
-
-  it("follows the annotations, and refuses those that it does not put into effect", async () => {
-    pod = { ...pod, annotations: { "cni.projectcalico.org/ipv4pools": '["gold"]' } };
-    await call(handler(), "ADD");
-    expect(done).toContain("assign goldu1");
-    pod = { ...pod, annotations: { "cni.projectcalico.org/ipAddrs": '["10.65.0.9"]' } };
-    await call(handler(), "ADD", { CNI_CONTAINERID: "c2" });
-    expect(done).toContain("assign 10.65.0.9");
-    pod = { ...pod, annotations: { "cni.projectcalico.org/ipAddrs": "10.65.0.9" } };
-    await expect(call(handler(), "ADD", { CNI_CONTAINERID: "c3" })).rejects.toMatchObject({ code: 7 });
-    pod = { ...pod, annotations: { "cni.projectcalico.org/floatingIPs": "[]" } };
-    await expect(call(handler(), "ADD", { CNI_CONTAINERID: "c4" })).rejects.toMatchObject({ code: 2 });
-  });
-
-  it("takes pools from the namespace where the pod says nothing, and the MAC address of the pod", async () => {
-    pod = { ...pod, annotations: { "cni.projectcalico.org/hwAddr": "02:00:5E:10:00:01" }, namespaceAnnotations: { "cni.projectcalico.org/ipv4pools": '["silver"]', "cni.projectcalico.org/hwAddr": "nobody reads this" } };
-    await call(handler(), "ADD");
-    expect(done.slice(0, 3)).toEqual(["find", "assign silveru1", expect.stringMatching(/^set up .* 02:00:5e:10:00:01$/)]);
-    pod = { ...pod, annotations: { "cni.projectcalico.org/ipv4pools": '["gold"]' } };
-    await call(handler(), "ADD", { CNI_CONTAINERID: "c2" });
-    expect(done).toContain("assign goldu1");
-  });
-
-  it.each([
-    ["hwAddr", "02:00:5e", "is no MAC address"], ["hwAddr", "01:00:5e:00:00:01", "is a multicast address"], ["hwAddr", "00:00:00:00:00:00", "is no MAC address"],
-    ["ipv4pools", "gold", "is not a JSON list of strings"], ["ipv6pools", "[]", "is not a JSON list of strings"], ["ipAddrs", '["10.65.0.9/32"]', "is no address"],
-  ])("refuses the annotation %s: %s", async (name, value, reason) => {
-    pod = { ...pod, annotations: { [`cni.projectcalico.org/${name}`]: value } };
-    await expect(call(handler(), "ADD")).rejects.toMatchObject({ code: 7, message: expect.stringContaining(reason) as string });
-    expect(done).toEqual(["find"]);
   });
 
   it("refuses an interface name that another pod's hash has too, and leaves that pod alone", async () => {
     const containers = createContainerStore(join(dir, "containers"));
     containers.save({ containerId: "c9", ifname: "eth0", netns: "/run/netns/other", namespace: "b", pod: "twin", podUid: "u9", hostInterface: interfaceNameForPod("a", "web"), hostIndex: 5, podMac: "", mtu: 1500, addresses: [] });
     await expect(call(handler({ containers }), "ADD")).rejects.toThrow("is that of pod b/twin too");
-    expect(done.map((each) => each.split(" ")[0])).toEqual(["find", "assign", "release"]);
-  });
-
-  it("takes the MTU of the configuration, else what felix found, else 1500", async () => {
-    const mtus = (): string[] => done.filter((each) => each.startsWith("set")).map((each) => each.split(" ")[3] ?? "");
-    await call(handler(), "ADD");
-    writeFileSync(join(dir, "mtu"), "1430\n");
-    await call(handler(), "ADD", { CNI_CONTAINERID: "c2" });
-    await call(handler(), "ADD", { CNI_CONTAINERID: "c3" }, { ...config, mtu: 9000 });
-    expect(mtus()).toEqual(["1500", "1430", "9000"]);
+    expect(world.verbs).toEqual(["find", "assign", "release"]);
   });
 });
 
 describe("DEL", () => {
-  it("takes away what ADD made, and what is gone already is fine", async () => {
+  it("2.4 DEL: takes away what ADD made, and what is gone already is fine", async () => {
     const handle = handler();
     await call(handle, "ADD");
-    done = [];
+    world.done = [];
     expect(await call(handle, "DEL")).toBe("");
-    expect(done).toEqual(["detach", "tear down 7", "release", "withdraw"]);
-    done = [];
+    expect(world.done).toEqual(["detach", "tear down 7", "release net.c1", "withdraw those of c1"]);
+    world.done = [];
     await call(handle, "DEL");
-    expect(done).toEqual(["tear down null", "release"]);
+    expect(world.done).toEqual(["tear down null", "release net.c1"]);
   });
 
-  it("goes on without felix, and is to be repeated when the addresses cannot be released", async () => {
+  it("2.4 DEL: goes on without felix, and is to be repeated when the addresses cannot be released", async () => {
     const handle = handler();
     await call(handle, "ADD");
-    failing = "detach";
+    world.failing = "detach";
     await call(handle, "DEL");
     await call(handle, "ADD");
-    failing = "release";
+    world.failing = "release";
     await expect(call(handle, "DEL")).rejects.toMatchObject({ code: 11 });
     expect(readdirSync(join(dir, "containers"))).toHaveLength(1);
   });
 
-  it("of an older sandbox leaves the interface to the newer one that has the namespace now", async () => {
+  it("2.4 DEL: of an older sandbox leaves the interface to the newer one that has the namespace now", async () => {
     const handle = handler();
     await call(handle, "ADD", { CNI_CONTAINERID: "c2" });
-    done = [];
+    world.done = [];
     await call(handle, "DEL");
-    expect(done).toEqual(["release"]);
+    expect(world.done).toEqual(["release net.c1"]);
     await call(handle, "DEL", { CNI_CONTAINERID: "c2" });
-    expect(done).toEqual(["release", "detach", "tear down 7", "release", "withdraw"]);
+    expect(world.done).toEqual(["release net.c1", "detach", "tear down 7", "release net.c2", "withdraw those of c2"]);
   });
 
   it("knows whose a namespace is also after the daemon was started again", async () => {
     await call(handler(), "ADD", { CNI_CONTAINERID: "c2" });
-    done = [];
+    world.done = [];
     await call(handler(), "DEL");
-    expect(done).toEqual(["release"]);
+    expect(world.done).toEqual(["release net.c1"]);
   });
 
   it.each([["c1", "c9"], ["c9", "c1"]])("knows after a restart which of two sandboxes came last: %s, then %s", async (older, newer) => {
@@ -223,21 +107,21 @@ describe("DEL", () => {
     await call(handle, "ADD", { CNI_CONTAINERID: older });
     await call(handle, "ADD", { CNI_CONTAINERID: newer });
     utimesSync(join(dir, "containers", `${older}@eth0.json`), 1, 1);
-    done = [];
+    world.done = [];
     await call(handler(), "DEL", { CNI_CONTAINERID: older });
-    expect(done).toEqual(["detach", "release", "withdraw"]);
+    expect(world.done).toEqual(["detach", `release net.${older}`, `withdraw those of ${older}`]);
   });
 
   it("of one sandbox waits for the ADD of another of the same pod", async () => {
     const handle = handler();
     await Promise.all([call(handle, "ADD", { CNI_CONTAINERID: "c2" }), call(handle, "DEL")]);
-    expect(done.slice(-2)).toEqual(["announce 10.65.0.1", "release"]);
+    expect(world.done.slice(-2)).toEqual(["announce 10.65.0.1 of c2", "release net.c1"]);
   });
 
   it("of a container waits for its ADD", async () => {
     const handle = handler();
     await Promise.all([call(handle, "ADD"), call(handle, "DEL")]);
-    expect(done.at(-1)).toBe("withdraw");
+    expect(world.done.at(-1)).toBe("withdraw those of c1");
     expect(readdirSync(join(dir, "containers"))).toEqual([]);
   });
 });
@@ -245,15 +129,15 @@ describe("DEL", () => {
 describe("CHECK", () => {
   const withResult = { ...config, prevResult: { ips: [{ address: "10.65.0.1/32" }] } };
 
-  it("is content with what ADD made, and lists what is missing", async () => {
+  it("2.4 CHECK: is content with what ADD made, and lists what is missing", async () => {
     const handle = handler();
     await call(handle, "ADD");
     expect(await call(handle, "CHECK", {}, withResult)).toBe("");
-    failing = "check";
+    world.failing = "check";
     await expect(call(handle, "CHECK", {}, withResult)).rejects.toMatchObject({ code: 100, details: "cali1 is down" });
   });
 
-  it("refuses a container that it does not know, a missing result and one of another address", async () => {
+  it("2.4 CHECK: refuses a container that it does not know, a missing result and one of another address", async () => {
     const handle = handler();
     await expect(call(handle, "CHECK", {}, withResult)).rejects.toMatchObject({ code: 3 });
     await call(handle, "ADD");
@@ -278,9 +162,9 @@ describe("GC", () => {
   it("goes on when one fails, and names it", async () => {
     const handle = handler();
     for (const id of ["c1", "c2"]) await call(handle, "ADD", { CNI_CONTAINERID: id });
-    failing = "release";
+    world.failing = "release";
     await expect(gc(handle, valid())).rejects.toMatchObject({ code: 11, message: "2 containers could not be taken away" });
-    failing = "";
+    world.failing = "";
     await gc(handle, valid());
     expect(readdirSync(join(dir, "containers"))).toEqual([]);
   });
@@ -307,7 +191,7 @@ describe("spool", () => {
     for (const [name, text] of [["1.request", request("one")], ["2.request", request("two").replace(JSON.stringify(config), "{")]] as const) writeFileSync(join(dir, "spool", name), text);
     const handle = handler();
     await spool.replay((asked) => handle({ ...asked, env: { CNI_NETNS: "", CNI_IFNAME: "eth0", CNI_ARGS: "K8S_POD_NAMESPACE=a;K8S_POD_NAME=web", ...asked.env } }));
-    expect([done, readdirSync(join(dir, "spool"))]).toEqual([["tear down null", "release"], ["2.request.unreadable"]]);
+    expect([world.done, readdirSync(join(dir, "spool"))]).toEqual([["tear down null", "release net.one"], ["2.request.unreadable"]]);
   });
 
   it("replays each once, however many ask", async () => {

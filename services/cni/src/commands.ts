@@ -50,14 +50,17 @@ export async function add(request: CniRequest, surroundings: Surroundings): Prom
     const other = containers.list().find((record) => record.hostInterface === hostInterface && (record.namespace !== request.namespace || record.pod !== request.pod));
     if (other !== undefined) throw new CniError(CODE.failed, `the name ${hostInterface} of the pod's interface is that of pod ${other.namespace}/${other.pod} too`, "names are made from a hash; give one of the pods another name");
     const mtu = mtuOf(request, surroundings.settings);
-    const made = await stage("interface", async () => network.setUp({ hostInterface, podInterface: request.ifname, netns: request.netns, mtu, addresses, mac: wishes.mac }));
+    const made = await stage("interface", async () => network.setUp({
+      hostInterface, podInterface: request.ifname, netns: request.netns, mtu, addresses, mac: wishes.mac, defaultRoutes: request.config.include_default_routes ?? true,
+      forwarding: request.config.container_settings?.allow_ip_forwarding ?? null,
+    }));
     undo.push({ what: "interface", run: () => network.tearDown({ hostInterface, hostIndex: made.hostIndex, netns: request.netns, podInterface: request.ifname }) });
     const record: ContainerRecord = {
       containerId: request.containerId, ifname: request.ifname, netns: request.netns, namespace: request.namespace, pod: request.pod, podUid: pod.uid, hostInterface, hostIndex: made.hostIndex,
       podMac: made.podMac, mtu, addresses: [...addresses],
     };
     undo.push({ what: "endpoint", run: () => surroundings.felix.detachEndpoint(detachment(record), IPAM_TIMEOUT_MS) });
-    await stage("felix", () => attach(record, surroundings));
+    await stage("felix", () => attach(record, policyTimeoutOf(request, surroundings.settings), surroundings));
     containers.save(record);
     pods.announce(request.namespace, request.pod, pod.uid, request.containerId, addresses);
     return resultOf(record);
@@ -125,10 +128,10 @@ function ipamError(error: unknown): CniError {
   return new CniError(CODE.tryLater, "ipam gave no address", describeError(error), { cause: error });
 }
 
-async function attach(record: ContainerRecord, { felix, settings }: Surroundings): Promise<void> {
+async function attach(record: ContainerRecord, timeoutMs: number, { felix }: Surroundings): Promise<void> {
   const { namespace, pod, podUid, containerId, hostInterface, hostIndex, podMac, addresses } = record;
   try {
-    await felix.attachEndpoint({ namespace, pod, podUid, containerId, interfaceName: hostInterface, interfaceIndex: hostIndex, addresses: [...addresses], mac: podMac }, settings.policyTimeout);
+    await felix.attachEndpoint({ namespace, pod, podUid, containerId, interfaceName: hostInterface, interfaceIndex: hostIndex, addresses: [...addresses], mac: podMac }, timeoutMs);
   } catch (error) {
     throw new CniError(CODE.tryLater, "route and policy of the pod are not in the kernel", describeError(error), { cause: error });
   }
@@ -140,6 +143,12 @@ function detachment({ podUid, containerId, hostInterface, addresses }: Container
 
 function resultOf(record: ContainerRecord): AddResult {
   return { hostInterface: record.hostInterface, podInterface: record.ifname, podMac: record.podMac, netns: record.netns, mtu: record.mtu, addresses: record.addresses as IpAddress[] };
+}
+
+/** In milliseconds: the configuration's, else the service's. */
+function policyTimeoutOf(request: CniRequest, { policyTimeout }: Surroundings["settings"]): number {
+  const seconds = request.config.policy_setup_timeout_seconds ?? 0;
+  return seconds > 0 ? seconds * 1000 : policyTimeout;
 }
 
 /** The configuration's, else the service's, else what felix found out. */

@@ -9,6 +9,7 @@ export const cniParams = defineParams({
   ipamSocket: text("/var/run/calico/ipam.sock").localOnly().doc("Unix socket of ipam."),
   stateDir: text("/var/lib/calico/cni").localOnly().doc("Where containers and postponed deletions are kept."),
   pluginSource: text("/opt/calico/bin/calico").localOnly().doc("The plugin program that is installed."),
+  extraPlugins: text("/opt/calico/plugins").localOnly().doc("Folder with plugins of others that are put into binDir where they are missing, as the image has it; a file that somebody else put there stays."),
   binDir: text("/opt/cni/bin").localOnly().doc("Directory of plugin programs."),
   netDir: text("/etc/cni/net.d").localOnly().doc("Directory of network configurations."),
   confName: text("10-calico.conflist").localOnly().doc("Name of the network configuration that is written."),

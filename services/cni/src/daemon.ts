@@ -6,6 +6,7 @@ import { createService, describeError, every, httpComponent, type Component, typ
 import { createCallHandler } from "./calls.ts";
 import { cniParams, ENV_PREFIX, SPEC_VARIABLES } from "./config.ts";
 import { createContainerStore } from "./container-store.ts";
+import { installExtraPlugins } from "./extra-plugins.ts";
 import { createConflistInstaller, installPlugin, shadowingConflist } from "./install.ts";
 import { createKernelPodNetwork } from "./kernel-pod-network.ts";
 import { createKubePods } from "./kube-pods.ts";
@@ -79,7 +80,14 @@ export async function buildCni(env: ConfigInputs["env"]): Promise<{ components: 
   const components: Component[] = [
     service.ground,
     httpComponent(service, { host: config.httpHost, port: config.httpPort, portParameter: "CNI_HTTPPORT", serve: "both" }),
-    { name: "installer", start: () => installPlugin(config), stop() {} },
+    {
+      name: "installer",
+      start() {
+        installPlugin(config);
+        for (const { name, outcome } of installExtraPlugins(config)) if (outcome !== "current") log.info("Plugin of others", { plugin: name, outcome });
+      },
+      stop() {},
+    },
     {
       name: "cni server",
       async start() {

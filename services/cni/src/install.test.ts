@@ -16,7 +16,7 @@ const options = (over: Partial<InstallOptions> = {}): InstallOptions => ({
 });
 const types = (over: Partial<InstallOptions> = {}): string[] => (JSON.parse(renderConflist(options(over))) as { plugins: { type: string }[] }).plugins.map(({ type }) => type);
 
-it("chains the plugins whose programs are there", () => {
+it("2.4 Spec: calico comes first, then those of tuning, portmap and bandwidth whose programs are there", () => {
   expect(types()).toEqual(["calico"]);
   writeFileSync(join(dir, "bin", "bandwidth"), "");
   expect(types()).toEqual(["calico", "bandwidth"]);
@@ -51,7 +51,7 @@ it("tries again until the configuration can be written, and says each reason onc
   expect(readFileSync(join(dir, "net.d", "10-calico.conflist"), "utf8")).toContain("somaxconn");
 });
 
-it("installs the program executable, and says which one is missing", () => {
+it("2.4 Spec: installs the program executable, and says which one is missing", () => {
   expect(() => installPlugin(options())).toThrow("does not exist; set CNI_PLUGINSOURCE");
   writeFileSync(join(dir, "calico"), "program");
   installPlugin(options());

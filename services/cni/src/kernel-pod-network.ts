@@ -10,6 +10,7 @@ const HOST_MAC = "ee:ee:ee:ee:ee:ee";
 const GATEWAY_V4 = "169.254.1.1";
 /** Link-local address that HOST_MAC makes (RFC 4291, appendix A): the pod's IPv6 next hop. */
 const GATEWAY_V6 = "fe80::ecee:eeff:feee:eeee";
+const FORWARDING = { 4: "ipv4/ip_forward", 6: "ipv6/conf/all/forwarding" } as const;
 /** Protocol "boot": made by hand or at boot. */
 const PROTOCOL_BOOT = 3;
 
@@ -42,7 +43,7 @@ export function createKernelPodNetwork(): PodNetwork {
   }
 
   /** Inside the pod's namespace: synchronous throughout. Returns the MAC address. */
-  function configurePodSide({ podInterface, addresses }: PodInterfaceSpec): string {
+  function configurePodSide({ podInterface, addresses, defaultRoutes, forwarding }: PodInterfaceSpec): string {
     using pod = openRtnetlink(sys);
     const loopback = pod.getLink("lo");
     if (loopback !== null) pod.changeLink(loopback.index, { up: true });
@@ -50,9 +51,10 @@ export function createKernelPodNetwork(): PodNetwork {
     if (link === null) throw new Error(`${podInterface} is not in the pod's namespace`);
     const families = new Set(addresses.map(familyOf));
     if (families.has(6)) for (const scope of ["all", "default", podInterface]) writeSysctl(`ipv6/conf/${scope}/disable_ipv6`, "0");
+    if (forwarding !== null) for (const family of families) writeSysctl(FORWARDING[family], forwarding ? "1" : "0");
     pod.changeLink(link.index, { up: true });
     for (const address of addresses) pod.addAddress({ interfaceIndex: link.index, address, prefixLength: familyOf(address) === 4 ? 32 : 128 });
-    const wanted = routesOf(link.index, addresses);
+    const wanted = routesOf(link.index, addresses, defaultRoutes);
     const failed = pod.applyRoutes({ replace: wanted }).replaced.find((error) => error !== null);
     if (failed !== undefined && failed !== null) throw failed;
     // Spares the first packet the wait for an answer to ARP or neighbour solicitation.
@@ -62,7 +64,7 @@ export function createKernelPodNetwork(): PodNetwork {
   }
 
   /** Inside the pod's namespace. */
-  function podProblems({ podInterface, addresses }: Pick<PodInterfaceSpec, "podInterface" | "addresses">): string[] {
+  function podProblems({ podInterface, addresses, defaultRoutes }: Pick<PodInterfaceSpec, "podInterface" | "addresses" | "defaultRoutes">): string[] {
     using pod = openRtnetlink(sys);
     const link = pod.getLink(podInterface);
     if (link === null) return [`${podInterface} is not in the pod's namespace`];
@@ -70,7 +72,7 @@ export function createKernelPodNetwork(): PodNetwork {
     const found = new Set(([4, 6] as const).flatMap((family) => pod.listRoutes(family, { table: ROUTE_TABLE_MAIN }).filter(({ interfaceIndex }) => interfaceIndex === link.index).map(({ destination }) => destination)));
     return [
       ...(link.up ? [] : [`${podInterface} is down`]), ...addresses.filter((address) => !present.has(address)).map((address) => `${podInterface} does not have the address ${address}`),
-      ...routesOf(link.index, addresses).filter(({ destination }) => !found.has(destination)).map(({ destination }) => `the pod's route to ${destination} is gone`),
+      ...routesOf(link.index, addresses, defaultRoutes).filter(({ destination }) => !found.has(destination)).map(({ destination }) => `the pod's route to ${destination} is gone`),
     ];
   }
 
@@ -115,13 +117,13 @@ function prepareHostSide(host: Rtnetlink, index: number, { hostInterface, addres
   host.changeLink(index, { up: true });
 }
 
-/** A route to the gateway, and through it to everything. */
-function routesOf(interfaceIndex: number, addresses: readonly IpAddress[]): Route[] {
+/** A route to the gateway, and through it to everything, unless that is not wanted. IPv6 needs none to a link-local gateway. */
+function routesOf(interfaceIndex: number, addresses: readonly IpAddress[], defaultRoutes: boolean): Route[] {
   const base = { type: "unicast", table: ROUTE_TABLE_MAIN, protocol: PROTOCOL_BOOT, interfaceIndex, gateway: null, source: null, metric: 0, onlink: false } as const;
+  const families = new Set(addresses.map(familyOf));
   const routes: Route[] = [];
-  if (addresses.some((address) => familyOf(address) === 4)) {
-    routes.push({ ...base, destination: `${GATEWAY_V4}/32`, scope: SCOPE_LINK }, { ...base, destination: "0.0.0.0/0", scope: SCOPE_GLOBAL, gateway: GATEWAY_V4 });
-  }
-  if (addresses.some((address) => familyOf(address) === 6)) routes.push({ ...base, destination: "::/0", scope: SCOPE_GLOBAL, gateway: GATEWAY_V6, metric: 1_024 });
+  if (families.has(4)) routes.push({ ...base, destination: `${GATEWAY_V4}/32`, scope: SCOPE_LINK });
+  if (families.has(4) && defaultRoutes) routes.push({ ...base, destination: "0.0.0.0/0", scope: SCOPE_GLOBAL, gateway: GATEWAY_V4 });
+  if (families.has(6) && defaultRoutes) routes.push({ ...base, destination: "::/0", scope: SCOPE_GLOBAL, gateway: GATEWAY_V6, metric: 1_024 });
   return routes;
 }

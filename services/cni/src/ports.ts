@@ -10,6 +10,10 @@ export type PodInterfaceSpec = {
   readonly addresses: readonly IpAddress[];
   /** Of the inner end; null: one that the kernel makes. */
   readonly mac: string | null;
+  /** False: no route but that to the gateway. */
+  readonly defaultRoutes: boolean;
+  /** Whether the pod's namespace forwards packets; null: as the kernel made it. */
+  readonly forwarding: boolean | null;
 };
 
 /** The kernel side of a pod's network. */
@@ -27,7 +31,7 @@ export interface PodNetwork {
   /** True when the interface is there, in that namespace. */
   isUp(spec: { readonly hostInterface: string; readonly hostIndex: number }): boolean;
   /** In words what of a pair is not as `setUp` left it; empty: nothing. */
-  problems(spec: Omit<PodInterfaceSpec, "mtu" | "mac"> & { readonly hostIndex: number }): string[];
+  problems(spec: Omit<PodInterfaceSpec, "mtu" | "mac" | "forwarding"> & { readonly hostIndex: number }): string[];
 }
 
 /** What ADD must know of a pod. */

@@ -26,6 +26,14 @@ describe("parseRequest", () => {
     expect(() => parseRequest({ ...env, ...change }, input)).toThrow(expect.objectContaining({ code }) as Error);
   });
 
+  it("takes the pod's namespace from the configuration when the runtime names none", () => {
+    const config = JSON.stringify({ name: "net", default_namespace: "containers" });
+    const namespaceOf = (args: string): string => parseRequest({ ...env, CNI_ARGS: args }, config).namespace;
+    expect([namespaceOf("K8S_POD_NAME=web"), namespaceOf("K8S_POD_NAMESPACE=a;K8S_POD_NAME=web")]).toEqual(["containers", "a"]);
+    expect(() => parseRequest({ ...env, CNI_ARGS: "K8S_POD_NAME=web" }, stdin)).toThrow(expect.objectContaining({ code: 4, details: expect.stringContaining("set default_namespace") as string }) as Error);
+    expect(() => parseRequest({ ...env, CNI_ARGS: "K8S_POD_NAME=web" }, JSON.stringify({ name: "net", default_namespace: "../a" }))).toThrow(expect.objectContaining({ code: 7 }) as Error);
+  });
+
   it("does not need a namespace for DEL", () => expect(parseRequest({ ...env, CNI_COMMAND: "DEL", CNI_NETNS: "" }, stdin).netns).toBe(""));
 
   it("answers anything with a request or an error of the specification", () => {

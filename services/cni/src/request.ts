@@ -1,31 +1,12 @@
 /** A runtime's call, taken apart and checked. */
-import { z } from "zod";
 import { CniError, CODE } from "./errors.ts";
+import { DNS_NAME, parseNetworkConfig, type NetworkConfig } from "./network-config.ts";
 
 export const COMMANDS = ["ADD", "DEL", "CHECK", "STATUS", "GC", "VERSION"] as const;
 export type Command = (typeof COMMANDS)[number];
 /** Versions of the specification in which results can be given. */
-export const VERSIONS = ["0.3.1", "0.4.0", "1.0.0", "1.1.0"] as const;
+export const VERSIONS = ["0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"] as const;
 export type CniVersion = (typeof VERSIONS)[number];
-
-const configSchema = z.looseObject({
-  cniVersion: z.string().optional(),
-  name: z.string().min(1),
-  type: z.string().optional(),
-  mtu: z.number().int().min(0).max(65_535).optional(),
-  /** What ADD gave back: the runtime hands it over for CHECK. */
-  prevResult: z.looseObject({ ips: z.array(z.looseObject({ address: z.string() })).optional() }).optional(),
-  /** Attachments that still exist: the runtime hands them over for GC. */
-  "cni.dev/valid-attachments": z.array(z.looseObject({ containerID: z.string(), ifname: z.string() })).optional(),
-  ipam: z.looseObject({
-    type: z.string().optional(),
-    assign_ipv4: z.enum(["true", "false"]).optional(),
-    assign_ipv6: z.enum(["true", "false"]).optional(),
-    ipv4_pools: z.array(z.string()).optional(),
-    ipv6_pools: z.array(z.string()).optional(),
-  }).optional(),
-});
-export type NetworkConfig = z.infer<typeof configSchema>;
 
 export type CniRequest = {
   readonly command: Command;
@@ -44,13 +25,12 @@ export type CniRequest = {
 const CONTAINER_ID = /^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}$/;
 /** An interface name: 1 to 15 bytes without "/", ":" or white space, and not "." or "..". */
 const IFNAME = /^(?!\.{1,2}$)[^\s/:]{1,15}$/;
-const DNS_NAME = /^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/;
 
 /** Takes a call apart. Throws a CniError that names the variable or the field of the configuration. */
 export function parseRequest(env: Readonly<Record<string, string | undefined>>, stdin: string): CniRequest {
   const command = COMMANDS.find((candidate) => candidate === env["CNI_COMMAND"]);
   if (command === undefined) throw new CniError(CODE.invalidEnvironment, `CNI_COMMAND is ${JSON.stringify(env["CNI_COMMAND"] ?? "")}`, `one of ${COMMANDS.join(", ")} was expected`);
-  const config = parseConfig(stdin);
+  const config = parseNetworkConfig(stdin);
   const cniVersion = versionOf(config);
   if (command === "STATUS" || command === "GC" || command === "VERSION") {
     return { command, containerId: "", netns: "", ifname: "", namespace: "", pod: "", podUid: "", config, cniVersion };
@@ -61,29 +41,17 @@ export function parseRequest(env: Readonly<Record<string, string | undefined>>, 
     return value;
   };
   const args = parseArgs(env["CNI_ARGS"] ?? "");
-  const argument = (name: string): string => {
-    const value = args.get(name) ?? "";
-    if (!DNS_NAME.test(value)) throw new CniError(CODE.invalidEnvironment, `CNI_ARGS has ${value === "" ? `no ${name}` : `${name}=${value}`}`, "this plugin serves Kubernetes pods only");
+  if (command === "ADD" && args.has("IP")) throw new CniError(CODE.unsupportedField, "CNI_ARGS has IP, which is not supported", "give the pod the annotation cni.projectcalico.org/ipAddrs");
+  const argument = (name: string, otherwise = "", remedy = ""): string => {
+    const value = args.get(name) ?? otherwise;
+    if (!DNS_NAME.test(value)) throw new CniError(CODE.invalidEnvironment, `CNI_ARGS has ${value === "" ? `no ${name}` : `${name}=${value}`}`, `this plugin serves Kubernetes pods only${remedy}`);
     return value;
   };
   return {
     command, containerId: variable("CNI_CONTAINERID", CONTAINER_ID), ifname: variable("CNI_IFNAME", IFNAME),
     netns: command === "DEL" ? (env["CNI_NETNS"] ?? "") : variable("CNI_NETNS", /^\/.+/),
-    namespace: argument("K8S_POD_NAMESPACE"), pod: argument("K8S_POD_NAME"), podUid: args.get("K8S_POD_UID") ?? "", config, cniVersion,
+    namespace: argument("K8S_POD_NAMESPACE", config.default_namespace, "; for a runtime that names no namespace set default_namespace in the network configuration"), pod: argument("K8S_POD_NAME"), podUid: args.get("K8S_POD_UID") ?? "", config, cniVersion,
   };
-}
-
-function parseConfig(stdin: string): NetworkConfig {
-  let raw: unknown;
-  try {
-    raw = JSON.parse(stdin);
-  } catch (error) {
-    throw new CniError(CODE.decode, "the network configuration on standard input is not JSON", error instanceof Error ? error.message : "");
-  }
-  const parsed = configSchema.safeParse(raw);
-  if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  throw new CniError(CODE.invalidConfig, `network configuration: ${issue?.path.join(".") || "the whole"}: ${issue?.message ?? "is invalid"}`);
 }
 
 function versionOf(config: NetworkConfig): CniVersion {

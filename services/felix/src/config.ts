@@ -35,7 +35,13 @@ export const felixParams = defineParams({
   ip6: text("none").env("IP6").localOnly().doc("IPv6 address of the node."),
   ip6AutodetectionMethod: text("first-found").env("IP6_AUTODETECTION_METHOD").localOnly().doc("As IP_AUTODETECTION_METHOD."),
   ipAutodetectionInterval: duration(60_000).localOnly().doc("How often the addresses are looked for again."),
-  mtu: int(0, { min: 0, max: 65_535 }).doc("MTU of pods; 0: that of the node's interface."),
+  mtu: int(0, { min: 0, max: 65_535 }).restartsDataplane().doc("MTU of pods; 0: what the node's interfaces and the overlay leave room for."),
+  mtuIfacePattern: text("^((en|wl|ww|sl|ib)[Pcopsvx].*|(eth|wlan|wwan).*)").restartsDataplane().doc("Regular expression for the names of the node's own interfaces, the smallest MTU of which counts."),
+  vxlanEnabled: oneOf(["Auto", "true", "false"], "Auto").restartsDataplane().doc("The VXLAN overlay; Auto: as long as an IPv4 pool has a vxlanMode other than Never."),
+  vxlanVNI: int(4_096, { min: 1, max: 16_777_215 }).restartsDataplane().doc("Network identifier of the overlay."),
+  vxlanPort: int(4_789, { min: 1, max: 65_535 }).restartsDataplane().doc("UDP port of the overlay; the same on every node."),
+  vxlanMTU: int(0, { min: 0, max: 65_535 }).restartsDataplane().doc("MTU of the VXLAN device; 0: that of the node's interfaces less 50."),
+  featureDetectOverride: text("").restartsDataplane().doc("What is known better of the kernel: \"ChecksumOffloadBroken=true\" has the kernel make the checksums of what goes into the VXLAN tunnel; false leaves them to the device."),
 });
 export const ENV_PREFIX = "FELIX_";
 export const CONFIG_FILE = "/etc/calico/felix.cfg";

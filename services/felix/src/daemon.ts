@@ -12,6 +12,7 @@ import { createDataplane } from "./dataplane/dataplane.ts";
 import { createEngine } from "./engine.ts";
 import { createConflictReport } from "./node/conflict-report.ts";
 import { createNodeConflicts } from "./node/node-conflicts.ts";
+import { replaceFile } from "./node/files.ts";
 import { createNodeObject } from "./node/node-object.ts";
 import { statusOf } from "./status.ts";
 
@@ -30,7 +31,13 @@ export async function buildFelix(env: ConfigInputs["env"]): Promise<{ components
   const revisions = openRevisionsFile(join(config.stateDir, "revisions.json"), clock);
 
   let resolved = resolveConfig({ ...commonParams, ...felixParams }, inputs);
-  const dataplane = createDataplane({ log, clock, config: resolved.values, onDrift: () => engine.trigger() });
+  const dataplane = createDataplane({
+    log, clock, config: resolved.values, onDrift: () => engine.trigger(),
+    onPodMtu(mtu) {
+      replaceFile(join(config.libDir, "mtu"), String(mtu));
+      log.info("MTU of new pods", { mtu });
+    },
+  });
   const conflicts = createNodeConflicts(node);
   const recorder = createEventRecorder({ datastore, component: "calico-felix", host: node, log });
   const reportConflict = createConflictReport({ node, conflicts, recorder, log });
@@ -39,7 +46,7 @@ export async function buildFelix(env: ConfigInputs["env"]): Promise<{ components
   let nodeReady = false;
   const applyTime = metrics.histogram("felix_int_dataplane_apply_time_seconds", "Time to bring the kernel up to date.");
   const engine = createEngine({
-    createNodeHalf: (sink) => createNodeHalf({ sink }), dataplane, clock, log,
+    createNodeHalf: (sink) => createNodeHalf({ node, sink }), dataplane, clock, log,
     onApplied(steps, seconds) {
       applyTime.observe(seconds);
       if (engine.isInSync && !nodeReady) {

@@ -29,10 +29,11 @@ beforeEach(() => {
   const told = new Set<string>();
   const sink: DataplaneSink = {
     onIpSetUpdate: ignore, onIpSetDelta: ignore, onIpSetRemove: ignore, onPolicyUpdate: ignore, onPolicyRemove: ignore, onProfileUpdate: ignore, onProfileRemove: ignore, onPoolUpdate: ignore, onPoolRemove: ignore, onBlockUpdate: ignore, onBlockRemove: ignore,
+    onLocalNodeUpdate: ignore, onVtepUpdate: ignore, onVtepRemove: ignore, onRemoteRouteUpdate: ignore, onRemoteRouteRemove: ignore,
     onEndpointUpdate: ({ id }) => void told.add(id), onEndpointRemove: (id) => void told.delete(id),
   };
   engine = createEngine({
-    createNodeHalf: (to) => createNodeHalf({ sink: to }), clock, log: createLogger("felix", "Fatal", { write: ignore }), onApplied: ignore,
+    createNodeHalf: (to) => createNodeHalf({ node: "a", sink: to }), clock, log: createLogger("felix", "Fatal", { write: ignore }), onApplied: ignore,
     dataplane: {
       sink,
       async apply() {

@@ -241,5 +241,10 @@ function observe(
     onPoolRemove: (name) => sink.onPoolRemove(name),
     onBlockUpdate: (block) => sink.onBlockUpdate(block),
     onBlockRemove: (cidr) => sink.onBlockRemove(cidr),
+    onLocalNodeUpdate: (local) => sink.onLocalNodeUpdate(local),
+    onVtepUpdate: (vtep) => sink.onVtepUpdate(vtep),
+    onVtepRemove: (node) => sink.onVtepRemove(node),
+    onRemoteRouteUpdate: (route) => sink.onRemoteRouteUpdate(route),
+    onRemoteRouteRemove: (destination) => sink.onRemoteRouteRemove(destination),
   };
 }

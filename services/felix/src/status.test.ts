@@ -14,7 +14,7 @@ const sources: StatusSources = {
     isInSync: true, isApplied: true, step: null, lastError: "", commits: 3, commitErrors: 1, policies: new Set([deny, allow]), endpoints: new Map([[web, endpoint(web, [deny])], [db, endpoint(db, [deny, allow])]]),
     revisionsInForce: new Map([[deny, "8"], [allow, "9"]]), waitingFor: () => null, unresolved: () => [],
   },
-  dataplane: { isReady: () => true, failures: () => [] },
+  dataplane: { isReady: () => true, failures: () => [], overlay: () => "VXLAN 10.65.0.1 on eth0" },
 };
 const withEngine = (over: Partial<StatusSources["engine"]>, dataplane: Partial<StatusSources["dataplane"]> = {}): StatusSources => ({ ...sources, engine: { ...sources.engine, ...over }, dataplane: { ...sources.dataplane, ...dataplane } });
 const brief = (from: StatusSources): felix.StatusResponse => statusOf(from, { brief: true });

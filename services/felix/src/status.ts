@@ -7,7 +7,7 @@ export type StatusSources = {
   readonly node: string;
   readonly version: string;
   readonly engine: Omit<Engine, "onStep" | "attach" | "detach" | "restore" | "trigger" | "run">;
-  readonly dataplane: Pick<ApplyingDataplane, "isReady" | "failures">;
+  readonly dataplane: Pick<ApplyingDataplane, "isReady" | "failures"> & { overlay(): string };
   /** How the connection to typha is, in words. */
   readonly connection: string;
 };
@@ -33,7 +33,7 @@ export function statusOf({ node, version, engine, dataplane, connection }: Statu
   const endpoints = [...resolved, ...unresolved];
   return {
     node, version, inSync: engine.isInSync && engine.isApplied, epoch: engine.step?.epoch ?? "", sequence: engine.step?.sequence ?? 0n, commits: BigInt(engine.commits), commitErrors: BigInt(engine.commitErrors),
-    lastError: engine.lastError === "" && !engine.isInSync ? connection : engine.lastError, dataplane: "nftables",
+    lastError: engine.lastError === "" && !engine.isInSync ? connection : engine.lastError, dataplane: "nftables", overlay: dataplane.overlay(),
     endpointCount: endpoints.length, endpointsReady: endpoints.filter(({ ready }) => ready).length,
     endpoints: brief ? endpoints.filter(({ ready }) => !ready).map((endpoint) => ({ ...endpoint, policies: [] })) : endpoints,
     policies: [...engine.revisionsInForce].map(([id, revision]) => {

@@ -28,7 +28,7 @@ beforeEach(() => {
   simulated = new SimulatedStore();
   broken = false;
   handles = new Map();
-  view = { start() {}, stop() {}, pools: [pool("p", "10.0.0.0/28")], nodeLabels: {}, maxBlocksPerHost: 20, autoAllocateBlocks: true, strictAffinity: false, isReserved: () => false, missing: null, uidOf: () => "" };
+  view = { start() {}, stop() {}, pools: [pool("p", "10.0.0.0/28")], nodeLabels: {}, maxBlocksPerHost: 20, autoAllocateBlocks: true, strictAffinity: false, isReserved: () => false, unknown: null, missing: null, uidOf: () => "", tunnelAddress: null, nodeUid: "u" };
   const store: AllocationStore = {
     async run<T>(steps: Steps<T>): Promise<T> {
       await new Promise((resolve) => setImmediate(resolve));

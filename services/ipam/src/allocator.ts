@@ -1,6 +1,6 @@
 /** Serves requests one batch at a time from what the node knows. */
-import { assign, assignAddress, giveBack, handleCounts, hostAffinity, listBlocks, releaseByHandle, unwantedBlocks, type AssignRequest, type AssignResult, type BlockAttribute, type BlockSpec, type NodeView, type Versioned } from "@calico/ipam";
-import { addressOf, blockName, cidrOf, prefixLengthOf, type IpAddress } from "@calico/model";
+import { assign, assignAddress, giveBack, handleCounts, heldBy, hostAffinity, listBlocks, releaseByHandle, unwantedBlocks, type AssignRequest, type AssignResult, type BlockAttribute, type BlockSpec, type NodeView, type Versioned } from "@calico/ipam";
+import { addressOf, blockName, cidrOf, prefixLengthOf, type Cidr, type IpAddress } from "@calico/model";
 import { createBatcher } from "./batcher.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import type { HandleWriter } from "./handle-writer.ts";
@@ -11,6 +11,10 @@ export interface Allocator {
   autoAssign(requests: readonly AssignRequest[]): Promise<readonly AssignResult[]>;
   assignAddress(address: IpAddress, attribute: BlockAttribute): Promise<{ cidr: string } | { because: string }>;
   releaseByHandle(handleId: string): Promise<readonly string[]>;
+  /** Addresses of a handle with the prefix length of their block, as the datastore has them now. */
+  heldBy(handleId: string): Promise<readonly Cidr[]>;
+  /** Releases what a handle has, but for one address with the prefix length of its block. */
+  releaseOthers(handleId: string, keep: Cidr): Promise<readonly string[]>;
   /** Gives back empty blocks that no pool wants on this node; their CIDRs. Asks nobody when none of those that it knows is such a one. */
   tidy(): Promise<readonly string[]>;
   /** Blocks of this node, as last known. */
@@ -86,6 +90,13 @@ export function createAllocator({ node, view, store, handles, now }: { node: str
       handles.forget(handleId);
       const released = await store.run(releaseByHandle(blocks, handleId, [...(borrowed.get(handleId) ?? [])].map((address) => blockName(blockOf(address)))));
       borrowed.delete(handleId);
+      return released;
+    })),
+    heldBy: (handleId) => batcher.exclusive(() => guarded(() => store.run(heldBy(blocks, handleId)))),
+    releaseOthers: (handleId, keep) => batcher.exclusive(() => guarded(async () => {
+      const released = await store.run(releaseByHandle(blocks, handleId, [...(borrowed.get(handleId) ?? [])].map((address) => blockName(blockOf(address))), addressOf(keep)));
+      borrowed.delete(handleId);
+      noteHandle(handleId, [keep]);
       return released;
     })),
     async tidy() {

@@ -1,6 +1,6 @@
 /** What the allocator must know of the cluster, kept by informers: pools, this node's labels, settings, readiness. */
 import { calicoTypes, coreTypes, createInformer, type Datastore, type Informer, type KubeObject } from "@calico/datastore";
-import { canonicalCidr, contains, convertIpPool, type Cidr, type IpAddress, type IpPool, type Labels } from "@calico/model";
+import { canonicalCidr, contains, convertIpPool, NODE_VXLAN_ADDRESS_ANNOTATION, type Cidr, type IpAddress, type IpPool, type Labels } from "@calico/model";
 import type { Logger } from "@calico/service-kit";
 
 export interface ClusterView {
@@ -10,18 +10,27 @@ export interface ClusterView {
   /** UID of a pool; "" when it is not there. */
   uidOf(pool: string): string;
   readonly nodeLabels: Labels;
+  /** The tunnel address that the Node object announces, or null. */
+  readonly tunnelAddress: string | null;
+  /** UID of the Node object; "" while it is not there. */
+  readonly nodeUid: string;
   readonly maxBlocksPerHost: number;
   readonly autoAllocateBlocks: boolean;
   readonly strictAffinity: boolean;
   /** True for an address that an IPReservation keeps from being given to whoever asks for any. */
   readonly isReserved: (address: IpAddress) => boolean;
+  /** In words what is not known yet of the cluster; null: nothing. */
+  readonly unknown: string | null;
   /** In words what is missing before an address can be given; null: nothing. */
   readonly missing: string | null;
 }
 
-export function createClusterView(datastore: Datastore, node: string, log: Logger): ClusterView {
+type NodeFacts = { readonly labels: Labels; readonly tunnelAddress: string | null; readonly uid: string };
+
+/** `onChange` is called when pools or the node are others than before. */
+export function createClusterView(datastore: Datastore, node: string, log: Logger, onChange: () => void): ClusterView {
   const pools = new Map<string, { pool: IpPool; uid: string }>();
-  let nodeLabels: Labels | null = null;
+  let self: NodeFacts | null = null;
   let settings: { maxBlocksPerHost?: number; autoAllocateBlocks?: boolean; strictAffinity?: boolean } = {};
   let datastoreReady = false;
   const reservations = new Map<string, readonly Cidr[]>();
@@ -34,18 +43,30 @@ export function createClusterView(datastore: Datastore, node: string, log: Logge
         for (const finding of findings) log.warn("A pool cannot be used", { pool: raw.metadata.name, ...finding });
         return value === null ? null : { pool: value, uid: raw.metadata.uid ?? "" };
       },
-      handler: { onUpsert: ({ name }, pool) => void pools.set(name, pool), onDelete: ({ name }) => void pools.delete(name), onSynced() {} },
-    }),
-    createInformer<KubeObject, Labels>({
-      datastore, log, type: coreTypes.nodes, fieldSelector: `metadata.name=${node}`, transform: (raw) => raw.metadata.labels ?? {},
       handler: {
-        onUpsert(_, labels) {
-          nodeLabels = labels;
+        onUpsert({ name }, pool) {
+          pools.set(name, pool);
+          onChange();
+        },
+        onDelete({ name }) {
+          pools.delete(name);
+          onChange();
+        },
+        onSynced: onChange,
+      },
+    }),
+    createInformer<KubeObject, NodeFacts>({
+      datastore, log, type: coreTypes.nodes, fieldSelector: `metadata.name=${node}`,
+      transform: ({ metadata: { labels = {}, annotations = {}, uid = "" } }) => ({ labels, uid, tunnelAddress: annotations[NODE_VXLAN_ADDRESS_ANNOTATION] || null }),
+      handler: {
+        onUpsert(_, seen) {
+          self = seen;
+          onChange();
         },
         onDelete() {
-          nodeLabels = null;
+          self = null;
         },
-        onSynced() {},
+        onSynced: onChange,
       },
     }),
     createInformer<KubeObject & { spec?: typeof settings }, typeof settings>({
@@ -74,6 +95,7 @@ export function createClusterView(datastore: Datastore, node: string, log: Logge
       handler: {
         onUpsert(_, ready) {
           datastoreReady = ready;
+          onChange();
         },
         onDelete() {
           datastoreReady = false;
@@ -91,7 +113,13 @@ export function createClusterView(datastore: Datastore, node: string, log: Logge
     },
     uidOf: (name) => pools.get(name)?.uid ?? "",
     get nodeLabels() {
-      return nodeLabels ?? {};
+      return self?.labels ?? {};
+    },
+    get tunnelAddress() {
+      return self?.tunnelAddress ?? null;
+    },
+    get nodeUid() {
+      return self?.uid ?? "";
     },
     get maxBlocksPerHost() {
       return settings.maxBlocksPerHost ?? 0;
@@ -103,12 +131,18 @@ export function createClusterView(datastore: Datastore, node: string, log: Logge
       return settings.strictAffinity ?? false;
     },
     isReserved: (address) => [...reservations.values()].some((cidrs) => cidrs.some((cidr) => contains(cidr, address))),
+    get unknown() {
+      return unknown();
+    },
     get missing() {
-      const trouble = informers.find((informer) => !informer.isSynced)?.trouble;
-      if (trouble !== undefined) return `the API server was not read yet (${trouble ?? "waiting"})`;
-      if (nodeLabels === null) return `node ${node} is not registered`;
-      if (!datastoreReady) return "ClusterInformation default does not say datastoreReady: true";
-      return pools.size === 0 ? "there is no IPPool" : null;
+      return unknown() ?? (pools.size === 0 ? "there is no IPPool" : null);
     },
   };
+
+  function unknown(): string | null {
+    const trouble = informers.find((informer) => !informer.isSynced)?.trouble;
+    if (trouble !== undefined) return `the API server was not read yet (${trouble ?? "waiting"})`;
+    if (self === null) return `node ${node} is not registered`;
+    return datastoreReady ? null : "ClusterInformation default does not say datastoreReady: true";
+  }
 }

@@ -1,5 +1,6 @@
 /** The ipam service, put together. */
-import { createAllocationStore, createEventRecorder, openKubernetesDatastore } from "@calico/datastore";
+import { coreTypes, createAllocationStore, createEventRecorder, openKubernetesDatastore } from "@calico/datastore";
+import { NODE_VXLAN_ADDRESS_ANNOTATION } from "@calico/model";
 import { ipam, querySubject } from "@calico/proto";
 import { createService, every, httpComponent, reportInterval, startGrpcServer, type Component, type ConfigInputs, type GrpcServer, type Logger } from "@calico/service-kit";
 import { createAllocator } from "./allocator.ts";
@@ -8,9 +9,12 @@ import { ENV_PREFIX, ipamParams } from "./config.ts";
 import { createExhaustionReport } from "./exhaustion.ts";
 import { createHandleWriter } from "./handle-writer.ts";
 import { createIpamService, statusOf } from "./service.ts";
+import { createTunnelAddress } from "./tunnel-address.ts";
 
 /** How often blocks that no pool wants are looked for. */
 const TIDY_INTERVAL_MS = 10_000;
+/** How often a tunnel address that could not be had is tried for again. */
+const TUNNEL_INTERVAL_MS = 5_000;
 
 /** Builds the parts in the order in which they start. */
 export async function buildIpam(env: ConfigInputs["env"]): Promise<{ components: Component[]; log: Logger }> {
@@ -24,10 +28,16 @@ export async function buildIpam(env: ConfigInputs["env"]): Promise<{ components:
     writes.inc({ kind, outcome });
     writeTime.observe({ kind }, seconds);
   });
-  const view = createClusterView(datastore, node, log);
+  const view = createClusterView(datastore, node, log, () => void tunnel.refresh());
   const handles = createHandleWriter(store, clock, log);
   const now = (): string => new Date(clock.now()).toISOString();
   const allocator = createAllocator({ node, view, store, handles, now });
+  const tunnel = createTunnelAddress({
+    node, view, allocator, clock, log,
+    async announce(address) {
+      await datastore.patch(coreTypes.nodes, { name: node }, { metadata: { annotations: { [NODE_VXLAN_ADDRESS_ANNOTATION]: address } } }, { type: "merge" });
+    },
+  });
   metrics.sampled("calico_ipam_blocks", "Blocks with affinity to this node.", () => allocator.blocks.length);
   metrics.sampled("calico_ipam_allocations", "Addresses in use in the blocks of this node.", () => allocator.blocks.reduce((sum, block) => sum + block.allocations.length - block.unallocated.length, 0));
   metrics.sampled("calico_ipam_handle_backlog", "Handle objects that wait to be written.", () => handles.backlog);
@@ -39,7 +49,7 @@ export async function buildIpam(env: ConfigInputs["env"]): Promise<{ components:
 
   let server: GrpcServer | undefined;
   let timers: Disposable[] = [];
-  const beat = (): void => health.report("ipam", { live: true, ready: view.missing === null, detail: view.missing ?? "gives addresses" });
+  const beat = (): void => health.report("ipam", { live: true, ready: view.missing === null, detail: [view.missing ?? "gives addresses", ...(tunnel.trouble === null ? [] : [tunnel.trouble])].join("; ") });
   const tidy = async (): Promise<void> => {
     // Without knowing the pools every block would look unwanted.
     if (view.missing !== null) return;
@@ -67,7 +77,7 @@ export async function buildIpam(env: ConfigInputs["env"]): Promise<{ components:
       async start() {
         server = await startGrpcServer({ socket: config.socket }, [{ definition: ipam.IpamServiceService, implementation }]);
         timers = [
-          every(clock, reportInterval(health), beat), every(clock, TIDY_INTERVAL_MS, tidy),
+          every(clock, reportInterval(health), beat), every(clock, TIDY_INTERVAL_MS, tidy), every(clock, TUNNEL_INTERVAL_MS, () => tunnel.refresh()),
           bus.respond(querySubject(node, "ipam"), () => ipam.StatusResponse.encode(statusOf({ view, allocator })).finish()),
         ];
       },

@@ -18,7 +18,7 @@ export function createExhaustionReport({ node, view, recorder }: { node: string;
       recorder.record({ regarding: { apiVersion: apiVersionOf(coreTypes.pods), kind: coreTypes.pods.kind, namespace, name, uid }, type: "Warning", reason: REASON, message: `no IPv${request.family} address is free for the pod: ${reasons}` });
     }
     const { family, requestedPools: requested, namespaceLabels } = request;
-    for (const { name } of choosePools(view.pools, { family, requested, nodeLabels: view.nodeLabels, namespaceLabels }).pools) {
+    for (const { name } of choosePools(view.pools, { family, use: "Workload", requested, nodeLabels: view.nodeLabels, namespaceLabels }).pools) {
       recorder.record({ regarding: { apiVersion: apiVersionOf(calicoTypes.ipPools), kind: calicoTypes.ipPools.kind, name, uid: view.uidOf(name) }, type: "Warning", reason: REASON, message: `no address is free for a pod on node ${node}: ${reasons}` });
     }
   };

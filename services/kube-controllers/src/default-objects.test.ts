@@ -17,7 +17,8 @@ describe("default objects", () => {
 
   it("are not made with an encapsulation that this version does not build", () => {
     expect(() => checkConfig(config)).not.toThrow();
+    expect(() => checkConfig({ ...config, ipv4PoolVxlan: "CrossSubnet" })).not.toThrow();
     expect(() => checkConfig({ ...config, ipv4PoolIpip: "Always" })).toThrow(ConfigError);
-    expect(() => checkConfig({ ...config, ipv4PoolVxlan: "CrossSubnet" })).toThrow("CALICO_IPV4POOL_VXLAN=CrossSubnet");
+    expect(() => checkConfig({ ...config, ipv4PoolIpip: "Always" })).toThrow("CALICO_IPV4POOL_IPIP=Always");
   });
 });

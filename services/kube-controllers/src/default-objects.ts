@@ -16,9 +16,7 @@ export type DefaultObject = { readonly type: ResourceType; readonly name: string
 /** Throws a ConfigError for what this version does not build. */
 export function checkConfig(config: Config): void {
   parsePools(config.ipPools);
-  for (const [name, mode] of [["CALICO_IPV4POOL_IPIP", config.ipv4PoolIpip], ["CALICO_IPV4POOL_VXLAN", config.ipv4PoolVxlan]] as const) {
-    if (mode !== "Never") throw new ConfigError(`${name}=${mode}: this version routes without encapsulation only; set it to Never`);
-  }
+  if (config.ipv4PoolIpip !== "Never") throw new ConfigError(`CALICO_IPV4POOL_IPIP=${config.ipv4PoolIpip}: IPIP is not built yet; set it to Never, and CALICO_IPV4POOL_VXLAN to Always or CrossSubnet for an overlay`);
 }
 
 /** The pools of the configuration. Used only for a family that has no pool yet. */

@@ -85,7 +85,8 @@ export function createGarbageCollector({ datastore, store, graceMs, maxReleases,
       const addresses = await store.run(releaseByHandle(new Map(), leak.handleId), signal);
       candidates.delete(leak.handleId);
       released += addresses.length;
-      log.warn("Addresses of a vanished pod are released", { pod: `${leak.namespace}/${leak.pod}`, node: leak.node, addresses });
+      if (leak.pod === "") log.warn("Addresses of a vanished node are released", { handle: leak.handleId, node: leak.node, addresses });
+      else log.warn("Addresses of a vanished pod are released", { pod: `${leak.namespace}/${leak.pod}`, node: leak.node, addresses });
     }
     return released;
   }

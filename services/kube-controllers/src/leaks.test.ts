@@ -29,9 +29,9 @@ describe("findLeaks", () => {
   });
 
   it("keeps what belongs to no pod as long as its node is there", () => {
-    const tunnel = holding(empty, "vxlan-tunnel-n1", { node: "n1", type: "vxlanTunnelAddress" });
+    const tunnel = holding(empty, "vxlan-tunnel-addr-n1", { node: "n1", type: "vxlanTunnelAddress" });
     expect(findLeaks(facts(tunnel, {}))).toEqual([]);
-    expect(findLeaks(facts(tunnel, {}, []))).toMatchObject([{ handleId: "vxlan-tunnel-n1", nodeGone: true }]);
+    expect(findLeaks(facts(tunnel, {}, []))).toMatchObject([{ handleId: "vxlan-tunnel-addr-n1", nodeGone: true }]);
   });
 });
 

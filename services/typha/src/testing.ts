@@ -67,6 +67,7 @@ export const tier = (name: string, order: number): NodeUpdate => ({ kind: "Tier"
 export function keyOf(update: NodeUpdate): string {
   switch (update.kind) {
     case "IpSet": case "IpSetDelta": return `IpSet:${update.id}`;
+    case "Route": return `Route:${update.value.destination}`;
     case "Block": return `Block:${update.value.cidr}`;
     case "Tier": case "Node": case "IpPool": return `${update.kind}:${update.value.name}`;
     case "BgpPeer": return `BgpPeer:${update.name}`;

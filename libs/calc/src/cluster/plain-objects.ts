@@ -61,8 +61,8 @@ function tier(value: Tier): Held {
   return { key: `Tier:${value.name}`, node: ALL_NODES, value: { kind: "Tier", value } };
 }
 
-function peer({ name, ipv4, ipv6, asNumber, routeReflectorClusterId, labels }: Node): Held {
-  const value: PeerNode = { name, ipv4, ipv6, asNumber, routeReflectorClusterId, labels };
+function peer({ name, ipv4, ipv6, asNumber, routeReflectorClusterId, vxlan, labels }: Node): Held {
+  const value: PeerNode = { name, ipv4, ipv6, asNumber, routeReflectorClusterId, vxlan, labels };
   return { key: `Node:${name}`, node: ALL_NODES, value: { kind: "Node", value } };
 }
 

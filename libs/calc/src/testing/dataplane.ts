@@ -2,7 +2,7 @@
 import { contains, familyOf, type EndpointId, type PolicyId, type ProfileId } from "@calico/model";
 import type { Direction, Packet } from "../evaluator.ts";
 import type { IpSetId, NodeEntityMatch, NodePolicy, NodeProfile, NodeRule } from "../messages.ts";
-import type { DataplaneSink, ResolvedEndpoint } from "../ports.ts";
+import type { DataplaneSink, LocalNode, RemoteRoute, ResolvedEndpoint, Vtep } from "../ports.ts";
 
 export class FakeDataplane implements DataplaneSink {
   readonly sets = new Map<IpSetId, { type: string; members: Set<string> }>();
@@ -11,6 +11,9 @@ export class FakeDataplane implements DataplaneSink {
   readonly endpoints = new Map<EndpointId, ResolvedEndpoint>();
   readonly pools = new Map<string, unknown>();
   readonly blocks = new Map<string, unknown>();
+  local: LocalNode | null = null;
+  readonly vteps = new Map<string, Vtep>();
+  readonly routes = new Map<string, RemoteRoute>();
   calls = 0;
 
   onIpSetUpdate(id: IpSetId, type: string, members: readonly string[]): void {
@@ -79,6 +82,30 @@ export class FakeDataplane implements DataplaneSink {
     this.calls += 1;
     this.blocks.delete(cidr);
   }
+  onLocalNodeUpdate(local: LocalNode | null): void {
+    this.calls += 1;
+    this.local = local;
+  }
+  onVtepUpdate(vtep: Vtep): void {
+    this.calls += 1;
+    this.vteps.set(vtep.node, vtep);
+  }
+  onVtepRemove(node: string): void {
+    this.calls += 1;
+    for (const route of this.routes.values()) if (route.node === node && route.through === "tunnel") throw new Error(`the end of ${node} is removed while ${route.destination} leads to it`);
+    must(this.vteps.get(node), `removal of ${node}`);
+    this.vteps.delete(node);
+  }
+  onRemoteRouteUpdate(route: RemoteRoute): void {
+    this.calls += 1;
+    if (route.through === "tunnel" && must(this.vteps.get(route.node), `${route.destination} to ${route.node}`).tunnelAddress !== route.gateway) throw new Error(`${route.destination} leads to ${route.gateway}, where ${route.node} is not`);
+    this.routes.set(route.destination, route);
+  }
+  onRemoteRouteRemove(destination: string): void {
+    this.calls += 1;
+    must(this.routes.get(destination), `removal of ${destination}`);
+    this.routes.delete(destination);
+  }
 
   /** What an endpoint's chains would do; null: the endpoint is not there. */
   allows(id: EndpointId, direction: Direction, packet: Packet): boolean | null {
@@ -98,7 +125,7 @@ export class FakeDataplane implements DataplaneSink {
     const sorted = (map: ReadonlyMap<string, unknown>): unknown => [...map].toSorted(([a], [b]) => (a < b ? -1 : 1));
     return [
       [...this.sets].map(([id, { type, members }]) => [id, type, [...members].toSorted()]).toSorted(([a], [b]) => (String(a) < String(b) ? -1 : 1)), sorted(this.policies), sorted(this.profiles), sorted(this.endpoints),
-      sorted(this.pools), sorted(this.blocks),
+      sorted(this.pools), sorted(this.blocks), this.local, sorted(this.vteps), sorted(this.routes),
     ];
   }
 

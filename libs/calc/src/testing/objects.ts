@@ -44,8 +44,12 @@ export const clusterChange: fc.Arbitrary<ClusterUpdate> = fc.oneof(
     .map(([pod, over]) => put({ kind: "WorkloadEndpoint", id: endpoint(pod).id, value: over === null ? null : endpoint(pod, over) })),
   fc.tuple(fc.constantFrom("s", "t"), gone(fc.record({ labels, profiles, nets: fc.subarray(["10.0.0.1/32", "192.168.0.0/16"]) })))
     .map(([name, value]) => put({ kind: "NetworkSet", id: `a/${name}`, value: value === null ? null : { id: `a/${name}`, ...value } })),
-  fc.tuple(fc.constantFrom("b", "c"), gone(fc.constantFrom("n1", "n2", null).map((node) => ({ node }))))
-    .map(([id, value]) => put({ kind: "Block", id, value: value === null ? null : { cidr: `10.0.${id === "b" ? 0 : 1}.0/26`, node: value.node } })),
+  fc.tuple(fc.constantFrom("10.0.0.0/26", "10.0.1.0/26", "10.0.1.64/32"), gone(fc.record({ node: fc.constantFrom("n1", "n2", null), lender: fc.constantFrom(null, "n1", "n3") })))
+    .map(([cidr, value]) => put({ kind: "Block", id: cidr, value: value === null ? null : { cidr, node: value.node, borrowed: value.lender === null || value.lender === value.node ? [] : [{ address: cidr.slice(0, cidr.indexOf("/")), node: value.lender }] } })),
+  fc.tuple(fc.constantFrom("10.0.0.0/16", "10.0.1.0/24"), gone(fc.constantFrom("Never", "Always", "CrossSubnet")))
+    .map(([cidr, vxlanMode]) => put({ kind: "IpPool", id: cidr, value: vxlanMode === null ? null : { name: cidr, cidr, family: 4, ipipMode: "Never", vxlanMode, natOutgoing: false, disabled: false, disableBgpExport: false } })),
+  fc.tuple(fc.constantFrom("n1", "n2", "n3"), gone(fc.record({ ipv4: fc.constantFrom(null, "192.0.2.1/25", "192.0.2.2/24", "192.0.2.200/24"), vxlan: fc.constantFrom(null, { address: "10.0.0.5", mac: "66:00:00:00:00:01" }, { address: "10.0.1.5", mac: "66:00:00:00:00:02" }) })))
+    .map(([name, value]) => put({ kind: "Node", id: name, value: value === null ? null : { name, labels: {}, ipv6: null, asNumber: null, routeReflectorClusterId: null, ...value } })),
   fc.tuple(fc.constantFrom("default", "t"), gone(fc.constantFrom("Deny", "Pass")))
     .map(([name, action]) => put({ kind: "Tier", id: name, value: action === null ? null : { name, order: null, defaultAction: action } })),
 );

@@ -15,7 +15,7 @@ const CT_STATE_BITS = { invalid: 1, established: 2, related: 4, new: 8, untracke
 const NFPROTO = { 4: 2, 6: 10 } as const;
 const ICMP_PROTOCOL = { 4: 1, 6: 58 } as const;
 const IFNAME_BYTES = 16;
-const FIB = { RESULT_ADDRTYPE: 3, FLAG_DADDR: 2, TYPE_LOCAL: 2 } as const;
+const FIB = { RESULT_ADDRTYPE: 3, FLAG_SADDR: 1, FLAG_DADDR: 2, FLAG_OIF: 16, TYPE_LOCAL: 2 } as const;
 const LOOKUP_INVERT = 1;
 const NAT_RANGE_PROTO_SPECIFIED = 2;
 const NAT_RANGE_PROTO_RANDOM_FULLY = 16;
@@ -81,8 +81,12 @@ class ExpressionWriter {
         this.#meta(META.MARK, REG);
         this.#bitwise(4, little32(s.mask), new Uint8Array(4));
         return this.#compare(little32(s.value), s.not);
+      case "no-track": return this.#expression("notrack", () => undefined);
+      case "local-source":
+        this.#addressType(FIB.FLAG_SADDR | (s.outgoing === true ? FIB.FLAG_OIF : 0));
+        return this.#compare(little32(FIB.TYPE_LOCAL), s.not);
       case "local-destination":
-        this.#expression("fib", () => this.#w.attributeU32Be(3, FIB.FLAG_DADDR).attributeU32Be(2, FIB.RESULT_ADDRTYPE).attributeU32Be(1, REG));
+        this.#addressType(FIB.FLAG_DADDR);
         return this.#compare(little32(FIB.TYPE_LOCAL), s.not);
       case "interface-map":
         this.#meta(s.direction === "in" ? META.IIFNAME : META.OIFNAME, 1);
@@ -142,6 +146,10 @@ class ExpressionWriter {
       if (flags !== 0) this.#w.attributeU32Be(1, flags);
       if (ports !== undefined) this.#w.attributeU32Be(2, REG).attributeU32Be(3, REG + 1);
     });
+  }
+
+  #addressType(of: number): void {
+    this.#expression("fib", () => this.#w.attributeU32Be(3, of).attributeU32Be(2, FIB.RESULT_ADDRTYPE).attributeU32Be(1, REG));
   }
 
   #address(side: Side, family: Family, register: number): void {

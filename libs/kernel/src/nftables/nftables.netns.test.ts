@@ -35,6 +35,8 @@ describe("statements, as nft prints them", () => {
     [[{ kind: "ct-state", states: ["established", "related"] }], "ct state established,related"],
     [[{ kind: "mark", mask: 0x10, value: 0x10 }], "meta mark & 0x00000010 == 0x00000010"],
     [[{ kind: "local-destination" }], "fib daddr type local"],
+    [[{ kind: "local-source" }], "fib saddr type local"],
+    [[{ kind: "local-source", outgoing: true, not: true }], "fib saddr . oif type != local"],
     [[{ kind: "set-mark", mask: 0x10, value: 0x10 }], "meta mark set meta mark | 0x00000010"],
     [[{ kind: "set-mark", mask: 0x10, value: 0 }], "meta mark set meta mark & 0xffffffef"],
     [[{ kind: "counter" }, { kind: "verdict", verdict: "drop" }], "counter packets 0 bytes 0 drop"],
@@ -46,6 +48,14 @@ describe("statements, as nft prints them", () => {
   ])("%j", (statements, text) => {
     nft.commit(T, [{ do: "add-table", flags: 0 }, { do: "add-chain", chain: "other" }, ...withRule(...statements).slice(1)]);
     expect(listing()).toContain(text);
+  });
+
+  test("the one of chains before connection tracking", () => {
+    nft.commit(T, [
+      { do: "add-table", flags: 0 }, { do: "add-chain", chain: "p", base: { type: "filter", hook: "prerouting", priority: -300, policy: "accept" } },
+      { do: "add-rule", chain: "p", rule: { statements: [{ kind: "protocol", protocol: 17 }, { kind: "no-track" }] } },
+    ]);
+    expect(listing()).toMatch(/priority raw; policy accept;\s+meta l4proto udp notrack/);
   });
 
   test("the ones of nat chains", () => {

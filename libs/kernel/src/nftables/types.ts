@@ -27,6 +27,10 @@ export type Statement =
   | { readonly kind: "icmp"; readonly family: Family; readonly type: number; readonly code: number | null; readonly not?: boolean }
   | { readonly kind: "ct-state"; readonly states: readonly CtState[]; readonly not?: boolean }
   | { readonly kind: "mark"; readonly mask: number; readonly value: number; readonly not?: boolean }
+  /** Connection tracking leaves the packet alone. In chains before it only. */
+  | { readonly kind: "no-track" }
+  /** The source is an address of this machine; with `outgoing`, of the interface that the packet leaves by. */
+  | { readonly kind: "local-source"; readonly outgoing?: boolean; readonly not?: boolean }
   /** The destination is an address of this machine. */
   | { readonly kind: "local-destination"; readonly not?: boolean }
   /** Goes where the map says for the interface; goes on when it says nothing. */

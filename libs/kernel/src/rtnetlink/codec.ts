@@ -2,8 +2,8 @@
 import { addressBytes, cidrParts, familyOf, formatAddress } from "@calico/model";
 import { readAttributes, readText, readU32 } from "../netlink/reader.ts";
 import type { NetlinkWriter } from "../netlink/writer.ts";
-import { AF_INET, AF_INET6 } from "../sys/constants.ts";
-import type { InterfaceAddress, Link, Neighbour, Route, RouteType, VethSpec } from "./types.ts";
+import { AF_BRIDGE, AF_INET, AF_INET6 } from "../sys/constants.ts";
+import type { ForwardingEntry, InterfaceAddress, Link, Neighbour, Route, RouteType, VethSpec, VxlanParameters, VxlanSpec } from "./types.ts";
 
 export const RTM = { NEWLINK: 16, DELLINK: 17, GETLINK: 18, NEWADDR: 20, DELADDR: 21, GETADDR: 22, NEWROUTE: 24, DELROUTE: 25, GETROUTE: 26, NEWNEIGH: 28, DELNEIGH: 29, GETNEIGH: 30 } as const;
 export const RTNLGRP = { LINK: 1, NEIGH: 3, IPV4_IFADDR: 5, IPV4_ROUTE: 7, IPV6_IFADDR: 9, IPV6_ROUTE: 11 } as const;
@@ -11,6 +11,8 @@ export const RTNLGRP = { LINK: 1, NEIGH: 3, IPV4_IFADDR: 5, IPV4_ROUTE: 7, IPV6_
 const IFLA = { ADDRESS: 1, IFNAME: 3, MTU: 4, LINK: 5, MASTER: 10, OPERSTATE: 16, LINKINFO: 18, IFALIAS: 20, GROUP: 27, NET_NS_FD: 28 } as const;
 const IFLA_INFO = { KIND: 1, DATA: 2 } as const;
 const VETH_INFO_PEER = 1;
+const VXLAN = { ID: 1, LINK: 3, LOCAL: 4, LEARNING: 7, PORT: 15 } as const;
+const NTF_SELF = 2;
 const IFF_UP = 1;
 const RTA = { DST: 1, OIF: 4, GATEWAY: 5, PRIORITY: 6, PREFSRC: 7, MULTIPATH: 9, TABLE: 15 } as const;
 const RTNH_F_ONLINK = 4;
@@ -53,6 +55,28 @@ export function writeBridge(writer: NetlinkWriter, name: string): void {
   writer.nested(IFLA.LINKINFO, () => writer.attributeText(IFLA_INFO.KIND, "bridge"));
 }
 
+export function writeVxlan(writer: NetlinkWriter, { name, mac, mtu, vni, port, local, parent, learning }: VxlanSpec): void {
+  writeLinkHeader(writer, 0);
+  writeLinkAttributes(writer, name, mac, mtu);
+  writer.nested(IFLA.LINKINFO, () => {
+    writer.attributeText(IFLA_INFO.KIND, "vxlan");
+    writer.nested(IFLA_INFO.DATA, () => {
+      writer.attributeU32(VXLAN.ID, vni).attributeU16Be(VXLAN.PORT, port).attributeU8(VXLAN.LEARNING, Number(learning));
+      if (local !== null) writer.attribute(VXLAN.LOCAL, addressBytes(local));
+      if (parent !== null) writer.attributeU32(VXLAN.LINK, parent);
+    });
+  });
+}
+
+function parseVxlan(data: Buffer | undefined): VxlanParameters {
+  const attributes = readAttributes(data ?? Buffer.alloc(0));
+  const local = attributes.get(VXLAN.LOCAL);
+  return {
+    vni: readU32(attributes.get(VXLAN.ID)) ?? 0, port: attributes.get(VXLAN.PORT)?.readUInt16BE(0) ?? 0, local: local?.length === 4 ? formatAddress(local) : null,
+    parent: readU32(attributes.get(VXLAN.LINK)) ?? null, learning: attributes.get(VXLAN.LEARNING)?.[0] === 1,
+  };
+}
+
 export function writeLinkChange(writer: NetlinkWriter, index: number, change: { up?: boolean; mtu?: number; mac?: string; master?: number; name?: string; alias?: string }): void {
   writeLinkHeader(writer, index, change.up === true ? IFF_UP : 0, change.up === undefined ? 0 : IFF_UP);
   if (change.name !== undefined) writer.attributeText(IFLA.IFNAME, change.name);
@@ -76,11 +100,13 @@ export function writeLinkGroup(writer: NetlinkWriter, group: number): void {
 export function parseLink(payload: Buffer): Link | null {
   if (payload.length < 16) return null;
   const attributes = readAttributes(payload.subarray(16));
-  const info = attributes.get(IFLA.LINKINFO);
+  const info = readAttributes(attributes.get(IFLA.LINKINFO) ?? Buffer.alloc(0));
+  const kind = readText(info.get(IFLA_INFO.KIND)) ?? "";
   return {
     index: payload.readInt32LE(4), name: readText(attributes.get(IFLA.IFNAME)) ?? "", mac: macText(attributes.get(IFLA.ADDRESS)) ?? "", mtu: readU32(attributes.get(IFLA.MTU)) ?? 0,
-    up: (payload.readUInt32LE(8) & IFF_UP) !== 0, operState: attributes.get(IFLA.OPERSTATE)?.[0] ?? 0, kind: info === undefined ? "" : (readText(readAttributes(info).get(IFLA_INFO.KIND)) ?? ""),
+    up: (payload.readUInt32LE(8) & IFF_UP) !== 0, operState: attributes.get(IFLA.OPERSTATE)?.[0] ?? 0, kind,
     master: readU32(attributes.get(IFLA.MASTER)) ?? null, peerIndex: readU32(attributes.get(IFLA.LINK)) ?? null, group: readU32(attributes.get(IFLA.GROUP)) ?? 0,
+    vxlan: kind === "vxlan" ? parseVxlan(info.get(IFLA_INFO.DATA)) : null,
   };
 }
 
@@ -139,11 +165,26 @@ export function writeNeighbour(writer: NetlinkWriter, { interfaceIndex, address,
 }
 
 export function parseNeighbour(payload: Buffer): Neighbour | null {
-  if (payload.length < 12) return null;
+  if (payload.length < 12 || payload[0] === AF_BRIDGE) return null;
   const attributes = readAttributes(payload.subarray(12));
   const bytes = attributes.get(NDA.DST);
   if (bytes === undefined || (bytes.length !== 4 && bytes.length !== 16)) return null;
   return { interfaceIndex: payload.readInt32LE(4), address: formatAddress(bytes), mac: macText(attributes.get(NDA.LLADDR)), state: payload.readUInt16LE(8) };
+}
+
+/** struct ndmsg again, of the family of bridges; "self" is the device itself and not a bridge above it. */
+export function writeForwarding(writer: NetlinkWriter, { interfaceIndex, mac, destination, state }: ForwardingEntry): void {
+  writer.u8(AF_BRIDGE).u8(0).u16(0).u32(interfaceIndex).u16(state).u8(NTF_SELF).u8(0);
+  writer.attribute(NDA.LLADDR, macBytes(mac)).attribute(NDA.DST, addressBytes(destination));
+}
+
+/** null for an entry of another kind of device, which has no destination. */
+export function parseForwarding(payload: Buffer): ForwardingEntry | null {
+  if (payload.length < 12 || payload[0] !== AF_BRIDGE) return null;
+  const attributes = readAttributes(payload.subarray(12));
+  const [mac, destination] = [macText(attributes.get(NDA.LLADDR)), attributes.get(NDA.DST)];
+  if (mac === null || destination === undefined || (destination.length !== 4 && destination.length !== 16)) return null;
+  return { interfaceIndex: payload.readInt32LE(4), mac, destination: formatAddress(destination), state: payload.readUInt16LE(8) };
 }
 
 /** Throws a RangeError for anything but six hexadecimal bytes. */

@@ -14,7 +14,24 @@ export type Link = {
   /** Index of the other end of a veth pair, in its own namespace. */
   readonly peerIndex: number | null;
   readonly group: number;
+  /** Of a device of kind "vxlan". */
+  readonly vxlan: VxlanParameters | null;
 };
+
+/** What of a VXLAN device can be chosen only when it is made. */
+export type VxlanParameters = {
+  readonly vni: number;
+  /** UDP, of both ends. */
+  readonly port: number;
+  /** Source address of the tunnel; null: the kernel chooses. */
+  readonly local: string | null;
+  /** Index of the interface that carries the tunnel; null: any. */
+  readonly parent: number | null;
+  /** Forwarding entries are learnt from packets. */
+  readonly learning: boolean;
+};
+
+export type VxlanSpec = VxlanParameters & { readonly name: string; readonly mac: string; readonly mtu: number };
 
 export type VethSpec = {
   readonly name: string;
@@ -58,6 +75,9 @@ export type Neighbour = {
   /** NUD_PERMANENT 0x80, NUD_REACHABLE 2, NUD_NOARP 0x40, ... */
   readonly state: number;
 };
+
+/** An entry of a VXLAN device: frames for a MAC address go to the machine with this address. */
+export type ForwardingEntry = { readonly interfaceIndex: number; readonly mac: string; readonly destination: string; readonly state: number };
 
 export const ROUTE_TABLE_MAIN = 254;
 export const SCOPE_GLOBAL = 0;

@@ -38,6 +38,10 @@ export interface Sys {
   /** Opens a file for reading with O_CLOEXEC: a handle on a namespace. */
   open(path: string): number;
   close(fd: number): void;
+  /** `data` is read and filled by the kernel. */
+  ioctl(fd: number, request: number, data: Buffer): void;
+  /** Where a buffer is, for structures that point at others. Valid as long as the buffer is held. */
+  addressOf(buffer: Buffer): bigint;
   setns(fd: number, type: number): void;
   unshare(flags: number): void;
   mount(source: string, target: string, type: string, flags: number): void;
@@ -81,6 +85,7 @@ function load(): { koffi: Koffi; sys: Sys } {
   const poll = native("int poll(void*, unsigned long, int)");
   const open = native("int open(const char*, int)");
   const close = native("int close(int)");
+  const ioctl = native("int ioctl(int, unsigned long, void*)");
   const setns = native("int setns(int, int)");
   const unshare = native("int unshare(int)");
   const mount = native("int mount(const char*, const char*, const char*, unsigned long, void*)");
@@ -113,6 +118,8 @@ function load(): { koffi: Koffi; sys: Sys } {
     },
     open: (path) => check(`open ${path}`, open(path, O_CLOEXEC)),
     close: (fd) => void check("close", close(fd)),
+    ioctl: (fd, request, data) => void check("ioctl", ioctl(fd, request, data)),
+    addressOf: (buffer) => koffi.address(buffer) as bigint,
     setns: (fd, type) => void check("setns", setns(fd, type)),
     unshare: (flags) => void check("unshare", unshare(flags)),
     mount: (source, target, type, flags) => void check(`mount ${target}`, mount(source, target, type, flags, null)),

@@ -1,5 +1,5 @@
 /** IP pools and the blocks cut from them. */
-import { canonicalCidr, parseCidr, type Family } from "../ip.ts";
+import { addressAt, canonicalCidr, parseCidr, type Cidr, type Family } from "../ip.ts";
 import type { Block, Encapsulation, IpPool } from "../model.ts";
 import { all, parseSelector, type Selector } from "../selector/selector.ts";
 import { FindingCollector, type Conversion } from "./conversion.ts";
@@ -52,6 +52,7 @@ export function convertIpPool(raw: unknown): Conversion<IpPool> {
 function checkEncapsulation(family: Family, ipip: Encapsulation, vxlan: Encapsulation, out: FindingCollector): void {
   if (ipip !== "Never" && vxlan !== "Never") out.error("spec.vxlanMode", "a pool uses IPIP or VXLAN, not both", "set one of ipipMode and vxlanMode to Never");
   if (ipip !== "Never" && family === 6) out.error("spec.ipipMode", "IPIP carries IPv4 only", "use vxlanMode for an IPv6 pool");
+  if (vxlan !== "Never" && family === 6) out.warning("spec.vxlanMode", "VXLAN is built for IPv4 only: this pool is routed without encapsulation", "set vxlanMode to Never");
 }
 
 function readBlockSize(written: unknown, family: Family, poolLength: number, out: FindingCollector): number {
@@ -112,5 +113,16 @@ export function convertBlock(raw: unknown): Conversion<Block> {
   }
   const affinity = textOf(spec["affinity"]);
   const node = affinity.startsWith("host:") ? affinity.slice("host:".length) : "";
-  return out.done<Block>({ cidr, node: node === "" ? null : node });
+  return out.done<Block>({ cidr, node: node === "" ? null : node, borrowed: borrowedIn(spec, cidr, node) });
+}
+
+/** What is allocated to pods and tunnels of other nodes than the block's own. */
+function borrowedIn(spec: RawObject, cidr: Cidr, owner: string): Block["borrowed"] {
+  const nodes = listOf(spec["attributes"]).map((attribute) => textOf(objectOf(objectOf(attribute)["secondary"])["node"]));
+  const foreign = nodes.map((node) => (node === owner ? "" : node));
+  if (foreign.every((node) => node === "")) return [];
+  return listOf(spec["allocations"]).flatMap((index, ordinal) => {
+    const node = typeof index === "number" ? (foreign[index] ?? "") : "";
+    return node === "" ? [] : [{ address: addressAt(cidr, ordinal), node }];
+  });
 }

@@ -1,7 +1,7 @@
 /** Kubernetes Nodes as Calico sees them. */
-import { formatAddress, parseAddress, widthOf, type Cidr, type Family } from "../ip.ts";
+import { formatAddress, parseAddress, widthOf, type Cidr, type Family, type IpAddress } from "../ip.ts";
 import type { Node } from "../model.ts";
-import { NODE_AS_NUMBER_ANNOTATION, NODE_IPV4_ANNOTATION, NODE_IPV6_ANNOTATION, NODE_ROUTE_REFLECTOR_ANNOTATION } from "../names.ts";
+import { NODE_AS_NUMBER_ANNOTATION, NODE_IPV4_ANNOTATION, NODE_IPV6_ANNOTATION, NODE_ROUTE_REFLECTOR_ANNOTATION, NODE_VXLAN_ADDRESS_ANNOTATION, NODE_VXLAN_MAC_ANNOTATION, vxlanTunnelMac } from "../names.ts";
 import { FindingCollector, type Conversion } from "./conversion.ts";
 import { annotationOf, metadataOf, show, type Metadata } from "./raw.ts";
 
@@ -17,7 +17,25 @@ export function convertNode(raw: unknown): Conversion<Node> {
     ipv6: annotated(metadata, NODE_IPV6_ANNOTATION, "an IPv6 address with prefix length, such as fd00::11/64", (text) => interfaceAddress(text, 6), out),
     asNumber: annotated(metadata, NODE_AS_NUMBER_ANNOTATION, "an AS number, such as 64512 or 1.10", parseAsNumber, out),
     routeReflectorClusterId: annotated(metadata, NODE_ROUTE_REFLECTOR_ANNOTATION, "a cluster id in the form of an IPv4 address, such as 244.0.0.1", clusterId, out),
+    vxlan: vxlanOf(metadata, out),
   });
+}
+
+function vxlanOf(metadata: Metadata, out: FindingCollector): Node["vxlan"] {
+  const mac = annotated(metadata, NODE_VXLAN_MAC_ANNOTATION, "a MAC address of one interface, such as 66:0a:1b:2c:3d:4e", unicastMac, out);
+  const address = annotated(metadata, NODE_VXLAN_ADDRESS_ANNOTATION, "an IPv4 address, such as 10.65.0.1", ipv4Address, out);
+  return address === null ? null : { address, mac: mac ?? vxlanTunnelMac(metadata.name) };
+}
+
+function ipv4Address(text: string): IpAddress | null {
+  const bytes = parseAddress(text);
+  return bytes?.length === 4 ? formatAddress(bytes) : null;
+}
+
+/** Neither a group's (the lowest bit of the first byte) nor all zeros. */
+function unicastMac(text: string): string | null {
+  const mac = text.toLowerCase();
+  return /^[0-9a-f][02468ace](:[0-9a-f]{2}){5}$/.test(mac) && mac !== "00:00:00:00:00:00" ? mac : null;
 }
 
 function annotated<T>({ raw }: Metadata, name: string, wanted: string, parse: (text: string) => T | null, out: FindingCollector): T | null {

@@ -26,16 +26,23 @@ describe("nodes", () => {
   test("keep the host bits of their addresses", () => {
     expect(node({
       "projectcalico.org/IPv4Address": "172.30.0.11/24", "projectcalico.org/IPv6Address": "FD00::11/64", "projectcalico.org/ASNumber": "1.10", "projectcalico.org/RouteReflectorClusterID": "244.0.0.1",
-    })).toEqual({ findings: [], value: { name: "n", labels: { zone: "z" }, ipv4: "172.30.0.11/24", ipv6: "fd00::11/64", asNumber: 65_546, routeReflectorClusterId: "244.0.0.1" } });
+    })).toEqual({ findings: [], value: { name: "n", labels: { zone: "z" }, ipv4: "172.30.0.11/24", ipv6: "fd00::11/64", asNumber: 65_546, routeReflectorClusterId: "244.0.0.1", vxlan: null } });
   });
   test("need no annotation; a bare address gets its full width", () => {
-    expect(node({})).toEqual({ findings: [], value: { name: "n", labels: { zone: "z" }, ipv4: null, ipv6: null, asNumber: null, routeReflectorClusterId: null } });
+    expect(node({})).toEqual({ findings: [], value: { name: "n", labels: { zone: "z" }, ipv4: null, ipv6: null, asNumber: null, routeReflectorClusterId: null, vxlan: null } });
     expect(node({ "projectcalico.org/IPv4Address": "172.30.0.11" }).value?.ipv4).toBe("172.30.0.11/32");
   });
-  test.each([["IPv4Address", "fd00::1/64"], ["IPv4Address", "1.2.3.4/33"], ["IPv4Address", "1.2.3.4/24/8"], ["IPv6Address", "1.2.3.4/24"], ["ASNumber", "<AS>"], ["ASNumber", "0"], ["ASNumber", "4294967296"], ["ASNumber", "65536.1"], ["RouteReflectorClusterID", "::1"]])(
+  test("have an end of the overlay when they have its address", () => {
+    expect(node({ "projectcalico.org/IPv4VXLANTunnelAddr": "10.65.0.1" }).value?.vxlan).toEqual({ address: "10.65.0.1", mac: "66:d1:85:4c:ae:89" });
+    expect(node({ "projectcalico.org/IPv4VXLANTunnelAddr": "10.65.0.1", "projectcalico.org/VXLANTunnelMACAddr": "0A:00:00:00:00:01" }).value?.vxlan).toEqual({ address: "10.65.0.1", mac: "0a:00:00:00:00:01" });
+    expect(node({ "projectcalico.org/VXLANTunnelMACAddr": "0a:00:00:00:00:01" }).value?.vxlan).toBeNull();
+  });
+  test.each([["IPv4Address", "fd00::1/64"], ["IPv4Address", "1.2.3.4/33"], ["IPv4Address", "1.2.3.4/24/8"], ["IPv6Address", "1.2.3.4/24"], ["ASNumber", "<AS>"], ["ASNumber", "0"], ["ASNumber", "4294967296"], ["ASNumber", "65536.1"], ["RouteReflectorClusterID", "::1"],
+    ["IPv4VXLANTunnelAddr", "fd00::1"], ["IPv4VXLANTunnelAddr", "10.65.0.1/26"], ["VXLANTunnelMACAddr", "01:00:5e:00:00:01"], ["VXLANTunnelMACAddr", "66:00"],
+  ])(
     "an unreadable %s %s counts as absent and is reported", (name, text) => {
       const { value, findings } = node({ [`projectcalico.org/${name}`]: text });
-      expect(value).toMatchObject({ ipv4: null, ipv6: null, asNumber: null, routeReflectorClusterId: null });
+      expect(value).toMatchObject({ ipv4: null, ipv6: null, asNumber: null, routeReflectorClusterId: null, vxlan: null });
       expect(findings).toEqual([expect.objectContaining({ severity: "error", field: `metadata.annotations[projectcalico.org/${name}]` })]);
     });
 });
@@ -103,13 +110,22 @@ describe("pools", () => {
 });
 
 test.each([
-  [{ cidr: "10.65.0.0/26", affinity: "host:node-a" }, { cidr: "10.65.0.0/26", node: "node-a" }],
-  [{ cidr: "10.65.0.0/26", affinity: "virtual:lb" }, { cidr: "10.65.0.0/26", node: null }],
-  [{ cidr: "10.65.0.0/26", affinity: null }, { cidr: "10.65.0.0/26", node: null }],
-  [{ cidr: "10.65.0.0/26", affinity: "host:" }, { cidr: "10.65.0.0/26", node: null }],
+  [{ cidr: "10.65.0.0/26", affinity: "host:node-a" }, { cidr: "10.65.0.0/26", node: "node-a", borrowed: [] }],
+  [{ cidr: "10.65.0.0/26", affinity: "virtual:lb" }, { cidr: "10.65.0.0/26", node: null, borrowed: [] }],
+  [{ cidr: "10.65.0.0/26", affinity: null }, { cidr: "10.65.0.0/26", node: null, borrowed: [] }],
+  [{ cidr: "10.65.0.0/26", affinity: "host:" }, { cidr: "10.65.0.0/26", node: null, borrowed: [] }],
+  [
+    { cidr: "10.65.0.0/30", affinity: "host:node-a", allocations: [0, 1, null, 1], attributes: [{ secondary: { node: "node-a" } }, { handle_id: "h", secondary: { node: "node-b" } }] },
+    { cidr: "10.65.0.0/30", node: "node-a", borrowed: [{ address: "10.65.0.1", node: "node-b" }, { address: "10.65.0.3", node: "node-b" }] },
+  ],
+  [{ cidr: "10.65.0.0/30", affinity: "host:node-a", allocations: [0, "1", 7], attributes: [null, { secondary: 1 }] }, { cidr: "10.65.0.0/30", node: "node-a", borrowed: [] }],
   [{ cidr: "10.65.0.0/26", affinity: "host:node-a", deleted: true }, null],
 ])("block %j", (spec, value) => {
   expect(convertBlock(named(spec))).toEqual({ value, findings: [] });
+});
+
+test("VXLAN of an IPv6 pool is not built, and that is said", () => {
+  expect(convertIpPool(named({ cidr: "fd00::/48", vxlanMode: "Always" }))).toMatchObject({ value: { vxlanMode: "Always" }, findings: [{ severity: "warning", field: "spec.vxlanMode" }] });
 });
 
 test("a block without a CIDR is reported", () => {

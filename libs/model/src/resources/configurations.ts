@@ -36,6 +36,12 @@ export const felixConfigurationSpec = z.strictObject({
   prometheusMetricsHost: z.string().max(253).optional(),
   prometheusMetricsPort: portNumber.optional(),
   mtu: z.int().min(0).max(65_535).optional(),
+  mtuIfacePattern: z.string().max(512).optional(),
+  vxlanEnabled: flag,
+  vxlanMTU: z.int().min(0).max(65_535).optional(),
+  vxlanPort: portNumber.optional(),
+  vxlanVNI: z.int().min(1).max(16_777_215).optional(),
+  featureDetectOverride: z.string().max(1_024).optional(),
   iptablesNATOutgoing: trap(z.boolean(), "there is no such field; whether traffic that leaves a pool is masqueraded is natOutgoing of the IPPool"),
   conntrackMaxPerCore: trap(z.int(), "this is a field of kube-proxy (conntrack.maxPerCore); the kernel's limit is the sysctl net.netfilter.nf_conntrack_max"),
 });

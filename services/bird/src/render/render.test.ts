@@ -26,6 +26,10 @@ const GOLDENS: Record<string, ViewParts> = {
   "mesh": { nodes: [dual("a", 2), dual("b", 1), dual("c", 3)], pools: [nodePool("four", "10.244.0.0/16"), nodePool("six", "fd10::/64")], blocks: ["10.244.1.0/26", "10.244.0.64/26", "fd10::40/122"] },
   "ipv6-only": { nodes: [peerNode("a", { ipv6: cidr("fd00::1/64") }), peerNode("b", { ipv6: cidr("fd00::2/64") })], blocks: ["fd10::/122"] },
   "no-export": { nodes: [dual("a", 1)], pools: [nodePool("shown", "10.1.0.0/16"), nodePool("hidden", "10.2.0.0/16", { disableBgpExport: true })], blocks: ["10.1.0.0/26", "10.2.0.0/26"] },
+  "overlay": {
+    nodes: [dual("a", 1), dual("b", 2)], blocks: ["10.1.0.0/26", "10.2.0.0/26", "10.3.0.0/26", "fd10::40/122"],
+    pools: [nodePool("always", "10.1.0.0/16", { vxlanMode: "Always" }), nodePool("cross", "10.2.0.0/16", { vxlanMode: "CrossSubnet" }), nodePool("native", "10.3.0.0/16"), nodePool("six", "fd10::/64", { vxlanMode: "Always" })],
+  },
   "peers": {
     bgp: { asNumber: 65_000, listenPort: 1790, nodeToNodeMesh: false, logSeverity: "Debug" },
     nodes: [peerNode("a", { ipv4: cidr("10.0.0.1/24"), asNumber: 65_001 }), peerNode("b", { ipv4: cidr("10.0.0.2/24") })],

@@ -23,7 +23,8 @@ const LOG_CLASSES: ReadonlyMap<string, string> = new Map([
  * Renders the configuration, or null while this node is not known. What it guarantees: this node announces its own
  * blocks and nothing inside them, and single addresses of other nodes' blocks that its own pods have, but nothing of a pool
  * with disableBGPExport; a reflector passes on what it learnt. Only routes learnt by BGP go to the kernel, never a default
- * route, and inside a block of this node only single addresses that none of its pods has.
+ * route, nothing of a pool with VXLAN, whose routes are felix', and inside a block of this node only single addresses that none of
+ * its pods has.
  */
 export function renderBird(view: ClusterView): Rendered | null {
   const own = view.nodes.get(view.node);
@@ -58,6 +59,8 @@ function familySection(family: Family, blocks: readonly string[], view: ClusterV
   const everything = family === 4 ? "0.0.0.0/0" : "::/0";
   const width = widthOf(family);
   const pools = [...view.pools.values()].filter((pool) => familyOf(pool.cidr) === family).sort((a, b) => (a.cidr < b.cidr ? -1 : 1));
+  // VXLAN is built for IPv4; an IPv6 pool is routed without it, whatever it says.
+  const overlay = family === 4 ? pools.filter((pool) => pool.vxlanMode !== "Never").map((pool) => pool.cidr) : [];
   const hidden = pools.filter((pool) => pool.disableBgpExport).map((pool) => pool.cidr);
   const shown = pools.filter((pool) => !pool.disableBgpExport).map((pool) => pool.cidr);
   const exported = blocks.filter((block) => !hidden.some((pool) => contains(pool, block)));
@@ -80,6 +83,7 @@ function familySection(family: Family, blocks: readonly string[], view: ClusterV
     "}",
     `filter to_kernel${family} {`,
     "  if source != RTS_BGP then reject;",
+    ...when(overlay.map(orLonger), "net", "reject;"),
     ...rejectOwn,
     `  krt_metric = ${METRIC};`,
     ...when(blocks.map(orLonger), "net", `krt_metric = ${BORROWED_METRIC};`),

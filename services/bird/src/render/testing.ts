@@ -7,7 +7,7 @@ import type { ClusterView } from "./view.ts";
 export const cidr = (text: string): Cidr => text as Cidr;
 
 export function peerNode(name: string, overrides: Partial<PeerNode> = {}): PeerNode {
-  return { name, ipv4: null, ipv6: null, asNumber: null, routeReflectorClusterId: null, labels: {}, ...overrides };
+  return { name, ipv4: null, ipv6: null, asNumber: null, routeReflectorClusterId: null, vxlan: null, labels: {}, ...overrides };
 }
 
 export function nodePool(name: string, range: string, overrides: Partial<NodePool> = {}): NodePool {

@@ -10,6 +10,7 @@ import { createDataplane, type Dataplane, type DataplaneConfig } from "./datapla
 const config: DataplaneConfig = {
   interfacePrefix: "cali", defaultEndpointToHostAction: "Accept", iptablesFilterDenyAction: "Drop", natPortRange: "", natOutgoingAddress: "", disableConntrackInvalidCheck: false,
   allowVXLANPacketsFromWorkloads: false, allowIPIPPacketsFromWorkloads: false, ipv6Support: true, logPrefix: "calico-packet", nftablesRefreshInterval: 0, routeRefreshInterval: 90_000,
+  mtu: 0, mtuIfacePattern: "^eth", vxlanEnabled: "Auto", vxlanVNI: 4096, vxlanPort: 4789, vxlanMTU: 0, featureDetectOverride: "",
 };
 const side = { nets: [], notNets: [], ports: [], notPorts: [], ipSets: [], notIpSets: [], portSets: [], notPortSets: [] };
 const rule = (over: Partial<NodeRule> = {}): NodeRule => ({ action: "Allow", ipVersion: 0, protocol: 6, notProtocol: null, icmp: null, notIcmp: null, source: side, destination: side, index: 0, ...over });
@@ -25,12 +26,14 @@ const endpoint = (n: number, over: Partial<ResolvedEndpoint> = {}): ResolvedEndp
 let netns: TestNetns;
 let open: Dataplane[];
 let drifts: number;
+let mtus: number[];
 let clock: ReturnType<typeof createFakeClock>;
 beforeEach(() => {
   clock = createFakeClock();
   netns = createTestNetns();
   open = [];
   drifts = 0;
+  mtus = [];
 });
 afterEach(async () => {
   for (const dataplane of open) await dataplane.stop();
@@ -38,7 +41,7 @@ afterEach(async () => {
 });
 
 async function start(): Promise<Dataplane> {
-  const dataplane = createDataplane({ config, onDrift: () => (drifts += 1), clock, log: createLogger("felix", "Fatal", { write: () => {} }) });
+  const dataplane = createDataplane({ config, onDrift: () => (drifts += 1), onPodMtu: (mtu) => mtus.push(mtu), clock, log: createLogger("felix", "Fatal", { write: () => {} }) });
   open.push(dataplane);
   await inside(() => dataplane.start());
   return dataplane;

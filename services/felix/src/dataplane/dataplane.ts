@@ -9,14 +9,15 @@ import { renderEndpoint, type EndpointChains } from "../rules/endpoint-chains.ts
 import { fromEndpointChain, policyChain, profileChain, toEndpointChain, type Direction } from "../rules/names.ts";
 import { renderRules } from "../rules/policy-rules.ts";
 import type { RenderSettings } from "../rules/settings.ts";
-import { staticChains, staticSets } from "../rules/static-chains.ts";
+import { OVERLAY_CHAINS, staticChains, staticSets, vxlanSendersSet } from "../rules/static-chains.ts";
 import { createForeignChains, type ForeignChains } from "./foreign-chains.ts";
 import { createIpSets } from "./ip-sets.ts";
 import { createNftTable, desiredSet, type NftTable } from "./nft-table.ts";
+import { createOverlay, type Overlay, type OverlaySettings } from "./overlay.ts";
 import { createRoutes, type Routes } from "./routes.ts";
 import { prepareHost } from "./host-settings.ts";
 
-export type DataplaneConfig = RenderSettings & { readonly nftablesRefreshInterval: number; readonly routeRefreshInterval: number };
+export type DataplaneConfig = RenderSettings & OverlaySettings & { readonly nftablesRefreshInterval: number; readonly routeRefreshInterval: number };
 
 export interface Dataplane {
   readonly sink: DataplaneSink;
@@ -33,21 +34,40 @@ export interface Dataplane {
   failures(): readonly { readonly id: string; readonly reason: string }[];
   /** In words what of others stands in the way of pods' traffic. */
   obstacles(): readonly string[];
+  /** How the overlay is, in words; "": there is none. */
+  overlay(): string;
   /** Metrics that are read when scraped: name, meaning, value. */
   gauges(): readonly (readonly [name: string, help: string, read: () => number])[];
   stop(): Promise<void>;
 }
 
-export type DataplaneOptions = { readonly config: DataplaneConfig; /** The kernel was changed by somebody else: apply again. */ readonly onDrift: () => void; readonly clock: Clock; readonly log: Logger };
+export type DataplaneOptions = {
+  readonly config: DataplaneConfig;
+  /** The kernel was changed by somebody else: apply again. */
+  readonly onDrift: () => void;
+  /** The MTU of pods that are made from now on; after every apply that found another one. What it throws is said, and it is called again. */
+  readonly onPodMtu: (mtu: number) => void;
+  readonly clock: Clock;
+  readonly log: Logger;
+};
+
+/** What the kernel refused is tried again after this time, when nothing else makes an apply before. */
+const RETRY_MS = 5_000;
 
 const DIRECTIONS = ["ingress", "egress"] as const;
 
 type Rendered = { readonly endpoint: ResolvedEndpoint; readonly chains: EndpointChains };
 
-export function createDataplane({ config: initial, onDrift, clock, log }: DataplaneOptions): Dataplane {
+export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log }: DataplaneOptions): Dataplane {
   let settings: DataplaneConfig = initial;
   let table: NftTable | undefined;
   let routes: Routes | undefined;
+  const overlay: Overlay = createOverlay({ log, onDrift, settings: initial });
+  /** The static chains have the overlay's rules. */
+  let rendersOverlay = false;
+  let sendersDue = false;
+  let toldMtu: number | null = null;
+  let mtuTrouble: string | null = null;
   let conntrack: Conntrack | undefined;
   let foreign: ForeignChains | undefined;
   const timers: Disposable[] = [];
@@ -79,6 +99,7 @@ export function createDataplane({ config: initial, onDrift, clock, log }: Datapl
   };
 
   const sink: DataplaneSink = {
+    ...overlay.sink,
     onIpSetUpdate: (id, type, members) => ipSets.set(id, type, members),
     onIpSetDelta: (id, added, removed) => ipSets.change(id, added, removed),
     onIpSetRemove: (id) => ipSets.remove(id),
@@ -267,6 +288,8 @@ export function createDataplane({ config: initial, onDrift, clock, log }: Datapl
     if (!poolsDirty) return;
     poolsDirty = false;
     const cidrs = [...pools.values()];
+    overlay.setPools(cidrs);
+    if (overlay.inUse !== rendersOverlay) everythingDirty = true;
     for (const family of [4, 6] as const) {
       const own = cidrs.filter(({ cidr }) => familyOf(cidr) === family);
       const elements = (of: readonly NodePool[]): SetElement[] => disjointCover(of.map(({ cidr }) => cidrParts(cidr).cidr), family).map(({ start, end }) => ({ start: formatAddress(start), end: end === null ? null : formatAddress(end) }));
@@ -281,7 +304,32 @@ export function createDataplane({ config: initial, onDrift, clock, log }: Datapl
     everythingDirty = false;
     if (!mapsMade) for (const spec of staticSets) if (spec.map === true) to.setSet(spec.name, desiredSet(spec, []));
     mapsMade = true;
-    for (const [name, content] of staticChains(settings)) to.setChain(name, content);
+    rendersOverlay = overlay.inUse;
+    const chains = staticChains(settings, rendersOverlay);
+    for (const [name, content] of chains) to.setChain(name, content);
+    for (const name of OVERLAY_CHAINS) if (!chains.has(name)) to.setChain(name, null);
+    sendersDue = true;
+  }
+
+  /** Whose tunnel packets are welcome. */
+  function stageSenders(to: NftTable): void {
+    if (!overlay.takeSendersChanged() && !sendersDue) return;
+    sendersDue = false;
+    to.setSet(vxlanSendersSet.name, rendersOverlay ? desiredSet(vxlanSendersSet, overlay.senders.map((address) => ({ key: [address] }))) : null);
+  }
+
+  function tellMtu(): void {
+    const { podMtu } = overlay;
+    if (podMtu === null || podMtu === toldMtu) return;
+    try {
+      onPodMtu(podMtu);
+      toldMtu = podMtu;
+      mtuTrouble = null;
+    } catch (error) {
+      const reason = `the MTU of pods could not be told: ${error instanceof Error ? error.message : String(error)}`;
+      if (reason !== mtuTrouble) log.error("The MTU of pods could not be told, trying again", { mtu: podMtu, error });
+      mtuTrouble = reason;
+    }
   }
 
   /** Notes whether an endpoint is in force. */
@@ -304,6 +352,7 @@ export function createDataplane({ config: initial, onDrift, clock, log }: Datapl
     async start() {
       table = createNftTable({ log, onForeignChange: onDrift });
       routes = createRoutes({ log, onDrift });
+      overlay.start();
       conntrack = openConntrack(openSys());
       foreign = createForeignChains(log);
       for (const cidr of blocks) routes.setBlock(cidr, true);
@@ -312,15 +361,19 @@ export function createDataplane({ config: initial, onDrift, clock, log }: Datapl
         onDrift();
       }), refreshing(() => settings.routeRefreshInterval, () => {
         routes?.suspect();
+        overlay.suspect();
         onDrift();
+      }), every(clock, () => RETRY_MS, () => {
+        if (routes?.isBehind === true || overlay.trouble !== null || mtuTrouble !== null) onDrift();
       }));
     },
     async apply() {
       if (table === undefined || routes === undefined) throw new Error("the dataplane was not started");
       if (everythingDirty) prepareHost(log, settings.ipv6Support);
       stageSets(table);
-      stageStatic(table);
       stagePools(table);
+      stageStatic(table);
+      stageSenders(table);
       stagePolicies(table);
       const interfaces = stageEndpoints(table, routes);
       table.commit();
@@ -329,7 +382,10 @@ export function createDataplane({ config: initial, onDrift, clock, log }: Datapl
         conntrack?.deleteByAddresses(freedAddresses);
         freedAddresses.clear();
       }
+      overlay.place(routes);
       for (const name of routes.apply()) interfaces.add(name);
+      overlay.sweep();
+      tellMtu();
       const anyRefused = table.refused.size > 0;
       if (anyRefused || hadRefusals) for (const id of endpoints.keys()) judge(id, table, routes);
       else for (const name of interfaces) for (const id of endpointsOn.get(name) ?? []) judge(id, table, routes);
@@ -337,6 +393,7 @@ export function createDataplane({ config: initial, onDrift, clock, log }: Datapl
     },
     reconfigure(config) {
       settings = config;
+      overlay.configure(config);
       renderAgain();
       onDrift();
     },
@@ -355,7 +412,8 @@ export function createDataplane({ config: initial, onDrift, clock, log }: Datapl
       }
       return found;
     },
-    obstacles: () => foreign?.dropping() ?? [],
+    obstacles: () => [...(foreign?.dropping() ?? []), ...[overlay.trouble, mtuTrouble].filter((trouble) => trouble !== null)],
+    overlay: () => overlay.summary,
     gauges: () => [
       ["felix_nft_chains", "Chains of the table.", () => table?.stats.chains ?? 0],
       ["felix_nft_rules", "Rules of the table.", () => table?.stats.rules ?? 0],
@@ -363,11 +421,14 @@ export function createDataplane({ config: initial, onDrift, clock, log }: Datapl
       ["felix_nft_calls", "Transactions committed.", () => table?.stats.commits ?? 0],
       ["felix_nft_commands", "Commands in committed transactions.", () => table?.stats.commands ?? 0],
       ["felix_nft_foreign_dropping_chains", "Chains of other tables that drop what they do not accept.", () => foreign?.dropping().length ?? 0],
+      ["felix_vxlan_peers", "Other nodes' ends of the VXLAN overlay in the kernel.", () => overlay.peerCount],
+      ["felix_vxlan_in_trouble", "1 while the VXLAN overlay is wanted and not as it should be.", () => Number(overlay.trouble !== null)],
       ["felix_route_table_num_routes", "Routes that felix keeps.", () => routes?.count ?? 0],
     ],
     async stop() {
       for (const timer of timers) timer[Symbol.dispose]();
       routes?.[Symbol.dispose]();
+      overlay[Symbol.dispose]();
       conntrack?.[Symbol.dispose]();
       foreign?.[Symbol.dispose]();
       table?.[Symbol.dispose]();

@@ -1,9 +1,10 @@
-/** Routes of this node's pods and blocks, kept as they should be. */
+/** Routes to this node's pods and blocks and, where an overlay leads there, to those of other nodes; kept as they should be. */
 import { existsSync } from "node:fs";
 import { familyOf } from "@calico/model";
 import { openRtnetlink, openSys, ROUTE_TABLE_MAIN, SCOPE_GLOBAL, SCOPE_LINK, writeSysctl, type KernelError, type Link, type Route, type Rtnetlink } from "@calico/kernel";
 import type { Logger } from "@calico/service-kit";
 import { ROUTE_PROTOCOL } from "../rules/constants.ts";
+import { createRemoteRoutes, type RemoteTarget } from "./remote-routes.ts";
 import { createRouteClaims } from "./route-claims.ts";
 
 export interface Routes extends Disposable {
@@ -11,11 +12,17 @@ export interface Routes extends Disposable {
   setInterface(name: string, addresses: readonly string[]): void;
   /** Blocks of this node: what no pod has leads nowhere. */
   setBlock(cidr: string, present: boolean): void;
+  /** A range that other nodes have; null: it is none. A pod's own route to an address comes first. */
+  setRemote(destination: string, target: RemoteTarget | null): void;
+  /** The device was made anew: looked at by the next apply, before the kernel tells. */
+  lookAt(device: string): void;
   /** Brings the kernel up to date; cleans up what carries our protocol number and is not wanted. The interfaces that this was about. */
   apply(): ReadonlySet<string>;
   /** In words why an interface has no route yet; null when all are there. */
   missing(name: string): string | null;
   readonly count: number;
+  /** Some route is not as it should be: the next apply tries again. */
+  readonly isBehind: boolean;
   /** Compare with the kernel at the next apply. */
   suspect(): void;
 }
@@ -33,6 +40,7 @@ export function createRoutes({ log, onDrift, rtnetlink = openRtnetlink(openSys()
   const links = new Map<string, Link>();
   const wanted = new Map<string, readonly string[]>();
   const desired = createRouteClaims();
+  const remotes = createRemoteRoutes();
   /** Blocks of this node, by CIDR. */
   const blocks = new Map<string, Route>();
   /** Our routes in the kernel, by destination. */
@@ -40,6 +48,7 @@ export function createRoutes({ log, onDrift, rtnetlink = openRtnetlink(openSys()
   const errors = new Map<string, KernelError>();
   const prepared = new Map<string, number>();
   const dirtyInterfaces = new Set<string>();
+  const dirtyDevices = new Set<string>();
   const dirtyDestinations = new Set<string>();
   /** Destinations whose route is set again even if the kernel should have it. */
   const unsure = new Set<string>();
@@ -48,6 +57,12 @@ export function createRoutes({ log, onDrift, rtnetlink = openRtnetlink(openSys()
   const subscription = rtnetlink.subscribe({
     // An event may be older than what is known: it says where to look, not what is there.
     onLink(link, present) {
+      const device = remotes.linkOf(link.name);
+      if (device !== undefined && !(present && device?.index === link.index && device.up === link.up)) {
+        // Thousands of routes may have gone with it, unsaid, or none: reading them all is far cheaper than setting them all.
+        loaded = false;
+        onDrift();
+      }
       if (!wanted.has(link.name)) return;
       const known = links.get(link.name);
       if (present && known?.index === link.index && known.up === link.up) return;
@@ -79,7 +94,8 @@ export function createRoutes({ log, onDrift, rtnetlink = openRtnetlink(openSys()
     actual.clear();
     for (const family of [4, 6] as const) for (const route of rtnetlink.listRoutes(family, { table: ROUTE_TABLE_MAIN, protocol: ROUTE_PROTOCOL })) actual.set(route.destination, route);
     for (const name of [...wanted.keys(), ...desired.owners()]) dirtyInterfaces.add(name);
-    for (const destination of [...actual.keys(), ...desired.destinations(), ...blocks.keys()]) dirtyDestinations.add(destination);
+    for (const device of remotes.devices()) dirtyDevices.add(device);
+    for (const destination of [...actual.keys(), ...desired.destinations(), ...remotes.destinations(), ...blocks.keys()]) dirtyDestinations.add(destination);
     loaded = true;
   }
 
@@ -118,7 +134,7 @@ export function createRoutes({ log, onDrift, rtnetlink = openRtnetlink(openSys()
     const remove: Route[] = [];
     for (const destination of dirtyDestinations) {
       const claimed = desired.get(destination);
-      const want = claimed?.route ?? blocks.get(destination);
+      const want = claimed?.route ?? remotes.get(destination) ?? blocks.get(destination);
       const have = actual.get(destination);
       if (claimed !== undefined) touched.add(claimed.owner);
       if (want === undefined) {
@@ -160,8 +176,16 @@ export function createRoutes({ log, onDrift, rtnetlink = openRtnetlink(openSys()
       else blocks.delete(cidr);
       dirtyDestinations.add(cidr);
     },
+    setRemote(destination, target) {
+      remotes.set(destination, target);
+      dirtyDestinations.add(destination);
+      if (target !== null && remotes.linkOf(target.device) === undefined) dirtyDevices.add(target.device);
+    },
+    lookAt: (device) => void dirtyDevices.add(device),
     apply() {
       if (!loaded) load();
+      for (const device of dirtyDevices) for (const destination of remotes.setLink(device, rtnetlink.getLink(device))) dirtyDestinations.add(destination);
+      dirtyDevices.clear();
       const touched = new Set(dirtyInterfaces);
       for (const name of dirtyInterfaces) refresh(name);
       dirtyInterfaces.clear();
@@ -182,6 +206,9 @@ export function createRoutes({ log, onDrift, rtnetlink = openRtnetlink(openSys()
     },
     get count() {
       return actual.size;
+    },
+    get isBehind() {
+      return unsure.size > 0;
     },
     suspect() {
       loaded = false;

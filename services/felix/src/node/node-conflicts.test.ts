@@ -3,7 +3,7 @@ import type { Cidr } from "@calico/model";
 import { describe, expect, it } from "vitest";
 import { createNodeConflicts, type NodeConflicts } from "./node-conflicts.ts";
 
-const node = (name: string, ipv4: string | null, ipv6: string | null = null): NodeUpdate => ({ kind: "Node", value: { name, ipv4: ipv4 as Cidr | null, ipv6: ipv6 as Cidr | null, asNumber: null, routeReflectorClusterId: null, labels: {} } });
+const node = (name: string, ipv4: string | null, ipv6: string | null = null): NodeUpdate => ({ kind: "Node", value: { name, ipv4: ipv4 as Cidr | null, ipv6: ipv6 as Cidr | null, asNumber: null, routeReflectorClusterId: null, vxlan: null, labels: {} } });
 const gone = (id: string): NodeUpdate => ({ kind: "Remove", of: "Node", id });
 const announce = (conflicts: NodeConflicts, ...addresses: string[]): void => conflicts.onAnnounced(addresses as Cidr[]);
 

@@ -11,7 +11,7 @@ import { createNodeObject } from "./node-object.ts";
 it("takes the own new address for nobody else's, however late the answer to the write comes", async () => {
   const libDir = mkdtempSync(join(tmpdir(), "felix-node-"));
   const conflicts = createNodeConflicts("a");
-  const told = (ipv4: string): void => conflicts.onUpdate({ kind: "Node", value: { name: "a", ipv4: ipv4 as Cidr, ipv6: null, asNumber: null, routeReflectorClusterId: null, labels: {} } });
+  const told = (ipv4: string): void => conflicts.onUpdate({ kind: "Node", value: { name: "a", ipv4: ipv4 as Cidr, ipv6: null, asNumber: null, routeReflectorClusterId: null, vxlan: null, labels: {} } });
   conflicts.onAnnounced(["192.0.2.1/24" as Cidr]);
   told("192.0.2.1/24");
   const running = new AbortController();
@@ -23,7 +23,7 @@ it("takes the own new address for nobody else's, however late the answer to the 
     running.abort();
     throw new Error("the answer is lost");
   };
-  const settings = { ip: "192.0.2.3/24", ipAutodetectionMethod: "", ip6: "none", ip6AutodetectionMethod: "", ipAutodetectionInterval: 60_000, mtu: 1_500 };
+  const settings = { ip: "192.0.2.3/24", ipAutodetectionMethod: "", ip6: "none", ip6AutodetectionMethod: "", ipAutodetectionInterval: 60_000 };
   const nodeObject = createNodeObject({ datastore: { patch } as unknown as Datastore, node: "a", libDir, settings, clock: systemClock, log: silentLogger, onAnnounced: (addresses) => conflicts.onAnnounced(addresses) });
   await nodeObject.run(running.signal);
   rmSync(libDir, { recursive: true });

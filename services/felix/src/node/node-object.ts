@@ -1,17 +1,17 @@
 /** What felix says about its node in the API: addresses, and that the network is there. */
-import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { coreTypes, type Datastore, type KubeObject } from "@calico/datastore";
-import { addressOf, NODE_IPV4_ANNOTATION, NODE_IPV6_ANNOTATION, type Cidr, type Family } from "@calico/model";
+import { NODE_IPV4_ANNOTATION, NODE_IPV6_ANNOTATION, type Cidr, type Family } from "@calico/model";
 import { createBackoff, delay, type Clock, type Logger } from "@calico/service-kit";
 import { autodetect } from "./autodetect.ts";
-import { interfaceOf, machineSurroundings } from "./surroundings.ts";
+import { replaceFile } from "./files.ts";
+import { machineSurroundings } from "./surroundings.ts";
 
 export type NodeObjectOptions = {
   readonly datastore: Datastore;
   readonly node: string;
   readonly libDir: string;
-  readonly settings: { readonly ip: string; readonly ipAutodetectionMethod: string; readonly ip6: string; readonly ip6AutodetectionMethod: string; readonly ipAutodetectionInterval: number; readonly mtu: number };
+  readonly settings: { readonly ip: string; readonly ipAutodetectionMethod: string; readonly ip6: string; readonly ip6AutodetectionMethod: string; readonly ipAutodetectionInterval: number };
   readonly clock: Clock;
   readonly log: Logger;
   /** The Node object is about to have these addresses: typha may tell of the write before its answer comes, or instead of it. */
@@ -42,7 +42,7 @@ export function createNodeObject({ datastore, node, libDir, settings, clock, log
   async function announce(): Promise<void> {
     const [ipv4, ipv6] = await Promise.all([addressFor(4), addressFor(6)]);
     if (ipv4 === null && ipv6 === null) throw new Error(`no address was found (IP=${settings.ip}, IP_AUTODETECTION_METHOD=${settings.ipAutodetectionMethod})`);
-    writeFiles(ipv4 ?? ipv6);
+    replaceFile(join(libDir, "nodename"), node);
     const annotations = { [NODE_IPV4_ANNOTATION]: ipv4, [NODE_IPV6_ANNOTATION]: ipv6 };
     const text = JSON.stringify(annotations);
     if (text === written) return;
@@ -51,14 +51,6 @@ export function createNodeObject({ datastore, node, libDir, settings, clock, log
     if (written !== "") log.warn("The node's address changed", { ipv4, ipv6 });
     else log.info("The node's address", { ipv4, ipv6 });
     written = text;
-  }
-
-  function writeFiles(address: Cidr | null): void {
-    mkdirSync(libDir, { recursive: true });
-    replace(join(libDir, "nodename"), node);
-    const name = address === null ? null : interfaceOf(addressOf(address));
-    const found = settings.mtu > 0 ? settings.mtu : name === null ? 1500 : Number(readFileSync(`/sys/class/net/${name}/mtu`, "utf8"));
-    replace(join(libDir, "mtu"), String(found));
   }
 
   /** kubelet and the scheduler read it; it goes to False once and is never taken back by a restart. */
@@ -105,11 +97,4 @@ export function createNodeObject({ datastore, node, libDir, settings, clock, log
       }
     },
   };
-}
-
-/** Writes a file when its content is to change; readers see the old one or the new one. */
-function replace(path: string, text: string): void {
-  if (existsSync(path) && readFileSync(path, "utf8") === `${text}\n`) return;
-  writeFileSync(`${path}.new`, `${text}\n`, { mode: 0o644 });
-  renameSync(`${path}.new`, path);
 }

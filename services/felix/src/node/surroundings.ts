@@ -33,8 +33,3 @@ function sourceTo(destination: string): Promise<string | null> {
     socket.connect(9, destination, () => done(socket.address().address));
   });
 }
-
-/** MTU of the interface that has the address, or null. */
-export function interfaceOf(address: string): string | null {
-  return interfaceAddresses().find((candidate) => candidate.address === address)?.interfaceName ?? null;
-}

@@ -9,12 +9,17 @@ export const PASS_MARK = 0x0001_0000;
 /** Changes when equal inputs are rendered differently, so that an older table is replaced rule by rule. */
 export const RENDER_VERSION = 1;
 
-export const CHAIN = { forward: "filter-forward", input: "filter-input", postrouting: "nat-postrouting", towards: "towards", toHost: "to-host", neighbourDiscovery: "neighbour-discovery" } as const;
+export const CHAIN = {
+  forward: "filter-forward", input: "filter-input", postrouting: "nat-postrouting", rawPrerouting: "raw-prerouting", rawOutput: "raw-output", towards: "towards", toHost: "to-host", neighbourDiscovery: "neighbour-discovery",
+} as const;
 export const MAP = { from: "from-workload", to: "to-workload" } as const;
 export const POOL_SET = { nat: { 4: "nat-pools-v4", 6: "nat-pools-v6" }, all: { 4: "all-pools-v4", 6: "all-pools-v6" } } as const;
 
-export const PRIORITY = { filter: 0, srcnat: 100 } as const;
+/** Nodes that packets of the tunnel may come from. */
+export const VXLAN_SENDERS_SET = "vxlan-senders-v4";
+export const PRIORITY = { raw: -300, filter: 0, srcnat: 100 } as const;
 export const PROTOCOL = { icmp: 1, ipip: 4, tcp: 6, udp: 17, icmpv6: 58 } as const;
-export const VXLAN_PORT = 4789;
+/** The device of the VXLAN overlay; whatever has this name is felix'. */
+export const VXLAN_DEVICE = "vxlan.calico";
 /** Multicast listener discovery, router solicitation, neighbour solicitation and advertisement (RFC 4890). */
 export const NEIGHBOUR_DISCOVERY_TYPES = [130, 131, 132, 133, 135, 136] as const;

@@ -3,7 +3,7 @@ import type { EndpointTier, PolicyId, ResolvedEndpoint } from "@calico/calc";
 import { familyOf } from "@calico/model";
 import type { Family, Rule, Statement } from "@calico/kernel";
 import { chainContent, rule, type ChainContent } from "./chain.ts";
-import { CHAIN, PASS_MARK, PROTOCOL, VXLAN_PORT } from "./constants.ts";
+import { CHAIN, PASS_MARK, PROTOCOL } from "./constants.ts";
 import { fromEndpointChain, listChain, policyChain, profileChain, tierChain, toEndpointChain, type Direction } from "./names.ts";
 import { denials } from "./policy-rules.ts";
 import type { RenderSettings } from "./settings.ts";
@@ -49,10 +49,10 @@ function invalid({ disableConntrackInvalidCheck }: RenderSettings): Rule[] {
 }
 
 /** Tunnels of workloads would carry packets around policy. */
-function encapsulation({ allowVXLANPacketsFromWorkloads, allowIPIPPacketsFromWorkloads }: RenderSettings): Rule[] {
+function encapsulation({ vxlanPort, allowVXLANPacketsFromWorkloads, allowIPIPPacketsFromWorkloads }: RenderSettings): Rule[] {
   const rules: Rule[] = [];
   if (!allowVXLANPacketsFromWorkloads) {
-    rules.push(rule([{ kind: "protocol", protocol: PROTOCOL.udp }, { kind: "port", side: "destination", first: VXLAN_PORT, last: VXLAN_PORT }, COUNTER, DROP], "VXLAN from a workload"));
+    rules.push(rule([{ kind: "protocol", protocol: PROTOCOL.udp }, { kind: "port", side: "destination", first: vxlanPort, last: vxlanPort }, COUNTER, DROP], "VXLAN from a workload"));
   }
   if (!allowIPIPPacketsFromWorkloads) rules.push(rule([{ kind: "protocol", protocol: PROTOCOL.ipip }, COUNTER, DROP], "IPIP from a workload"));
   return rules;

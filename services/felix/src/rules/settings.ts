@@ -6,6 +6,7 @@ export type RenderSettings = {
   readonly natPortRange: string;
   readonly natOutgoingAddress: string;
   readonly disableConntrackInvalidCheck: boolean;
+  readonly vxlanPort: number;
   readonly allowVXLANPacketsFromWorkloads: boolean;
   readonly allowIPIPPacketsFromWorkloads: boolean;
   readonly ipv6Support: boolean;

@@ -1,7 +1,7 @@
 /** Chains that are there whatever the policies: hooks, dispatch, what comes after an endpoint's egress. */
 import type { Rule, SetSpec, Statement } from "@calico/kernel";
 import { chainContent, rule, type ChainContent } from "./chain.ts";
-import { CHAIN, MAP, NEIGHBOUR_DISCOVERY_TYPES, POOL_SET, PRIORITY, PROTOCOL } from "./constants.ts";
+import { CHAIN, MAP, NEIGHBOUR_DISCOVERY_TYPES, POOL_SET, PRIORITY, PROTOCOL, VXLAN_DEVICE, VXLAN_SENDERS_SET } from "./constants.ts";
 import type { RenderSettings } from "./settings.ts";
 
 const ACCEPT: Statement = { kind: "verdict", verdict: "accept" };
@@ -15,8 +15,14 @@ export const staticSets: readonly SetSpec[] = [
   ...([4, 6] as const).flatMap((family): SetSpec[] => [POOL_SET.nat[family], POOL_SET.all[family]].map((name) => ({ name, key: [family === 4 ? "ipv4_addr" : "ipv6_addr"], interval: true }))),
 ];
 
-/** Every chain that does not belong to a policy, a profile or an endpoint. */
-export function staticChains(settings: RenderSettings): Map<string, ChainContent> {
+/** Addresses that packets of the tunnel may come from. */
+export const vxlanSendersSet: SetSpec = { name: VXLAN_SENDERS_SET, key: ["ipv4_addr"] };
+
+/** Chains that are there only while the overlay is in use. */
+export const OVERLAY_CHAINS: readonly string[] = [CHAIN.rawPrerouting, CHAIN.rawOutput];
+
+/** Every chain that does not belong to a policy, a profile or an endpoint. `overlay`: VXLAN is in use. */
+export function staticChains(settings: RenderSettings, overlay: boolean): Map<string, ChainContent> {
   const unknownFrom = rule([{ kind: "interface", direction: "in", name: settings.interfacePrefix, prefix: true }, COUNTER, DROP], "from an unknown workload interface");
   const unknownTo = rule([{ kind: "interface", direction: "out", name: settings.interfacePrefix, prefix: true }, COUNTER, DROP], "to an unknown workload interface");
   const dispatchFrom = rule([{ kind: "interface-map", direction: "in", map: MAP.from }]);
@@ -24,13 +30,40 @@ export function staticChains(settings: RenderSettings): Map<string, ChainContent
   const filter = (hook: "forward" | "input") => ({ type: "filter", hook, priority: PRIORITY.filter, policy: "accept" }) as const;
   return new Map([
     [CHAIN.forward, chainContent([dispatchFrom, unknownFrom, dispatchTo, unknownTo], filter("forward"))],
-    [CHAIN.input, chainContent([dispatchFrom, unknownFrom], filter("input"))],
+    [CHAIN.input, chainContent([dispatchFrom, unknownFrom, ...(overlay ? tunnelRules(settings) : [])], filter("input"))],
     // Behind a workload's egress policy: another workload's ingress, this host, or out. Always ends with a verdict.
     [CHAIN.towards, chainContent([dispatchTo, unknownTo, rule([...onInput(), { kind: "goto", chain: CHAIN.toHost }]), rule([ACCEPT])])],
     [CHAIN.toHost, chainContent([rule([{ kind: "ct-state", states: ["established", "related"] }, ACCEPT]), rule([COUNTER, settings.defaultEndpointToHostAction === "Drop" ? DROP : ACCEPT], "endpoint to host")])],
     [CHAIN.neighbourDiscovery, chainContent(NEIGHBOUR_DISCOVERY_TYPES.map((type) => rule([...onInput(), { kind: "icmp", family: 6, type, code: null }, ACCEPT])))],
-    [CHAIN.postrouting, chainContent(natRules(settings), { type: "nat", hook: "postrouting", priority: PRIORITY.srcnat, policy: "accept" })],
+    [CHAIN.postrouting, chainContent([...(overlay ? [tunnelSourceRule()] : []), ...natRules(settings)], { type: "nat", hook: "postrouting", priority: PRIORITY.srcnat, policy: "accept" })],
+    ...(overlay ? untrackedTunnel(settings) : []),
   ]);
+}
+
+function tunnelPackets({ vxlanPort }: RenderSettings): Statement[] {
+  return [{ kind: "family", family: 4 }, { kind: "protocol", protocol: PROTOCOL.udp }, { kind: "port", side: "destination", first: vxlanPort, last: vxlanPort }];
+}
+
+/** A packet in a packet could come from anywhere and say anything of its inside: only other nodes' are opened. */
+function tunnelRules(settings: RenderSettings): Rule[] {
+  const packets = tunnelPackets(settings);
+  return [
+    rule([...packets, { kind: "address-set", side: "source", family: 4, set: VXLAN_SENDERS_SET }, COUNTER, ACCEPT], "VXLAN from another node"),
+    rule([...packets, COUNTER, DROP], "VXLAN from a stranger"),
+  ];
+}
+
+/** The tunnel's own packets would fill connection tracking with one entry per hash of the packets inside. */
+function untrackedTunnel(settings: RenderSettings): [string, ChainContent][] {
+  const content = (hook: "prerouting" | "output"): ChainContent => chainContent([rule([...tunnelPackets(settings), { kind: "no-track" }], "VXLAN is not tracked")], { type: "filter", hook, priority: PRIORITY.raw, policy: "accept" });
+  return [[CHAIN.rawPrerouting, content("prerouting")], [CHAIN.rawOutput, content("output")]];
+}
+
+/** This node itself speaks through the tunnel with the tunnel's address: the answer to another would take another way. */
+function tunnelSourceRule(): Rule {
+  return rule([
+    { kind: "interface", direction: "out", name: VXLAN_DEVICE }, { kind: "family", family: 4 }, { kind: "local-source" }, { kind: "local-source", outgoing: true, not: true }, COUNTER, { kind: "masquerade", fullyRandom: true },
+  ], "into the tunnel with its own address");
 }
 
 /** A packet on its way into this host has no outgoing interface. */

@@ -72,6 +72,8 @@ export interface StatusResponse {
   endpointsReady: number;
   /** What the last commit that succeeded left in the kernel. */
   policies: PolicyStatus[];
+  /** How the overlay is, in words; empty: there is none. */
+  overlay: string;
 }
 
 export interface PolicyStatus {
@@ -638,6 +640,7 @@ function createBaseStatusResponse(): StatusResponse {
     endpointCount: 0,
     endpointsReady: 0,
     policies: [],
+    overlay: "",
   };
 }
 
@@ -690,6 +693,9 @@ export const StatusResponse: MessageFns<StatusResponse> = {
     }
     for (const v of message.policies) {
       PolicyStatus.encode(v!, writer.uint32(106).fork()).join();
+    }
+    if (message.overlay !== "") {
+      writer.uint32(114).string(message.overlay);
     }
     return writer;
   },
@@ -811,6 +817,14 @@ export const StatusResponse: MessageFns<StatusResponse> = {
             message.policies.push(PolicyStatus.decode(reader, reader.uint32()));
             continue;
           }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.overlay = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -862,6 +876,7 @@ export const StatusResponse: MessageFns<StatusResponse> = {
       policies: globalThis.Array.isArray(object?.policies)
         ? object.policies.map((e: any) => PolicyStatus.fromJSON(e))
         : [],
+      overlay: isSet(object.overlay) ? globalThis.String(object.overlay) : "",
     };
   },
 
@@ -906,6 +921,9 @@ export const StatusResponse: MessageFns<StatusResponse> = {
     if (message.policies?.length) {
       obj.policies = message.policies.map((e) => PolicyStatus.toJSON(e));
     }
+    if (message.overlay !== "") {
+      obj.overlay = message.overlay;
+    }
     return obj;
   },
 
@@ -929,6 +947,7 @@ export const StatusResponse: MessageFns<StatusResponse> = {
     message.endpointCount = object.endpointCount ?? 0;
     message.endpointsReady = object.endpointsReady ?? 0;
     message.policies = object.policies?.map((e) => PolicyStatus.fromPartial(e)) || [];
+    message.overlay = object.overlay ?? "";
     return message;
   },
 };

@@ -182,6 +182,55 @@ export function actionToJSON(object: Action): string {
   }
 }
 
+export const Encapsulation = {
+  ENCAPSULATION_UNSPECIFIED: 0,
+  ENCAPSULATION_VXLAN: 1,
+  /** ENCAPSULATION_VXLAN_CROSS_SUBNET - Only to nodes outside the receiver's subnet. */
+  ENCAPSULATION_VXLAN_CROSS_SUBNET: 2,
+  UNRECOGNIZED: -1,
+} as const;
+
+export type Encapsulation = typeof Encapsulation[keyof typeof Encapsulation];
+
+export namespace Encapsulation {
+  export type ENCAPSULATION_UNSPECIFIED = typeof Encapsulation.ENCAPSULATION_UNSPECIFIED;
+  export type ENCAPSULATION_VXLAN = typeof Encapsulation.ENCAPSULATION_VXLAN;
+  export type ENCAPSULATION_VXLAN_CROSS_SUBNET = typeof Encapsulation.ENCAPSULATION_VXLAN_CROSS_SUBNET;
+  export type UNRECOGNIZED = typeof Encapsulation.UNRECOGNIZED;
+}
+
+export function encapsulationFromJSON(object: any): Encapsulation {
+  switch (object) {
+    case 0:
+    case "ENCAPSULATION_UNSPECIFIED":
+      return Encapsulation.ENCAPSULATION_UNSPECIFIED;
+    case 1:
+    case "ENCAPSULATION_VXLAN":
+      return Encapsulation.ENCAPSULATION_VXLAN;
+    case 2:
+    case "ENCAPSULATION_VXLAN_CROSS_SUBNET":
+      return Encapsulation.ENCAPSULATION_VXLAN_CROSS_SUBNET;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return Encapsulation.UNRECOGNIZED;
+  }
+}
+
+export function encapsulationToJSON(object: Encapsulation): string {
+  switch (object) {
+    case Encapsulation.ENCAPSULATION_UNSPECIFIED:
+      return "ENCAPSULATION_UNSPECIFIED";
+    case Encapsulation.ENCAPSULATION_VXLAN:
+      return "ENCAPSULATION_VXLAN";
+    case Encapsulation.ENCAPSULATION_VXLAN_CROSS_SUBNET:
+      return "ENCAPSULATION_VXLAN_CROSS_SUBNET";
+    case Encapsulation.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
 export interface SyncRequest {
   body: { $case: "hello"; value: Hello } | { $case: "ack"; value: Ack } | undefined;
 }
@@ -249,6 +298,7 @@ export interface Update {
     | { $case: "bgpConfig"; value: BgpConfig }
     | { $case: "bgpPeer"; value: BgpPeer }
     | { $case: "remove"; value: Remove }
+    | { $case: "route"; value: Route }
     | undefined;
   /** W3C trace context of the change that caused this update, where known. */
   traceparent: string;
@@ -265,6 +315,7 @@ export interface Remove {
     | { $case: "block"; value: string }
     | { $case: "node"; value: string }
     | { $case: "bgpPeer"; value: string }
+    | { $case: "route"; value: string }
     | undefined;
 }
 
@@ -411,11 +462,21 @@ export interface Node {
   routeReflectorClusterId: string;
   /** Labels are sent to bird only. */
   labels: { [key: string]: string };
+  /** Its end of the VXLAN overlay; empty: it has none. */
+  vxlanAddress: string;
+  vxlanMac: string;
 }
 
 export interface Node_LabelsEntry {
   key: string;
   value: string;
+}
+
+/** A block, or an address that another node borrowed from one, of a pool with an overlay. */
+export interface Route {
+  destination: string;
+  node: string;
+  encapsulation: Encapsulation;
 }
 
 /** FelixConfiguration as name/value text, least specific layer first. */
@@ -1373,6 +1434,9 @@ export const Update: MessageFns<Update> = {
       case "remove":
         Remove.encode(message.value.value, writer.uint32(106).fork()).join();
         break;
+      case "route":
+        Route.encode(message.value.value, writer.uint32(114).fork()).join();
+        break;
     }
     if (message.traceparent !== "") {
       writer.uint32(122).string(message.traceparent);
@@ -1497,6 +1561,14 @@ export const Update: MessageFns<Update> = {
             message.value = { $case: "remove", value: Remove.decode(reader, reader.uint32()) };
             continue;
           }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.value = { $case: "route", value: Route.decode(reader, reader.uint32()) };
+            continue;
+          }
           case 15: {
             if (tag !== 122) {
               break;
@@ -1559,6 +1631,8 @@ export const Update: MessageFns<Update> = {
         ? { $case: "bgpPeer", value: BgpPeer.fromJSON(object.bgp_peer) }
         : isSet(object.remove)
         ? { $case: "remove", value: Remove.fromJSON(object.remove) }
+        : isSet(object.route)
+        ? { $case: "route", value: Route.fromJSON(object.route) }
         : undefined,
       traceparent: isSet(object.traceparent) ? globalThis.String(object.traceparent) : "",
     };
@@ -1592,6 +1666,8 @@ export const Update: MessageFns<Update> = {
       obj.bgpPeer = BgpPeer.toJSON(message.value.value);
     } else if (message.value?.$case === "remove") {
       obj.remove = Remove.toJSON(message.value.value);
+    } else if (message.value?.$case === "route") {
+      obj.route = Route.toJSON(message.value.value);
     }
     if (message.traceparent !== "") {
       obj.traceparent = message.traceparent;
@@ -1683,6 +1759,12 @@ export const Update: MessageFns<Update> = {
         }
         break;
       }
+      case "route": {
+        if (object.value?.value !== undefined && object.value?.value !== null) {
+          message.value = { $case: "route", value: Route.fromPartial(object.value.value) };
+        }
+        break;
+      }
     }
     message.traceparent = object.traceparent ?? "";
     return message;
@@ -1722,6 +1804,9 @@ export const Remove: MessageFns<Remove> = {
         break;
       case "bgpPeer":
         writer.uint32(74).string(message.key.value);
+        break;
+      case "route":
+        writer.uint32(82).string(message.key.value);
         break;
     }
     return writer;
@@ -1812,6 +1897,14 @@ export const Remove: MessageFns<Remove> = {
             message.key = { $case: "bgpPeer", value: reader.string() };
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.key = { $case: "route", value: reader.string() };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1852,6 +1945,8 @@ export const Remove: MessageFns<Remove> = {
         ? { $case: "bgpPeer", value: globalThis.String(object.bgpPeer) }
         : isSet(object.bgp_peer)
         ? { $case: "bgpPeer", value: globalThis.String(object.bgp_peer) }
+        : isSet(object.route)
+        ? { $case: "route", value: globalThis.String(object.route) }
         : undefined,
     };
   },
@@ -1876,6 +1971,8 @@ export const Remove: MessageFns<Remove> = {
       obj.node = message.key.value;
     } else if (message.key?.$case === "bgpPeer") {
       obj.bgpPeer = message.key.value;
+    } else if (message.key?.$case === "route") {
+      obj.route = message.key.value;
     }
     return obj;
   },
@@ -1937,6 +2034,12 @@ export const Remove: MessageFns<Remove> = {
       case "bgpPeer": {
         if (object.key?.value !== undefined && object.key?.value !== null) {
           message.key = { $case: "bgpPeer", value: object.key.value };
+        }
+        break;
+      }
+      case "route": {
+        if (object.key?.value !== undefined && object.key?.value !== null) {
+          message.key = { $case: "route", value: object.key.value };
         }
         break;
       }
@@ -3997,7 +4100,16 @@ export const Block: MessageFns<Block> = {
 };
 
 function createBaseNode(): Node {
-  return { name: "", ipv4: "", ipv6: "", asNumber: 0, routeReflectorClusterId: "", labels: {} };
+  return {
+    name: "",
+    ipv4: "",
+    ipv6: "",
+    asNumber: 0,
+    routeReflectorClusterId: "",
+    labels: {},
+    vxlanAddress: "",
+    vxlanMac: "",
+  };
 }
 
 export const Node: MessageFns<Node> = {
@@ -4020,6 +4132,12 @@ export const Node: MessageFns<Node> = {
     globalThis.Object.entries(message.labels).forEach(([key, value]: [string, string]) => {
       Node_LabelsEntry.encode({ key: key as any, value }, writer.uint32(50).fork()).join();
     });
+    if (message.vxlanAddress !== "") {
+      writer.uint32(58).string(message.vxlanAddress);
+    }
+    if (message.vxlanMac !== "") {
+      writer.uint32(66).string(message.vxlanMac);
+    }
     return writer;
   },
 
@@ -4087,6 +4205,22 @@ export const Node: MessageFns<Node> = {
             }
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.vxlanAddress = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.vxlanMac = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4128,6 +4262,16 @@ export const Node: MessageFns<Node> = {
           {},
         )
         : {},
+      vxlanAddress: isSet(object.vxlanAddress)
+        ? globalThis.String(object.vxlanAddress)
+        : isSet(object.vxlan_address)
+        ? globalThis.String(object.vxlan_address)
+        : "",
+      vxlanMac: isSet(object.vxlanMac)
+        ? globalThis.String(object.vxlanMac)
+        : isSet(object.vxlan_mac)
+        ? globalThis.String(object.vxlan_mac)
+        : "",
     };
   },
 
@@ -4157,6 +4301,12 @@ export const Node: MessageFns<Node> = {
         });
       }
     }
+    if (message.vxlanAddress !== "") {
+      obj.vxlanAddress = message.vxlanAddress;
+    }
+    if (message.vxlanMac !== "") {
+      obj.vxlanMac = message.vxlanMac;
+    }
     return obj;
   },
 
@@ -4179,6 +4329,8 @@ export const Node: MessageFns<Node> = {
       },
       {},
     );
+    message.vxlanAddress = object.vxlanAddress ?? "";
+    message.vxlanMac = object.vxlanMac ?? "";
     return message;
   },
 };
@@ -4264,6 +4416,107 @@ export const Node_LabelsEntry: MessageFns<Node_LabelsEntry> = {
     const message = createBaseNode_LabelsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseRoute(): Route {
+  return { destination: "", node: "", encapsulation: 0 };
+}
+
+export const Route: MessageFns<Route> = {
+  encode(message: Route, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.destination !== "") {
+      writer.uint32(10).string(message.destination);
+    }
+    if (message.node !== "") {
+      writer.uint32(18).string(message.node);
+    }
+    if (message.encapsulation !== 0) {
+      writer.uint32(24).int32(message.encapsulation);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Route {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRoute();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.destination = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.node = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.encapsulation = reader.int32() as any;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Route {
+    return {
+      destination: isSet(object.destination) ? globalThis.String(object.destination) : "",
+      node: isSet(object.node) ? globalThis.String(object.node) : "",
+      encapsulation: isSet(object.encapsulation) ? encapsulationFromJSON(object.encapsulation) : 0,
+    };
+  },
+
+  toJSON(message: Route): unknown {
+    const obj: any = {};
+    if (message.destination !== "") {
+      obj.destination = message.destination;
+    }
+    if (message.node !== "") {
+      obj.node = message.node;
+    }
+    if (message.encapsulation !== 0) {
+      obj.encapsulation = encapsulationToJSON(message.encapsulation);
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<Route>, I>>(base?: I): Route {
+    return Route.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Route>, I>>(object: I): Route {
+    const message = createBaseRoute();
+    message.destination = object.destination ?? "";
+    message.node = object.node ?? "";
+    message.encapsulation = object.encapsulation ?? 0;
     return message;
   },
 };

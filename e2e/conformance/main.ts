@@ -1,0 +1,76 @@
+/**
+ * `npm run e2e:kubernetes`: Kubernetes' own network tests against Calico in a real cluster. Ends with 1 when one fails; with
+ * --document the results become docs/conformance.md.
+ */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { labImage } from "../lab/cluster/lab-images.ts";
+import { startLab, type Lab } from "../lab/lab.ts";
+import { repositoryRoot } from "../lab/paths.ts";
+import { goTool } from "../lab/programs/go.ts";
+import { KUBERNETES_VERSION, testPrograms } from "../lab/programs/kubernetes.ts";
+import { conformanceValues } from "./cluster-values.ts";
+import { countOf, readReport, renderTable, type Result } from "./report.ts";
+import { ALL, CHOSEN, skipPattern } from "./selection.ts";
+
+const USAGE = `usage: npm run e2e:kubernetes -- [--focus REGEXP] [--chosen] [--procs N] [--nodes N] [--document] [--keep]
+
+  --focus REGEXP  only tests whose names match
+  --chosen        the dozen that every change runs
+  --procs N       tests at a time (2)
+  --nodes N       nodes of the cluster (3)
+  --document      write the results to docs/conformance.md
+  --keep          leave the cluster running until Ctrl-C`;
+
+const say = (line: string): void => void process.stderr.write(`${line}\n`);
+process.exit(await main());
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({ options: { focus: { type: "string" }, chosen: { type: "boolean" }, procs: { type: "string", default: "2" }, nodes: { type: "string", default: "3" }, document: { type: "boolean" }, keep: { type: "boolean" }, help: { type: "boolean" } } });
+  if (values.help) {
+    process.stdout.write(`${USAGE}\n`);
+    return 0;
+  }
+  const focus = values.focus ?? (values.chosen ? CHOSEN : ALL);
+  const programs = await testPrograms(say);
+  const ginkgo = await goTool("ginkgo", say);
+  const output = join(repositoryRoot, "e2e", ".results", "conformance");
+  mkdirSync(output, { recursive: true });
+  let lab: Lab | null = null;
+  const interrupted = new Promise<void>((resolve) => {
+    for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => resolve());
+  });
+  try {
+    lab = await startLab({ name: "e2e", octet: 19, dir: mkdtempSync(join(tmpdir(), "e2e-")), nodes: Number(values.nodes), kubernetes: "cluster", cluster: { values: conformanceValues }, onProgress: say });
+    await lab.cluster?.importImages(await Promise.all([labImage("agnhost"), labImage("dnsTesting"), labImage("busybox")]));
+    say("running Kubernetes' own tests");
+    const child = spawn(ginkgo, [
+      "run", `--procs=${values.procs}`, "--no-color", "--timeout=3h", "--json-report=report.json", `--output-dir=${output}`, `--focus=${focus}`, `--skip=${skipPattern}`, "--poll-progress-after=120s", programs["e2e.test"], "--",
+      "--provider=skeleton", `--kubeconfig=${lab.api.kubeconfig}`, `--num-nodes=${values.nodes}`, `--report-dir=${output}`, "--dump-logs-on-failure=false",
+    ], { stdio: ["ignore", "inherit", "inherit"] });
+    await Promise.race([once(child, "close"), interrupted.then(() => child.kill("SIGINT"))]);
+    const report = join(output, "report.json");
+    if (!existsSync(report)) throw new Error("the tests left no report; see above");
+    const results = readReport(readFileSync(report, "utf8"), (name) => new RegExp(focus).test(name));
+    const { passed, failed, skipped } = countOf(results);
+    for (const { name, outcome, reason } of results) if (outcome === "failed") say(`FAILED ${name}: ${reason}`);
+    if (values.document) document(results);
+    process.stdout.write(`${passed} passed, ${failed} failed, ${skipped} skipped\n`);
+    if (values.keep) await interrupted;
+    return failed === 0 && passed > 0 ? 0 : 1;
+  } finally {
+    await lab?.stop();
+  }
+}
+
+/** Replaces the table of the document; what stands above it is written by hand. */
+function document(results: readonly Result[]): void {
+  const file = join(repositoryRoot, "docs", "conformance.md");
+  const [head = ""] = readFileSync(file, "utf8").split("<!-- results -->");
+  const { passed, failed, skipped } = countOf(results);
+  writeFileSync(file, `${head}<!-- results -->\n\nKubernetes ${KUBERNETES_VERSION}, nftables, kube-proxy (iptables), dual stack: ${passed} passed, ${failed} failed, ${skipped} skipped.\n\n${renderTable(results)}\n`);
+}

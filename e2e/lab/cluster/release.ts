@@ -1,0 +1,54 @@
+/** Calico in a real cluster, as its users install it: the chart, by helm. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Encapsulation } from "../arguments.ts";
+import { POD_CIDR } from "../components.ts";
+import { API_PORT } from "../control-plane.ts";
+import { repositoryRoot } from "../paths.ts";
+import { IMAGE_TAG } from "./calico-images.ts";
+
+export const NAMESPACE = "calico-system";
+export const RELEASE = "calico";
+const TIMEOUT = "90s";
+
+/** What the chart calls the encapsulations of the lab's command line. */
+const ENCAPSULATIONS: Readonly<Record<Encapsulation, string>> = { none: "None", vxlan: "VXLAN", "vxlan-crosssubnet": "VXLANCrossSubnet" };
+
+/** Values of the lab. */
+export function labValues(controlAddress: string, encapsulation: Encapsulation = "none"): object {
+  return {
+    image: { tag: IMAGE_TAG },
+    kubernetesServiceEndpoint: { host: controlAddress, port: String(API_PORT) },
+    installation: {
+      calicoNetwork: {
+        bgp: "Enabled",
+        ipPools: [{ cidr: POD_CIDR, encapsulation: ENCAPSULATIONS[encapsulation], natOutgoing: "Enabled", nodeSelector: "all()" }],
+        nodeAddressAutodetectionV4: { interface: "eth0" },
+      },
+    },
+  };
+}
+
+export type Helm = { readonly program: string; readonly kubeconfig: string };
+
+/** Runs helm and returns what it printed. Throws with its words. */
+export async function helm({ program, kubeconfig }: Helm, ...args: string[]): Promise<string> {
+  const child = spawn(program, args, { env: { PATH: process.env["PATH"], HOME: process.env["HOME"], KUBECONFIG: kubeconfig }, stdio: ["ignore", "pipe", "pipe"] });
+  let output = "";
+  let errors = "";
+  child.stdout.on("data", (chunk: Buffer) => (output += chunk.toString()));
+  child.stderr.on("data", (chunk: Buffer) => (errors += chunk.toString()));
+  const [status] = (await once(child, "close")) as [number | null];
+  if (status !== 0) throw new Error(`helm ${args[0]}: ${errors.trim() || output.trim()}`);
+  return output;
+}
+
+/** Installs or upgrades the release with the values and waits until it is ready. */
+export async function installRelease(tool: Helm, dir: string, values: object): Promise<void> {
+  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  const file = join(dir, "values.json");
+  writeFileSync(file, JSON.stringify(values, null, 2));
+  await helm(tool, "upgrade", "--install", RELEASE, join(repositoryRoot, "charts", "calico"), "--namespace", NAMESPACE, "--create-namespace", "--values", file, "--wait", "--timeout", TIMEOUT);
+}

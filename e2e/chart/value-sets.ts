@@ -12,6 +12,7 @@ export const valueSets: Readonly<Record<string, Values>> = {
       },
     },
   },
+  "ipv6-alone": { installation: { calicoNetwork: { ipPools: [{ cidr: "fd00:10:244::/56", blockSize: 120 }] } }, nats: { replicas: 2 } },
   "large-cluster": {
     typha: { replicas: 3, resources: { requests: { cpu: "500m", memory: "512Mi" }, limits: { memory: "1Gi" } }, podDisruptionBudget: { minAvailable: 2 } },
     kubeControllers: { replicas: 2 }, nats: { replicas: 3 }, installation: { nodeUpdateStrategy: { type: "RollingUpdate", rollingUpdate: { maxUnavailable: "10%" } } },

@@ -51,6 +51,13 @@
     - calicoctl-nats
     {{- end }}
   verbs: [get, update]
+{{- if and $nats (contains "certificates" .credentials) }}
+# NATS reads a renewed certificate when it starts.
+- apiGroups: [apps]
+  resources: [statefulsets]
+  resourceNames: [calico-nats]
+  verbs: [patch]
+{{- end }}
 {{- if and $nats (not (contains "certificates" .credentials)) }}
 # Its authority is told to calicoctl.
 - apiGroups: [""]

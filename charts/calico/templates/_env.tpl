@@ -11,7 +11,7 @@
 - name: FELIX_PROMETHEUSMETRICSENABLED
   value: {{ .Values.metrics.enabled | quote }}
 - name: FELIX_PROMETHEUSMETRICSHOST
-  value: {{ include "calico.metricsHost" . }}
+  value: {{ include "calico.metricsHost" . | quote }}
 - name: FELIX_PROMETHEUSMETRICSPORT
   value: {{ .Values.installation.nodeMetricsPort | quote }}
 - name: FELIX_DEFAULTENDPOINTTOHOSTACTION
@@ -21,7 +21,7 @@
   value: {{ . }}
 {{- end }}
 - name: IP
-  value: autodetect
+  value: {{ ternary "autodetect" "none" (ne "" (include "calico.ipv4" .)) }}
 - name: IP_AUTODETECTION_METHOD
   value: {{ include "calico.autodetection" $network.nodeAddressAutodetectionV4 | quote }}
 - name: IP6
@@ -38,7 +38,7 @@
 {{ include "calico.commonEnv" (dict "root" . "component" "bird") }}
 {{ include "calico.typhaClientEnv" (dict "root" . "prefix" "BIRD") }}
 - name: BIRD_HTTPHOST
-  value: {{ include "calico.metricsHost" . }}
+  value: {{ include "calico.metricsHost" . | quote }}
 - name: BIRD_SECRETNAMESPACE
   value: {{ .Release.Namespace }}
 {{- with .Values.logSeverityScreen }}
@@ -50,7 +50,7 @@
 {{- define "calico.ipamEnv" }}
 {{ include "calico.commonEnv" (dict "root" . "component" "ipam") }}
 - name: IPAM_HTTPHOST
-  value: {{ include "calico.metricsHost" . }}
+  value: {{ include "calico.metricsHost" . | quote }}
 {{- with .Values.logSeverityScreen }}
 - name: IPAM_LOGSEVERITYSCREEN
   value: {{ . }}
@@ -61,7 +61,7 @@
 {{- $network := .Values.installation.calicoNetwork }}
 {{ include "calico.commonEnv" (dict "root" . "component" "cni") }}
 - name: CNI_HTTPHOST
-  value: {{ include "calico.metricsHost" . }}
+  value: {{ include "calico.metricsHost" . | quote }}
 {{- if .Values.cni.installPlugins }}
 - name: CNI_EXTRAPLUGINS
   value: /opt/calico/plugins
@@ -82,6 +82,8 @@
 
 {{- define "calico.typhaEnv" }}
 {{ include "calico.commonEnv" (dict "root" . "component" "typha") }}
+- name: TYPHA_SERVERHOST
+  value: {{ include "calico.anyAddress" . | quote }}
 - name: TYPHA_CAFILE
   value: /etc/calico/tls/ca.crt
 - name: TYPHA_SERVERCERTFILE
@@ -97,7 +99,7 @@
 - name: TYPHA_PROMETHEUSMETRICSENABLED
   value: {{ .Values.metrics.enabled | quote }}
 - name: TYPHA_PROMETHEUSMETRICSHOST
-  value: {{ include "calico.metricsHost" . }}
+  value: {{ include "calico.metricsHost" . | quote }}
 - name: TYPHA_PROMETHEUSMETRICSPORT
   value: {{ .Values.installation.typhaMetricsPort | quote }}
 {{- with .Values.logSeverityScreen }}
@@ -109,7 +111,7 @@
 {{- define "calico.kubeControllersEnv" }}
 {{ include "calico.commonEnv" (dict "root" . "component" "kube-controllers") }}
 - name: KUBECONTROLLERS_HTTPHOST
-  value: {{ include "calico.metricsHost" . }}
+  value: {{ include "calico.metricsHost" . | quote }}
 - name: CALICO_IPPOOLS
   value: {{ .Values.installation.calicoNetwork.ipPools | toJson | quote }}
 {{- with include "calico.keptCredentials" . }}

@@ -154,7 +154,12 @@ readinessProbe:
 
 {{/* Where metrics are served: for everybody or for this node alone. */}}
 {{- define "calico.metricsHost" -}}
-{{ ternary "0.0.0.0" "127.0.0.1" .Values.metrics.enabled }}
+{{ ternary (include "calico.anyAddress" .) "127.0.0.1" .Values.metrics.enabled }}
+{{- end }}
+
+{{/* Every address of the machine: of both families where pods have IPv6 alone. */}}
+{{- define "calico.anyAddress" -}}
+{{ ternary "0.0.0.0" "::" (ne "" (include "calico.ipv4" .)) }}
 {{- end }}
 
 {{/* Placement of a pod of a DaemonSet; arguments: root, values. */}}
@@ -243,6 +248,13 @@ capabilities:
 {{/* True when a pool of IPv6 is asked for; pods get an address of it then. */}}
 {{- define "calico.ipv6Pools" -}}
 {{- range .Values.installation.calicoNetwork.ipPools }}{{ if contains ":" .cidr }}true{{ end }}{{ end -}}
+{{- end }}
+
+{{/* True when nodes look for an IPv4 address of theirs. */}}
+{{- define "calico.ipv4" -}}
+{{- $network := .Values.installation.calicoNetwork -}}
+{{ if or $network.nodeAddressAutodetectionV4 (not $network.ipPools) }}true{{ end }}
+{{- range $network.ipPools }}{{ if not (contains ":" .cidr) }}true{{ end }}{{ end -}}
 {{- end }}
 
 {{/* True when nodes look for an IPv6 address of theirs. */}}

@@ -81,7 +81,9 @@ export function errorFromStatus(httpStatus: number, body: unknown, what: string,
     message: cause.message ?? "",
     ...(cause.reason === undefined ? {} : { reason: cause.reason }),
   }));
-  return new DatastoreError(codeOf(code, reason), `${what}: ${status.message ?? `HTTP status ${httpStatus}`}`, {
+  // An object that is missing is told with a Status; a kind that is missing with a plain page.
+  const hint = code === 404 && status.kind !== "Status" ? "; the API server does not know this kind: are its CustomResourceDefinitions there (helm upgrade applies them)?" : "";
+  return new DatastoreError(codeOf(code, reason), `${what}: ${status.message ?? `HTTP status ${httpStatus}`}${hint}`, {
     status: code,
     reason,
     causes,

@@ -6,6 +6,7 @@ import type { NodeUpdate } from "@calico/calc";
 import { clientCredentials, createBackoff, delay, grpcClientOptions, type Clock, type Logger, type TlsFiles } from "@calico/service-kit";
 import { SyncServiceClient, type ClientKind, type SyncRequest, type SyncResponse } from "./gen/calico/sync/v1/sync.ts";
 import { fromWireUpdate, PROTOCOL_VERSION } from "./sync-codec.ts";
+import { explainConnection } from "./tls-trouble.ts";
 
 export type ReceivedUpdate = { readonly update: NodeUpdate; /** Of the change behind it; "" when not known. */ readonly traceparent: string };
 
@@ -66,7 +67,7 @@ export function createSyncClient(options: SyncClientOptions): SyncClient {
       if (addresses.length === 0) options.onStatus(false, "no address of typha is known");
       for (const address of addresses) {
         if (stopping.signal.aborted) return;
-        const ended = await session(address, () => backoff.reset());
+        const ended = explainConnection(await session(address, () => backoff.reset()), options, clock.now());
         if (stopping.signal.aborted) return;
         options.onStatus(false, `typha ${address}: ${ended}`);
         log.warn("Sync stream ended", { typha: address, reason: ended });

@@ -18,7 +18,7 @@ export type NatsServer = {
 
 /** Connects once, and does not connect again when the connection is lost. With "tls://" nothing is told to a server without TLS. */
 export function connectNats({ url, name, user, password, ca, serverName }: NatsServer): Promise<NatsConnection> {
-  const server = url.replace(/^(tls|nats):\/\//, "");
+  const server = bracketed(url.replace(/^(tls|nats):\/\//, ""));
   // The client names a server to TLS by its DNS name alone; a certificate for an address is checked against `host`.
   const host = serverName !== undefined && serverName !== "" ? { servername: serverName } : { host: server.replace(/:\d+$/, "").replace(/^\[|\]$/g, "") };
   const hasCa = ca !== undefined && ca !== "";
@@ -31,4 +31,9 @@ export function connectNats({ url, name, user, password, ca, serverName }: NatsS
     ...(user === undefined || user === "" ? {} : { user, pass: password ?? "" }),
     ...(url.startsWith("tls://") || hasCa ? { tls: { ...(hasCa ? { ca } : {}), ...host } } : {}),
   });
+}
+
+/** "fd00::1:4222" is "[fd00::1]:4222": the kubelet gives the address of a Service without brackets. */
+export function bracketed(server: string): string {
+  return server.replace(/^([0-9a-f]*:[0-9a-f:]*):(\d+)$/i, "[$1]:$2");
 }

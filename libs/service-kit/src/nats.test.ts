@@ -4,6 +4,7 @@ import { afterEach, expect, test } from "vitest";
 import { systemClock } from "./clock.ts";
 import { silentLogger } from "./log.ts";
 import { connectBus, type Bus } from "./nats.ts";
+import { bracketed } from "./nats-transport.ts";
 
 const servers: ChildProcess[] = [];
 const buses: Bus[] = [];
@@ -68,3 +69,12 @@ test("subscriptions and responders live on when the server comes back", async ()
     return heard.includes("again");
   });
 });
+
+test.each([
+  ["fd00:96::7:4222", "[fd00:96::7]:4222"],
+  ["::1:4222", "[::1]:4222"],
+  ["[fd00::7]:4222", "[fd00::7]:4222"],
+  ["10.96.0.7:4222", "10.96.0.7:4222"],
+  ["cafe:4222", "cafe:4222"],
+  ["nats.example.org:4222", "nats.example.org:4222"],
+])("the server %s is %s", (given, server) => expect(bracketed(given)).toBe(server));

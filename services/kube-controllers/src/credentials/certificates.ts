@@ -4,6 +4,8 @@ import { expiryOf, isSignedBy } from "@calico/pki";
 
 export type CertificateSpec = { readonly secret: string; readonly commonName: string; readonly dns: readonly string[] };
 
+export const NATS_CERTIFICATE = "calico-nats-tls";
+
 /** The authority outlives what it signs. */
 export const AUTHORITY_SECRET = "calico-ca";
 export const AUTHORITY_LIFETIME_MS = 10 * 365 * 86_400_000;
@@ -15,7 +17,7 @@ export function certificateSpecs(namespace: string, { nats }: { readonly nats: b
     { secret: "calico-typha-tls", commonName: "typha-server", dns: ["typha-server", ...service("calico-typha")] },
     { secret: "calico-node-tls", commonName: "typha-client", dns: ["typha-client"] },
     // The servers of a cluster of NATS reach each other by the names of their pods.
-    ...(nats ? [{ secret: "calico-nats-tls", commonName: "calico-nats", dns: [...service("calico-nats"), `*.calico-nats-cluster.${namespace}.svc`] }] : []),
+    ...(nats ? [{ secret: NATS_CERTIFICATE, commonName: "calico-nats", dns: [...service("calico-nats"), `*.calico-nats-cluster.${namespace}.svc`] }] : []),
   ];
 }
 

@@ -27,6 +27,10 @@ function memory() {
     },
     create: (_: unknown, object: KubeObject): Promise<never> => keep("create", object),
     update: (_: unknown, object: KubeObject): Promise<never> => keep("update", object),
+    patch: ({ kind }: { kind: string }, { name }: { name: string }): Promise<never> => {
+      log.push(`patch ${kind} ${name}`);
+      return Promise.resolve({} as never);
+    },
   };
 }
 
@@ -48,14 +52,14 @@ describe("ensureCredentials", () => {
     expect(store.log.slice(written)).toEqual([]);
   });
 
-  it("renews certificates at two thirds of their life under the same authority, and nothing else", async () => {
+  it("renews certificates at two thirds of their life under the same authority, and NATS reads its own", async () => {
     const store = memory();
     await ensureCredentials(options(store));
     const authority = store.text("calico-ca", "tls.crt");
     const written = store.log.length;
     const later = new Date(start.getTime() + 201 * DAY_MS);
     await ensureCredentials(options(store, { now: later }));
-    expect(store.log.slice(written)).toEqual(CERTIFICATES.map((name) => `update ${name}`));
+    expect(store.log.slice(written)).toEqual([...CERTIFICATES.map((name) => `update ${name}`), "patch StatefulSet calico-nats"]);
     expect(store.text("calico-typha-tls", "ca.crt")).toBe(authority);
     expect(expiryOf(store.text("calico-typha-tls", "tls.crt"))?.to).toBe(later.getTime() + 300 * DAY_MS);
   });
@@ -71,7 +75,7 @@ describe("ensureCredentials", () => {
     await ensureCredentials(options(store));
     expect(store.log.slice(written)).toEqual(["update calico-typha-tls", "create calico-node-tls"]);
     await ensureCredentials(options(store, { namespace: "elsewhere" }));
-    expect(store.log.slice(written + 2)).toEqual(["update calico-typha-tls", "update calico-nats-tls", "update calicoctl-nats"]);
+    expect(store.log.slice(written + 2)).toEqual(["update calico-typha-tls", "update calico-nats-tls", "patch StatefulSet calico-nats", "update calicoctl-nats"]);
   });
 
   it("only makes the first certificates when somebody else takes over", async () => {

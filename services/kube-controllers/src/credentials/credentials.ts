@@ -1,14 +1,14 @@
 /** Keeps the Secrets by which the components know each other: made once, kept, certificates renewed in time. */
 import { randomBytes } from "node:crypto";
-import type { Datastore } from "@calico/datastore";
+import { isDatastoreError, type Datastore, type KubeObject, type ResourceType } from "@calico/datastore";
 import { createAuthority, openAuthority, type Authority } from "@calico/pki";
 import type { Logger } from "@calico/service-kit";
-import { AUTHORITY_LIFETIME_MS, AUTHORITY_SECRET, certificateSpecs, reasonToIssue, type CertificateSpec } from "./certificates.ts";
+import { AUTHORITY_LIFETIME_MS, AUTHORITY_SECRET, certificateSpecs, NATS_CERTIFICATE, reasonToIssue, type CertificateSpec } from "./certificates.ts";
 import { NATS_ACCOUNTS, renderUsers, type NatsUser } from "./nats-users.ts";
 import { readSecret, writeSecret, type FoundSecret } from "./secrets.ts";
 
 export type CredentialsOptions = {
-  readonly datastore: Pick<Datastore, "get" | "create" | "update">;
+  readonly datastore: Pick<Datastore, "get" | "create" | "update" | "patch">;
   readonly namespace: string;
   /** The authority and what it signs: renewed in time; made when missing and then left to somebody else; not at all. */
   readonly certificates: "keep" | "first" | "none";
@@ -26,6 +26,7 @@ export function credentialsWanted(words: readonly string[]): Pick<CredentialsOpt
   return { certificates: words.includes("certificates") ? "keep" : words.includes("first-certificates") ? "first" : "none", nats: words.includes("nats") };
 }
 
+const statefulSets: ResourceType = { group: "apps", version: "v1", kind: "StatefulSet", plural: "statefulsets", namespaced: true };
 const TLS = "kubernetes.io/tls";
 const USERS_SECRET = "calico-nats-users";
 
@@ -59,6 +60,17 @@ async function ensureCertificate(spec: CertificateSpec, authority: Authority, { 
   const { certificate, key } = await authority.issue({ commonName: spec.commonName, dns: spec.dns, now, lifetimeMs });
   await writeSecret(datastore, { namespace, name: spec.secret, type: TLS }, { "ca.crt": authority.certificate, "tls.crt": certificate, "tls.key": key }, found);
   log.info("Certificate made", { secret: spec.secret, because: reason });
+  if (spec.secret === NATS_CERTIFICATE && found !== null) await restartNats(datastore, namespace, now);
+}
+
+/** Unlike typha, NATS reads its certificate when it starts. Nothing waits for NATS. */
+async function restartNats(datastore: CredentialsOptions["datastore"], namespace: string, now: Date): Promise<void> {
+  const template = { metadata: { annotations: { "projectcalico.org/certificate-renewed-at": now.toISOString() } } };
+  try {
+    await datastore.patch<KubeObject>(statefulSets, { namespace, name: "calico-nats" }, { spec: { template } }, { type: "merge" });
+  } catch (error) {
+    if (!isDatastoreError(error, "NotFound")) throw error;
+  }
 }
 
 async function ensureNatsUsers(options: CredentialsOptions): Promise<void> {

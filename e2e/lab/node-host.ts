@@ -6,6 +6,7 @@ import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
 import { once } from "node:events";
+import { CGROUPS, cgroupOf, makeCgroups } from "./cgroups.ts";
 import type { NodePlan } from "./topology.ts";
 
 /** Folders that are a node's own, by the path its services see. */
@@ -54,10 +55,14 @@ export async function openNodeHost(plan: NodePlan, dir: string, marker: string, 
     return [`mount --bind '${join(dir, source)}' ${target}`, ...(kubelet ? [`mount --make-rshared ${target}`] : [])];
   });
   makeMountPoints(folders);
-  const script = ["set -e", ...(kubelet ? ["mount --make-rshared /"] : []), ...mounts, `hostname ${plan.name}`, "echo ready", "exec sleep infinity"].join("\n");
+  const cgroup = cgroupOf(marker, plan.name);
+  const script = ["set -e", ...(kubelet ? ["mount --make-rshared /", ...CGROUP_MOUNTS(cgroup)] : []), ...mounts, `hostname ${plan.name}`, "echo ready", "exec sleep infinity"].join("\n");
+  const namespaces = ["--mount", "--uts", ...(kubelet ? ["--cgroup", "--propagation", "private"] : ["--propagation", "slave"])];
 
   async function hold(): Promise<ChildProcess> {
-    const opened = spawn("nsenter", [`--net=/run/netns/${plan.namespace}`, "unshare", "--mount", "--uts", "--propagation", kubelet ? "private" : "slave", "sh", "-c", script], {
+    if (kubelet) makeCgroups(cgroup);
+    const join = kubelet ? `for dir in ${CGROUPS}/*${cgroup}; do echo $$ > $dir/cgroup.procs; done; ` : "";
+    const opened = spawn("nsenter", [`--net=/run/netns/${plan.namespace}`, "sh", "-c", `${join}exec unshare "$@"`, "sh", ...namespaces, "sh", "-c", script], {
       stdio: ["ignore", "pipe", "pipe"],
       env: { PATH: process.env["PATH"], CALICO_LAB: marker },
       detached: true,
@@ -72,11 +77,14 @@ export async function openNodeHost(plan: NodePlan, dir: string, marker: string, 
     plan,
     dir,
     pid,
-    enter: (command) => ["nsenter", "-t", String(pid()), "-n", "-m", "-u", "--", ...command],
+    enter: (command) => ["nsenter", "-t", String(pid()), "-n", "-m", "-u", ...(kubelet ? ["-C"] : []), "--", ...command],
     reopen: async () => void (child = await hold()),
     close: () => void child.kill("SIGKILL"),
   };
 }
+
+/** The node sees its own branch of every hierarchy as the whole, as a machine does. */
+const CGROUP_MOUNTS = (cgroup: string): string[] => [`for dir in ${CGROUPS}/*; do mount --bind $dir${cgroup} $dir; done`];
 
 async function untilReady(child: ChildProcess, name: string): Promise<void> {
   let errors = "";

@@ -1,22 +1,18 @@
 /** Finds and removes what a lab left: processes by the marker in their environment, namespaces by name, files. */
-import { readFileSync, readdirSync, readlinkSync, rmdirSync, rmSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { readFileSync, readdirSync, readlinkSync, rmSync, statSync } from "node:fs";
+import { cgroupOf, removeCgroups } from "./cgroups.ts";
 import { namespacesOf, removeFabric } from "./fabric.ts";
 import { removeMountPoints } from "./node-host.ts";
 
 /** Environment variable that every process of a lab carries. */
 export const MARKER = "CALICO_LAB";
-const CGROUPS = "/sys/fs/cgroup";
-
-/** Cgroup below which the containers of the lab, or of one of its nodes, run. */
-export const cgroupOf = (labName: string, node?: string): string => `/calico-lab-${labName}${node === undefined ? "" : `/${node}`}`;
 
 /** Ends every process of the lab but this one, removes its namespaces, links and folder (null: leaves that). Returns what it found. */
 export async function sweep(labName: string, dir: string | null): Promise<{ processes: number; namespaces: number }> {
   const processes = await endProcesses(labName);
   const namespaces = namespacesOf(labName).length;
   removeFabric(labName);
-  removeCgroups(labName);
+  removeCgroups(cgroupOf(labName));
   if (dir !== null) rmSync(dir, { recursive: true, force: true });
   // A folder that goes takes its mounts in every namespace with it, also those of another lab's nodes.
   if (!someLabRuns()) removeMountPoints();
@@ -82,20 +78,6 @@ function readLink(path: string): string | null {
     return readlinkSync(path);
   } catch {
     return null; // ended meanwhile
-  }
-}
-
-/** Removes the lab's branch of every hierarchy, from the leaves; one that is busy or not there stays. */
-function removeCgroups(labName: string): void {
-  for (const hierarchy of readdirSync(CGROUPS)) removeTree(join(CGROUPS, hierarchy, cgroupOf(labName)));
-}
-
-function removeTree(dir: string): void {
-  try {
-    for (const entry of readdirSync(dir, { withFileTypes: true })) if (entry.isDirectory()) removeTree(join(dir, entry.name));
-    rmdirSync(dir);
-  } catch {
-    // not there, or of a process that is just ending
   }
 }
 

@@ -74,7 +74,7 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
     importImages,
     async populate() {
       await Promise.all(hosts.map(async (host) => {
-        const [containerd, ...others] = await nodePrograms(host, { labName: plan.name, server, paths, programs, authority, kubeProxy, env });
+        const [containerd, ...others] = await nodePrograms(host, { server, paths, programs, authority, kubeProxy, env });
         supervisor.start(containerd);
         // A kubelet that meets no runtime ends.
         await untilContainerd(host);

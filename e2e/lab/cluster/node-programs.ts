@@ -7,7 +7,6 @@ import type { LabPaths } from "../paths.ts";
 import type { Authority, CertificateFiles } from "../pki.ts";
 import type { ClusterPrograms } from "../programs/kubernetes.ts";
 import type { ProcessSpec } from "../supervisor.ts";
-import { cgroupOf } from "../sweep.ts";
 import { SANDBOX_IMAGE } from "./lab-images.ts";
 
 export const CLUSTER_DNS = "10.96.0.10";
@@ -22,11 +21,11 @@ export function requireSystemPrograms(): void {
   if (missing.length > 0) throw new Error(`a real cluster needs programs that are missing; install them with: apt-get install ${missing.join(" ")}`);
 }
 
-type Surroundings = { readonly labName: string; readonly server: string; readonly paths: LabPaths; readonly programs: ClusterPrograms; readonly authority: Authority; readonly kubeProxy: boolean; readonly env: Readonly<Record<string, string>> };
+type Surroundings = { readonly server: string; readonly paths: LabPaths; readonly programs: ClusterPrograms; readonly authority: Authority; readonly kubeProxy: boolean; readonly env: Readonly<Record<string, string>> };
 
 /** The node's processes: the runtime, then what needs it. Writes their configuration, certificates and kubeconfigs. */
 export async function nodePrograms(host: NodeHost, surroundings: Surroundings): Promise<[containerd: ProcessSpec, ...others: ProcessSpec[]]> {
-  const { authority, server, programs, paths, env, labName, kubeProxy } = surroundings;
+  const { authority, server, programs, paths, env, kubeProxy } = surroundings;
   const { name, address, address6 } = host.plan;
   const dir = join(host.dir, "kubernetes");
   mkdirSync(dir, { recursive: true, mode: 0o700 });
@@ -43,7 +42,7 @@ export async function nodePrograms(host: NodeHost, surroundings: Surroundings): 
   // Nobody is asked about names outside of the cluster: the fabric ends there.
   writeFileSync(resolvConf, "");
   const kubeletConfig = join(dir, "kubelet.json");
-  writeFileSync(kubeletConfig, renderKubeletConfig({ cgroupRoot: cgroupOf(labName, name), serving, resolvConf }));
+  writeFileSync(kubeletConfig, renderKubeletConfig({ serving, resolvConf }));
 
   const specs: [ProcessSpec, ...ProcessSpec[]] = [
     spec("containerd", ["containerd", "--config", containerdConfig]),
@@ -85,7 +84,7 @@ conf_dir = "/etc/cni/net.d"
 `;
 }
 
-function renderKubeletConfig({ cgroupRoot, serving, resolvConf }: { cgroupRoot: string; serving: CertificateFiles; resolvConf: string }): string {
+function renderKubeletConfig({ serving, resolvConf }: { serving: CertificateFiles; resolvConf: string }): string {
   return `${JSON.stringify({
     apiVersion: "kubelet.config.k8s.io/v1beta1",
     kind: "KubeletConfiguration",
@@ -99,7 +98,6 @@ function renderKubeletConfig({ cgroupRoot, serving, resolvConf }: { cgroupRoot: 
     containerRuntimeEndpoint: `unix://${CONTAINERD_SOCKET}`,
     // One machine carries all nodes: its memory and cgroups are not one node's to divide.
     cgroupDriver: "cgroupfs",
-    cgroupRoot,
     cgroupsPerQOS: false,
     enforceNodeAllocatable: [],
     failCgroupV1: false,

@@ -1,6 +1,7 @@
 /** A node of a real cluster that loses its power and starts again. */
 import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { cgroupOf, removeCgroups } from "../cgroups.ts";
 import { rebuildNode } from "../fabric.ts";
 import { KUBELET_FOLDERS, type NodeHost } from "../node-host.ts";
 import type { Supervisor } from "../supervisor.ts";
@@ -17,6 +18,7 @@ export async function rebootNode(plan: LabPlan, host: NodeHost, supervisor: Supe
   await endAll(processesOfNode(plan.name, host.plan.name, host.pid()));
   await Promise.all(stopped);
   host.close();
+  removeCgroups(cgroupOf(plan.name, host.plan.name));
   for (const folder of VOLATILE) {
     const dir = join(host.dir, KUBELET_FOLDERS[folder]);
     for (const entry of readdirSync(dir)) rmSync(join(dir, entry), { recursive: true, force: true });

@@ -1,7 +1,8 @@
 /**
- * `npm test`: static checks, unit tests, the drivers on the real kernel, the services in the lab.
+ * `npm test`: static checks, unit tests, the drivers on the real kernel, the services in the lab, the chart on a
+ * real cluster.
  * Ends with a line "N passed, N failed, N skipped" counted from the runners' own reports, and fails
- * when a test left a network namespace or a process behind. `--only static,unit,netns,fv,e2e,kubernetes` narrows.
+ * when a test left a network namespace or a process behind. `--only static,unit,netns,fv,kubernetes,cluster` narrows.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, globSync, readFileSync, readdirSync, rmSync } from "node:fs";
@@ -22,6 +23,7 @@ const started = Date.now();
 
 for (const stale of globSync(["libs/*/.results", "services/*/.results", "calicoctl/.results", "e2e/.results"], { cwd: root })) rmSync(join(root, stale), { recursive: true, force: true });
 const before = namespaces();
+const e2e = join(root, "e2e");
 
 if (wants("static")) {
   step("types", bin + "/nx", ["run-many", "-t", "typecheck", "--output-style=static"]);
@@ -39,19 +41,22 @@ if (wants("netns")) {
   for (const dir of projectsWith("**/*.netns.test.ts")) ok = run(`kernel tests of ${dir}`, "npm", ["run", "--silent", "test-netns"], join(root, dir)) && ok;
   collect("test-netns", ok);
 }
-for (const phase of ["fv", "e2e"]) {
-  if (!wants(phase) || globSync(`e2e/**/*.${phase}.test.ts`, { cwd: root }).length === 0) continue;
-  collect(phase, run(`${phase} tests`, "npm", ["run", "--silent", phase], join(root, "e2e")));
-}
+if (wants("fv")) collect("fv", run("fv tests", "npm", ["run", "--silent", "fv"], e2e));
 
-if (wants("kubernetes")) {
-  const e2e = join(root, "e2e");
+if (wants("kubernetes") || wants("cluster")) {
   const missing = existsSync("/usr/bin/etcd") ? "it could not be built (it needs Go 1.26 and, the first time, Go's modules)" : "etcd is not installed";
-  if (existsSync("/usr/bin/etcd") && run("Kubernetes' own API server", "npm", ["run", "--silent", "kubernetes"], e2e)) {
-    collect("fv-kubernetes", run("fv tests before Kubernetes' own API server", "npm", ["run", "--silent", "fv-kubernetes"], e2e));
-  } else {
-    total.skipped += 1;
-    skippedNames.push(`fv tests before Kubernetes' own API server: ${missing}`);
+  const isThere = existsSync("/usr/bin/etcd") && run("Kubernetes' own programs", "npm", ["run", "--silent", "kubernetes"], e2e);
+  if (wants("kubernetes")) {
+    if (isThere) collect("fv-kubernetes", run("fv tests before Kubernetes' own API server", "npm", ["run", "--silent", "fv-kubernetes"], e2e));
+    else skip(`fv tests before Kubernetes' own API server: ${missing}`);
+  }
+  if (wants("cluster")) {
+    if (isThere) {
+      collect("e2e", run("the chart on a real cluster", "npm", ["run", "--silent", "e2e"], e2e));
+      collectConformance(run("Kubernetes' own network tests, a dozen of them", bin + "/node", ["--disable-warning=ExperimentalWarning", "conformance/main.ts", "--chosen", "--quiet"], e2e));
+    } else {
+      skip(`a real cluster: ${missing}`);
+    }
   }
 }
 
@@ -91,6 +96,24 @@ function collect(phase: string, ok: boolean): void {
   }
   total.failed += failed;
   if (!ok && failed === 0) fail(`a runner of ${phase}`);
+}
+
+/** Adds up what Kubernetes' own tests said. */
+function collectConformance(ok: boolean): void {
+  const path = join(e2e, ".results", "conformance.json");
+  if (!existsSync(path)) return fail("Kubernetes' own network tests could not run");
+  const results = JSON.parse(readFileSync(path, "utf8")) as { name: string; outcome: keyof Count; reason: string }[];
+  for (const { name, outcome, reason } of results) {
+    total[outcome] += 1;
+    if (outcome === "failed") failedNames.push(name);
+    if (outcome === "skipped") skippedNames.push(`${name}: ${reason}`);
+  }
+  if (!ok && results.every(({ outcome }) => outcome !== "failed")) fail("the runner of Kubernetes' own network tests");
+}
+
+function skip(name: string): void {
+  total.skipped += 1;
+  skippedNames.push(name);
 }
 
 function fail(name: string): void {

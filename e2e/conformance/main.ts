@@ -24,13 +24,14 @@ const USAGE = `usage: npm run e2e:kubernetes -- [--focus REGEXP] [--chosen] [--p
   --procs N       tests at a time (2)
   --nodes N       nodes of the cluster (3)
   --document      write the results to docs/conformance.md
-  --keep          leave the cluster running until Ctrl-C`;
+  --keep          leave the cluster running until Ctrl-C
+  --quiet         print what failed, and not what the tests say`;
 
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
 process.exit(await main());
 
 async function main(): Promise<number> {
-  const { values } = parseArgs({ options: { focus: { type: "string" }, chosen: { type: "boolean" }, procs: { type: "string", default: "2" }, nodes: { type: "string", default: "3" }, document: { type: "boolean" }, keep: { type: "boolean" }, help: { type: "boolean" } } });
+  const { values } = parseArgs({ options: { focus: { type: "string" }, chosen: { type: "boolean" }, procs: { type: "string", default: "2" }, nodes: { type: "string", default: "3" }, document: { type: "boolean" }, keep: { type: "boolean" }, quiet: { type: "boolean" }, help: { type: "boolean" } } });
   if (values.help) {
     process.stdout.write(`${USAGE}\n`);
     return 0;
@@ -51,12 +52,13 @@ async function main(): Promise<number> {
     const child = spawn(ginkgo, [
       "run", `--procs=${values.procs}`, "--no-color", "--timeout=3h", "--json-report=report.json", `--output-dir=${output}`, `--focus=${focus}`, `--skip=${skipPattern}`, "--poll-progress-after=120s", programs["e2e.test"], "--",
       "--provider=skeleton", `--kubeconfig=${lab.api.kubeconfig}`, `--num-nodes=${values.nodes}`, `--report-dir=${output}`, "--dump-logs-on-failure=false",
-    ], { stdio: ["ignore", "inherit", "inherit"] });
+    ], { stdio: values.quiet ? "ignore" : ["ignore", "inherit", "inherit"] });
     await Promise.race([once(child, "close"), interrupted.then(() => child.kill("SIGINT"))]);
     const report = join(output, "report.json");
     if (!existsSync(report)) throw new Error("the tests left no report; see above");
     const results = readReport(readFileSync(report, "utf8"), (name) => new RegExp(focus).test(name));
     const { passed, failed, skipped } = countOf(results);
+    writeFileSync(join(output, "..", "conformance.json"), JSON.stringify(results, null, 2));
     for (const { name, outcome, reason } of results) if (outcome === "failed") say(`FAILED ${name}: ${reason}`);
     if (values.document) document(results);
     process.stdout.write(`${passed} passed, ${failed} failed, ${skipped} skipped\n`);

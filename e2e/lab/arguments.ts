@@ -33,14 +33,15 @@ export const USAGE = `A cluster on one machine: nodes are network namespaces, po
 
 --subnets: nodes are spread over K routed subnets; the routers between them know nothing of pods, so pods of different
 subnets reach each other through an overlay (vxlan-crosssubnet unless said otherwise).
---kubernetes: Kubernetes' own API server and etcd instead of the embedded one (built once, with Go); the kubelet is the
-lab's in both cases.
+--kubernetes: a real cluster, containerd and kubelets on every node, and Calico installed by its images and its chart (what
+it is made of is built once, with Go).
 FROM and TO are NAMESPACE/POD, node/NAME or (TO only) an address.
 kubectl works with KUBECONFIG=.lab/kubeconfig.`;
 
 /** Flags of the plan that are not built yet: refused, never ignored. */
 const NOT_BUILT: Record<string, string> = {
   "--tor": "a top-of-rack router is not built yet; nodes peer with each other",
+  "--kubeconfig": "a cluster of your own is not used yet; install the chart into it (docs/install.md)",
   "--racks": "racks are not built yet; --subnets spreads the nodes over subnets",
 };
 

@@ -45,10 +45,10 @@ export async function helm({ program, kubeconfig }: Helm, ...args: string[]): Pr
   return output;
 }
 
-/** Installs or upgrades the release with the values and waits until it is ready. */
-export async function installRelease(tool: Helm, dir: string, values: object): Promise<void> {
+/** Installs or upgrades the release with the values and waits until it is ready; throws helm's words when it is not in time. */
+export async function installRelease(tool: Helm, dir: string, values: object, timeout = TIMEOUT): Promise<void> {
   mkdirSync(dir, { recursive: true, mode: 0o700 });
   const file = join(dir, "values.json");
   writeFileSync(file, JSON.stringify(values, null, 2));
-  await helm(tool, "upgrade", "--install", RELEASE, join(repositoryRoot, "charts", "calico"), "--namespace", NAMESPACE, "--create-namespace", "--values", file, "--wait", "--timeout", TIMEOUT);
+  await helm(tool, "upgrade", "--install", RELEASE, join(repositoryRoot, "charts", "calico"), "--namespace", NAMESPACE, "--create-namespace", "--values", file, "--wait", "--timeout", timeout);
 }

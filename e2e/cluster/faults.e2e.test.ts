@@ -1,0 +1,109 @@
+/** What is wrong around a cluster: it is told with the cure, pods go on, and everything mends itself when the cause is gone. */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { helm, installRelease, labValues, NAMESPACE, RELEASE } from "../lab/cluster/release.ts";
+import { DEMO_PORT } from "../lab/demo.ts";
+import { startLab, type Lab } from "../lab/lab.ts";
+import type { NodeHost } from "../lab/node-host.ts";
+import { hasKubernetes } from "../lab/programs/kubernetes.ts";
+import { untilTrue } from "../lab/wait.ts";
+import { run, stopLab } from "../fv/cluster.ts";
+import { apply, clusterOf, kubectlOk, startTraffic, untilRolledOut } from "./tools.ts";
+import { deployment, namespace, podOn } from "./workloads.ts";
+
+const CNI_HEALTH = "http://localhost:9096/readiness";
+
+describe.skipIf(!hasKubernetes())("a cluster around which something is wrong", () => {
+  let lab: Lab;
+  let host: NodeHost;
+  beforeAll(async () => {
+    lab = await startLab({ name: "e2efa", octet: 16, dir: mkdtempSync(join(tmpdir(), "e2efa-")), nodes: 2, kubernetes: "cluster" });
+    host = lab.hosts[0] as NodeHost;
+    await apply(lab, namespace("ops"), podOn("node-1", "ops", "on-1"), podOn("node-2", "ops", "on-2"));
+    await lab.untilRunning(["ops/on-1", "ops/on-2"]);
+    await untilTrue("the pods to reach each other", async () => (await lab.probe("ops/on-1", "ops/on-2", DEMO_PORT)).reached, 20_000);
+  }, 400_000);
+  afterAll(async () => expect(await stopLab(lab)).toEqual([]), 60_000);
+
+  const reached = async (): Promise<boolean> => (await lab.probe("ops/on-1", "ops/on-2", DEMO_PORT)).reached;
+  const health = (): string => run(lab, "node/node-1", "curl", "-s", "--max-time", "2", CNI_HEALTH);
+  const untilWell = (): Promise<void> => untilTrue(() => `the cni service of node-1 to be well: ${health()}`, async () => run(lab, "node/node-1", "curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", CNI_HEALTH) === "200", 30_000);
+  /** Nothing is lost between the pods while something is done. */
+  async function undisturbed(action: () => Promise<unknown>): Promise<void> {
+    const traffic = startTraffic(lab, [["ops/on-1", "ops/on-2"], ["ops/on-2", "ops/on-1"]], DEMO_PORT);
+    let lost: string[] = [];
+    try {
+      await action();
+    } finally {
+      lost = (await traffic.stop()).lost;
+    }
+    expect(lost).toEqual([]);
+  }
+
+  it("NATS gone: policy is changed and enforced all the same; status comes back with it", async () => {
+    const deny = { apiVersion: "networking.k8s.io/v1", kind: "NetworkPolicy", metadata: { namespace: "ops", name: "deny" }, spec: { podSelector: { matchLabels: { app: "on-2" } }, policyTypes: ["Ingress"] } };
+    await kubectlOk(lab, ["scale", "-n", NAMESPACE, "statefulset/calico-nats", "--replicas=0"]);
+    await untilTrue("NATS to be gone", async () => (await kubectlOk(lab, ["get", "pods", "-n", NAMESPACE, "-l", "k8s-app=calico-nats", "-o", "name"])) === "", 60_000);
+    await apply(lab, deny);
+    await untilTrue("the policy to be in force", async () => !(await reached()), 15_000);
+    await kubectlOk(lab, ["delete", "networkpolicy", "-n", "ops", "deny"]);
+    await untilTrue("the policy to be gone", reached, 15_000);
+    await undisturbed(async () => {
+      await kubectlOk(lab, ["scale", "-n", NAMESPACE, "statefulset/calico-nats", "--replicas=1"]);
+      await untilRolledOut(lab, NAMESPACE, "statefulset/calico-nats");
+    });
+  }, 150_000);
+
+  it("another plugin's configuration before ours is named, and is no matter once it is removed", async () => {
+    const file = join(host.dir, "etc-cni", "net.d", "05-flannel.conflist");
+    writeFileSync(file, JSON.stringify({ cniVersion: "0.3.1", name: "cbr0", plugins: [{ type: "flannel" }] }));
+    try {
+      await untilTrue(() => `the file to be named in ${health()}`, async () => health().includes("05-flannel.conflist"), 30_000);
+    } finally {
+      rmSync(file);
+    }
+    await untilWell();
+  }, 90_000);
+
+  it("a folder of the runtime that cannot be written is named", async () => {
+    run(lab, "node/node-1", "mount", "-o", "remount,bind,ro", "/etc/cni");
+    try {
+      rmSync(join(host.dir, "etc-cni", "net.d", "10-calico.conflist"));
+      await kubectlOk(lab, ["delete", "pod", "-n", NAMESPACE, "-l", "k8s-app=calico-cni", "--field-selector", "spec.nodeName=node-1", "--timeout=60s"]);
+      await untilTrue(() => `the folder to be named in ${health()}`, async () => /read-only|EROFS/.test(health()), 60_000);
+    } finally {
+      run(lab, "node/node-1", "mount", "-o", "remount,bind,rw", "/etc/cni");
+    }
+    await untilRolledOut(lab, NAMESPACE, "daemonset/calico-cni");
+    await untilWell();
+  }, 150_000);
+
+  it("an image that cannot be had: the upgrade fails, pods and their network go on, a rollback ends it", async () => {
+    const values = { ...labValues(lab.plan.controlAddress), felix: { image: { tag: "not-there" } }, cni: { image: { tag: "not-there" } } };
+    await undisturbed(async () => {
+      await expect(installRelease(clusterOf(lab).helm, lab.paths.config, values, "20s")).rejects.toThrow(/timed out|deadline|not ready/i);
+      expect(await kubectlOk(lab, ["get", "pods", "-n", NAMESPACE, "-o", "jsonpath={.items[*].status.containerStatuses[*].state.waiting.reason}"])).toMatch(/ErrImagePull|ImagePullBackOff|ErrImageNeverPull/);
+      await helm(clusterOf(lab).helm, "rollback", RELEASE, "-n", NAMESPACE, "--wait", "--timeout", "90s");
+    });
+    await untilWell();
+    await apply(lab, deployment("ops", "afterwards", 2, "server"));
+    await untilRolledOut(lab, "ops", "deployment/afterwards");
+  }, 250_000);
+
+  it("typha with a certificate of a stranger: felix holds what it has and says why it does not connect", async () => {
+    const [secret] = [JSON.parse(await kubectlOk(lab, ["get", "secret", "-n", NAMESPACE, "calico-typha-tls", "-o", "json"])) as { metadata: { name: string; namespace: string; labels?: object }; type: string; data: Record<string, string> }];
+    const nats = JSON.parse(await kubectlOk(lab, ["get", "secret", "-n", NAMESPACE, "calico-nats-tls", "-o", "json"])) as { data: Record<string, string> };
+    const write = (data: Record<string, string>): Promise<string> => kubectlOk(lab, ["patch", "secret", "-n", NAMESPACE, "calico-typha-tls", "--type=merge", "-p", JSON.stringify({ data })]);
+    await undisturbed(async () => {
+      await write({ "tls.crt": nats.data["tls.crt"] ?? "", "tls.key": nats.data["tls.key"] ?? "" });
+      await kubectlOk(lab, ["rollout", "restart", "-n", NAMESPACE, "deployment/calico-typha"]);
+      await untilTrue("felix to say why", async () => /certificate|CN|typha-server/i.test(run(lab, "node/node-1", "curl", "-s", "--max-time", "2", "http://localhost:9099/readiness")), 60_000);
+      await write(secret?.data ?? {});
+      await kubectlOk(lab, ["rollout", "restart", "-n", NAMESPACE, "deployment/calico-typha"]);
+      await untilRolledOut(lab, NAMESPACE, "deployment/calico-typha");
+      await untilRolledOut(lab, NAMESPACE, "daemonset/calico-node");
+    });
+  }, 250_000);
+});

@@ -28,15 +28,21 @@ export function buildFabric(plan: LabPlan): void {
   for (const [index, node] of plan.nodes.entries()) connectNode(plan, node, index);
 }
 
+/** The fabric's end of a node's cable. */
+const portName = (index: number): string => `port${index}`;
+
 /** Gives a node a new network namespace, as a machine that starts again has. */
 export function rebuildNode(plan: LabPlan, node: NodePlan): void {
+  const index = plan.nodes.indexOf(node);
+  // The kernel takes a namespace down in its own time; its cable is pulled now.
+  spawnSync("ip", ["-n", plan.fabricNamespace, "link", "del", portName(index)]);
   spawnSync("ip", ["netns", "del", node.namespace]);
   addNamespace(node.namespace);
-  connectNode(plan, node, plan.nodes.indexOf(node));
+  connectNode(plan, node, index);
 }
 
 function connectNode(plan: LabPlan, node: NodePlan, index: number): void {
-  const port = `port${index}`;
+  const port = portName(index);
   sysctl(node.namespace, { "ipv6.conf.all.accept_dad": "0", "ipv6.conf.default.accept_dad": "0" });
   ip([`link add name ${port} type veth peer name eth0 netns ${node.namespace}`, `link set ${port} master ${node.subnet.bridge} up`], plan.fabricNamespace);
   ip([

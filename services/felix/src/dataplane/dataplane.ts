@@ -289,7 +289,6 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log
     poolsDirty = false;
     const cidrs = [...pools.values()];
     overlay.setPools(cidrs);
-    if (overlay.inUse !== rendersOverlay) everythingDirty = true;
     for (const family of [4, 6] as const) {
       const own = cidrs.filter(({ cidr }) => familyOf(cidr) === family);
       const elements = (of: readonly NodePool[]): SetElement[] => disjointCover(of.map(({ cidr }) => cidrParts(cidr).cidr), family).map(({ start, end }) => ({ start: formatAddress(start), end: end === null ? null : formatAddress(end) }));
@@ -300,11 +299,11 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log
   }
 
   function stageStatic(to: NftTable): void {
-    if (!everythingDirty) return;
+    if (!everythingDirty && overlay.needsRules === rendersOverlay) return;
     everythingDirty = false;
     if (!mapsMade) for (const spec of staticSets) if (spec.map === true) to.setSet(spec.name, desiredSet(spec, []));
     mapsMade = true;
-    rendersOverlay = overlay.inUse;
+    rendersOverlay = overlay.needsRules;
     const chains = staticChains(settings, rendersOverlay);
     for (const [name, content] of chains) to.setChain(name, content);
     for (const name of OVERLAY_CHAINS) if (!chains.has(name)) to.setChain(name, null);
@@ -371,6 +370,7 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log
       if (table === undefined || routes === undefined) throw new Error("the dataplane was not started");
       if (everythingDirty) prepareHost(log, settings.ipv6Support);
       stageSets(table);
+      overlay.inspect();
       stagePools(table);
       stageStatic(table);
       stageSenders(table);
@@ -385,6 +385,8 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log
       overlay.place(routes);
       for (const name of routes.apply()) interfaces.add(name);
       overlay.sweep();
+      // The rules go after the device.
+      if (overlay.needsRules !== rendersOverlay) onDrift();
       tellMtu();
       const anyRefused = table.refused.size > 0;
       if (anyRefused || hadRefusals) for (const id of endpoints.keys()) judge(id, table, routes);

@@ -144,6 +144,18 @@ describe("the overlay on the kernel", () => {
     });
   });
 
+  it("finds an end whose own tunnel address is borrowed from another node's block, and an address of this node's block that is elsewhere", async () => {
+    const dataplane = await running();
+    dataplane.sink.onBlockUpdate({ cidr: "10.65.1.0/26" as Cidr, node: "n1" });
+    dataplane.sink.onVtepUpdate({ ...vtep(3), tunnelAddress: "10.65.2.9" as IpAddress });
+    for (const destination of ["10.65.2.9/32", "10.65.1.7/32"]) dataplane.sink.onRemoteRouteUpdate({ destination: destination as Cidr, node: "n3", through: "tunnel", gateway: "10.65.2.9" as IpAddress });
+    await apply(dataplane);
+    expect(kernel()).toMatchObject({ routes: [
+      "10.65.1.7 via 10.65.2.9 dev vxlan.calico onlink", "10.65.2.0/26 via 10.65.2.1 dev vxlan.calico onlink", "10.65.2.9 via 10.65.2.9 dev vxlan.calico onlink", "10.65.3.0/26 via 192.0.2.3 dev eth0", "blackhole 10.65.1.0/26",
+    ] });
+    expect(dataplane.obstacles()).toEqual([]);
+  });
+
   it("follows this node's own address to another interface", async () => {
     const dataplane = await running();
     netns.exec("ip", "addr", "del", "192.0.2.1/24", "dev", "eth0");
@@ -177,6 +189,9 @@ describe("the overlay on the kernel", () => {
     for (const n of [2, 3]) dataplane.sink.onRemoteRouteRemove(`10.65.${n}.0/26`);
     await apply(dataplane);
     expect(kernel()).toEqual({ device: null, address: [], forwarding: [], neighbours: [], routes: [] });
+    // While there is a device strangers are kept out of it.
+    expect([rules().includes("VXLAN from a stranger"), drifts > 0]).toEqual([true, true]);
+    await apply(dataplane);
     expect(rules()).not.toMatch(/4789.*(accept|notrack)|vxlan-senders|vxlan\.calico/);
     expect([mtus, dataplane.overlay()]).toEqual([[1450, 1500], ""]);
     feed(dataplane);
@@ -192,6 +207,16 @@ describe("the overlay on the kernel", () => {
     const second = await start();
     await apply(second);
     expect(kernel()).toEqual({ device: null, address: [], forwarding: [], neighbours: [], routes: [] });
+  });
+
+  it("begins at an address on the loopback interface, by whichever link leads to the other node", async () => {
+    netns.exec("ip", "addr", "add", "198.51.100.1/32", "dev", "lo");
+    const dataplane = await start();
+    feed(dataplane);
+    dataplane.sink.onLocalNodeUpdate({ ...local, address: "198.51.100.1/32" as Cidr });
+    await apply(dataplane);
+    expect(device()).toMatch(/mtu 1450 [\s\S]*vxlan id 4096 local 198\.51\.100\.1 srcport/);
+    expect([dataplane.obstacles(), mtus]).toEqual([[], [1450]]);
   });
 
   it("waits without a tunnel address, and goes without VXLAN when the configuration says so", async () => {

@@ -27,6 +27,10 @@ export interface Overlay extends Disposable {
   setPools(pools: Iterable<NodePool>): void;
   /** VXLAN is wanted on this node, by its settings or by a pool. */
   readonly inUse: boolean;
+  /** Tunnel packets could come in, now or after `place`: the rules about them must be in force. */
+  readonly needsRules: boolean;
+  /** Looks at the kernel, if that is due. Writes nothing. */
+  inspect(): void;
   /** Addresses of the nodes whose tunnel packets are welcome. */
   readonly senders: readonly string[];
   /** True when they changed since the last call. */
@@ -95,7 +99,7 @@ export function createOverlay({ log, onDrift, settings: initial }: OverlayOption
     const found = at === undefined ? null : rtnetlink.getLink(at.interfaceIndex);
     if (found?.name !== uplink?.name) renew();
     uplink = found;
-    const roomFor = hostMtu(rtnetlink.listLinks(), settings, uplink?.name ?? null);
+    const roomFor = hostMtu(rtnetlink.listLinks(), settings, uplink === null || isVirtual(uplink) ? null : uplink.name);
     if (roomFor !== host && settings.vxlanMTU > roomFor - VXLAN_OVERHEAD) log.warn("vxlanMTU is more than the node's interfaces leave room for; what fits is used", { vxlanMTU: settings.vxlanMTU, interfaceMtu: roomFor });
     host = roomFor;
   }
@@ -107,7 +111,7 @@ export function createOverlay({ log, onDrift, settings: initial }: OverlayOption
     if (isHeld()) return;
     if (!inUse() || local === null || local.vxlan === null || uplink === null || host === null) return vxlan.setDevice(null);
     vxlan.setDevice({
-      vni: settings.vxlanVNI, port: settings.vxlanPort, mtu: vxlanMtu(host, settings), mac: local.vxlan.mac, nodeAddress: addressOf(local.address), parent: uplink.index, tunnelAddress: local.vxlan.address,
+      vni: settings.vxlanVNI, port: settings.vxlanPort, mtu: vxlanMtu(host, settings), mac: local.vxlan.mac, nodeAddress: addressOf(local.address), parent: isVirtual(uplink) ? null : uplink.index, tunnelAddress: local.vxlan.address,
       checksumOffload: !isChecksumOffloadBroken(release(), settings.featureDetectOverride),
     });
   }
@@ -171,6 +175,10 @@ export function createOverlay({ log, onDrift, settings: initial }: OverlayOption
     get inUse() {
       return inUse();
     },
+    get needsRules() {
+      return inUse() || (kernel?.vxlan.index ?? null) !== null;
+    },
+    inspect: () => kernel?.vxlan.inspect(),
     get senders() {
       return [...new Set([...vteps.values()].map(({ nodeAddress }) => nodeAddress))];
     },
@@ -218,4 +226,9 @@ export function createOverlay({ log, onDrift, settings: initial }: OverlayOption
       kernel?.rtnetlink[Symbol.dispose]();
     },
   };
+}
+
+/** An address that the fabric reaches by several links is on an interface that leads nowhere. */
+function isVirtual({ name, kind }: Link): boolean {
+  return name === "lo" || kind === "dummy";
 }

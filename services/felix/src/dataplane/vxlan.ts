@@ -14,8 +14,8 @@ export type VxlanWish = {
   readonly mac: string;
   /** Source of the tunnel's packets. */
   readonly nodeAddress: string;
-  /** Index of the interface that carries them. */
-  readonly parent: number;
+  /** Index of the interface that carries them; null: whichever leads to the other node. */
+  readonly parent: number | null;
   /** Source of packets of this node itself to pods behind the tunnel. */
   readonly tunnelAddress: string;
   /** False: the kernel makes the checksums of what goes into the tunnel, because the machine's offload gets them wrong. */
@@ -27,6 +27,8 @@ export interface Vxlan extends Disposable {
   setDevice(wish: VxlanWish | null): void;
   /** Another node's end; null: it has none. */
   setPeer(node: string, vtep: Vtep | null): void;
+  /** Looks at the kernel, if that is due. Writes nothing. */
+  inspect(): void;
   /** Puts device and entries in place; what is there too much stays until `sweep`. */
   apply(): void;
   /** Takes away what nothing leads to any more: after the routes have changed. */
@@ -160,6 +162,9 @@ export function createVxlan({ log, onDrift, rtnetlink }: VxlanOptions): Vxlan {
       if (vtep === null) peers.delete(node);
       else peers.set(node, vtep);
       dirty = true;
+    },
+    inspect() {
+      if (!loaded) load();
     },
     apply() {
       if (wish !== null && subscription === null) {

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { autodetect, AutodetectionError, type Surroundings } from "./autodetect.ts";
 
 const addresses = [
-  ["lo", "127.0.0.1", 8], ["docker0", "172.17.0.1", 16], ["cali123", "169.254.1.1", 32], ["eth0", "192.0.2.10", 24], ["eth1", "10.1.2.3", 16], ["eth0", "fe80::1", 64], ["eth0", "2001:db8::10", 64],
+  ["lo", "127.0.0.1", 8], ["docker0", "172.17.0.1", 16], ["cali123", "169.254.1.1", 32], ["vxlan.calico", "10.65.1.1", 32], ["eth0", "192.0.2.10", 24], ["eth1", "10.1.2.3", 16], ["eth0", "fe80::1", 64], ["eth0", "2001:db8::10", 64],
 ] as const;
 const surroundings: Surroundings = {
   addresses: addresses.map(([interfaceName, address, prefixLength]) => ({ interfaceName, address, prefixLength })), sourceTo: async (to) => (to.startsWith("10.") ? "10.1.2.3" : to === "nowhere" ? null : "192.0.2.10"), internalIps: async () => ["10.1.2.3"],

@@ -47,7 +47,7 @@ export async function autodetect(method: string, family: Family, surroundings: S
     case "cidr": {
       const cidrs = argument.split(",").map((text) => canonicalCidr(text.trim()));
       if (cidrs.some((cidr) => cidr === null)) throw new AutodetectionError(`${method}: is no list of CIDRs`);
-      return cidrOf(candidates.find(({ address }) => cidrs.some((cidr) => cidr !== null && contains(cidr, address))));
+      return cidrOf(ordinary.find(({ address }) => cidrs.some((cidr) => cidr !== null && contains(cidr, address))));
     }
     case "can-reach": {
       const source = await surroundings.sourceTo(argument);

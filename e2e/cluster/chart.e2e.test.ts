@@ -7,7 +7,7 @@ import { connect } from "node:tls";
 import { coreTypes, type KubeObject } from "@calico/datastore";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { stopLab } from "../fv/cluster.ts";
-import { TYPHA_PORT } from "../lab/components.ts";
+import { POD_CIDR, TYPHA_PORT } from "../lab/components.ts";
 import { helm, installRelease, labValues, NAMESPACE, RELEASE } from "../lab/cluster/release.ts";
 import { DEMO_PORT } from "../lab/demo.ts";
 import { startLab, type Lab } from "../lab/lab.ts";
@@ -124,4 +124,25 @@ describe.skipIf(!hasKubernetes())("the chart with replicas on a real cluster", (
     expect(await ids()).toMatchObject(before);
     await upgrade();
   }, 120_000);
+});
+
+describe.skipIf(!hasKubernetes())("the chart where routers know nothing of pods and there is neither BGP nor NATS", () => {
+  let lab: Lab;
+  beforeAll(async () => {
+    const { installation } = labValues("unused") as { installation: { calicoNetwork: object } };
+    const calicoNetwork = { ...installation.calicoNetwork, bgp: "Disabled", ipPools: [{ name: "cloud", cidr: POD_CIDR, encapsulation: "VXLAN", blockSize: 28 }], hostPorts: "Disabled" };
+    const values = { installation: { calicoNetwork }, nats: { enabled: false }, metrics: { enabled: false } };
+    lab = await startLab({ name: "e2ecd", octet: 22, dir: mkdtempSync(join(tmpdir(), "e2ecd-")), nodes: 2, subnets: 2, kubernetes: "cluster", cluster: { values } });
+    await untilAllReady(lab);
+    await apply(lab, namespace("cloud"), podOn("node-1", "cloud", "a"), podOn("node-2", "cloud", "b"));
+    await lab.untilRunning(["cloud/a", "cloud/b"]);
+  }, 400_000);
+  afterAll(async () => expect(await stopLab(lab)).toEqual([]), 60_000);
+
+  it("pods of different subnets reach each other, with what is needed and nothing more", async () => {
+    await untilTrue("the pods to reach each other", async () => (await lab.probe("cloud/a", "cloud/b", DEMO_PORT)).reached && (await lab.probe("cloud/b", "cloud/a", DEMO_PORT)).reached, 30_000);
+    const names = (kind: string): Promise<string> => kubectlOk(lab, ["get", kind, "-n", NAMESPACE, "-o", "jsonpath={.items[*].metadata.name}"]);
+    expect([await names("daemonsets"), await names("statefulsets"), await names("services")]).toEqual(["calico-cni calico-ipam calico-node", "", "calico-typha"]);
+    expect(await kubectlOk(lab, ["get", "ippool", "cloud", "-o", "jsonpath={.spec.cidr} {.spec.vxlanMode} {.spec.ipipMode} {.spec.blockSize} {.spec.natOutgoing}"])).toBe(`${POD_CIDR} Always Never 28 true`);
+  }, 60_000);
 });

@@ -190,20 +190,24 @@ nodeSelector:
   {{- toYaml (merge (dict "kubernetes.io/os" "linux") (.values.nodeSelector | default .root.Values.installation.controlPlaneNodeSelector | default dict)) | nindent 2 }}
 tolerations:
   {{- toYaml (.values.tolerations | default .root.Values.installation.controlPlaneTolerations | default (fromYamlArray (include "calico.controlTolerations" .))) | nindent 2 }}
-{{- with .values.affinity }}
 affinity:
-  {{- toYaml . | nindent 2 }}
+{{- if .values.affinity }}
+  {{- toYaml .values.affinity | nindent 2 }}
+{{- else }}
+  # Not a second spread constraint: nodes without a zone would make both of no effect.
+  podAntiAffinity:
+    preferredDuringSchedulingIgnoredDuringExecution:
+      - weight: 100
+        podAffinityTerm: {topologyKey: topology.kubernetes.io/zone, labelSelector: {matchLabels: {k8s-app: {{ .name }}}}}
 {{- end }}
 topologySpreadConstraints:
 {{- if .values.topologySpreadConstraints }}
   {{- toYaml .values.topologySpreadConstraints | nindent 2 }}
 {{- else }}
-  {{- range list "kubernetes.io/hostname" "topology.kubernetes.io/zone" }}
   - maxSkew: 1
-    topologyKey: {{ . }}
+    topologyKey: kubernetes.io/hostname
     whenUnsatisfiable: ScheduleAnyway
-    labelSelector: {matchLabels: {k8s-app: {{ $.name }}}}
-  {{- end }}
+    labelSelector: {matchLabels: {k8s-app: {{ .name }}}}
 {{- end }}
 {{- end }}
 

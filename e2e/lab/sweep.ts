@@ -32,7 +32,7 @@ async function endProcesses(labName: string): Promise<number> {
 /** Kills the processes and waits until they are gone. */
 export async function endAll(pids: readonly number[]): Promise<void> {
   for (const pid of pids) signal(pid);
-  const deadline = Date.now() + 5_000;
+  const deadline = Date.now() + 15_000;
   while (pids.some(isAlive) && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 10));
 }
 
@@ -46,7 +46,7 @@ export function processesOfNode(labName: string, node: string, pid: number): num
 /** Pids whose environment carries the marker, or that run in a namespace or a container of the lab. */
 export function processesOf(labName: string): number[] {
   const inodes = new Set(namespacesOf(labName).map((name) => statSync(`/run/netns/${name}`).ino));
-  return allPids().filter((pid) => pid !== process.pid && (hasMarker(pid, labName) || isInside(pid, inodes) || isContained(pid, cgroupOf(labName))));
+  return allPids().filter((pid) => pid !== process.pid && (hasMarker(pid, labName) || isInside(pid, inodes) || isContained(pid, cgroupOf(labName))) && isAlive(pid));
 }
 
 const allPids = (): number[] => readdirSync("/proc").filter((name) => /^\d+$/.test(name)).map(Number);

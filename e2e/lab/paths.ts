@@ -15,6 +15,8 @@ export function labPaths(dir: string) {
     controlSocket: join(dir, "lab.sock"),
     log: join(dir, "lab.log"),
     logs: join(dir, "logs"),
+    /** What Kubernetes' own API server was asked by the components. */
+    audit: join(dir, "logs", "audit.log"),
     pki: join(dir, "pki"),
     config: join(dir, "config"),
     state: join(dir, "state.json"),

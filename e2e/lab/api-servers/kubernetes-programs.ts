@@ -7,6 +7,11 @@ import type { ClusterPrograms } from "../programs/kubernetes.ts";
 
 export const SERVICE_CIDRS = "10.96.0.0/16,fd00:96::/112";
 const ETCD = "/usr/bin/etcd";
+/** What the components' ServiceAccounts asked and what they were answered, a line each: nobody else's requests, and no bodies. */
+const AUDIT_POLICY = {
+  apiVersion: "audit.k8s.io/v1", kind: "Policy", omitStages: ["RequestReceived"],
+  rules: [{ level: "Metadata", userGroups: ["system:serviceaccounts:calico-system"] }],
+};
 
 type Options = Pick<ApiServerOptions, "plan" | "paths" | "authority" | "supervisor" | "admin" | "env"> & {
   readonly programs: ClusterPrograms;
@@ -38,11 +43,13 @@ export async function startPrograms({ plan, paths, authority, supervisor, admin,
   writeFileSync(tokenFile, `${admin.token},${admin.username},${admin.username},"${admin.groups.join(",")}"\n`, { mode: 0o600 });
   const serving = await authority.issue("apiserver", { commonName: "kube-apiserver", ip: [address, "127.0.0.1", "10.96.0.1"], dns: ["kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"] });
   const kubeletClient = await authority.issue("apiserver-kubelet", { commonName: "kube-apiserver", organization: "system:masters" });
+  const auditPolicy = join(dir, "audit-policy.json");
+  writeFileSync(auditPolicy, JSON.stringify(AUDIT_POLICY));
   start("apiserver", [
     programs["kube-apiserver"], `--etcd-servers=${etcdUrl}`, `--etcd-cafile=${etcd.ca}`, `--etcd-certfile=${etcd.cert}`, `--etcd-keyfile=${etcd.key}`, `--bind-address=${address}`, `--advertise-address=${address}`,
     `--secure-port=${API_PORT}`, `--tls-cert-file=${serving.cert}`, `--tls-private-key-file=${serving.key}`, `--token-auth-file=${tokenFile}`, `--client-ca-file=${authority.caFile}`, "--authorization-mode=Node,RBAC", "--anonymous-auth=false",
     `--service-cluster-ip-range=${SERVICE_CIDRS}`, "--service-account-issuer=https://kubernetes.default.svc", `--service-account-key-file=${serviceAccountKey}`, `--service-account-signing-key-file=${serviceAccountKey}`,
-    "--service-account-extend-token-expiration=false", "--profiling=false",
+    "--service-account-extend-token-expiration=false", "--profiling=false", `--audit-policy-file=${auditPolicy}`, `--audit-log-path=${paths.audit}`,
     ...(kubelets
       ? ["--allow-privileged=true", "--enable-admission-plugins=NodeRestriction", "--kubelet-preferred-address-types=InternalIP", `--kubelet-certificate-authority=${authority.caFile}`, `--kubelet-client-certificate=${kubeletClient.cert}`, `--kubelet-client-key=${kubeletClient.key}`]
       : ["--endpoint-reconciler-type=none"]),

@@ -137,7 +137,8 @@ export function createInformer<T extends KubeObject, M>(opts: InformerOptions<T,
       const arm = (): void => {
         cancelTimer();
         cancelTimer = clock.schedule(opts.silenceMs ?? SILENCE_MS, () => {
-          log.warn("A watch was silent, opening it anew", { kind: type.kind, silentForMs: opts.silenceMs ?? SILENCE_MS });
+          // No news: Kubernetes sends no bookmarks of a kind of which nothing changed since it started.
+          log.debug("A watch was silent, opening it anew", { kind: type.kind, silentForMs: opts.silenceMs ?? SILENCE_MS });
           handle.close();
           resolve(undefined);
         });

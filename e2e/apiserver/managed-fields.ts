@@ -12,6 +12,8 @@ const same = (a: Manager, b: Manager): boolean => a.name === b.name && a.operati
 
 /** Notes in `after` that this manager set what differs from `before`, and that nobody owns what is gone. */
 export function recordUpdate(type: ResourceType, before: ApiObject | undefined, after: ApiObject, manager: Manager, time: string): void {
+  // Fields that were never tracked are not tracked from the middle on: only an apply begins.
+  if (before !== undefined && entriesOf(before.metadata["managedFields"]).length === 0) return write(after, []);
   const then = withHolders(type, before === undefined ? new Map<FieldPath, string>() : fieldsOf(before, type.fields));
   const now = withHolders(type, fieldsOf(after, type.fields));
   const set = [...now].filter(([path, value]) => then.get(path) !== value).map(([path]) => path);
@@ -24,10 +26,10 @@ export function recordUpdate(type: ResourceType, before: ApiObject | undefined, 
 }
 
 /** What holds the fields of a core kind is there before anybody writes into it. */
-const GIVEN = ["f:spec", "f:status", "f:spec\tf:containers", "f:source"];
+const GIVEN = ["f:spec", "f:status", "f:spec\tf:containers", "f:source", "f:spec\tf:podSelector"];
 
 function withHolders(type: ResourceType, fields: Fields): Fields {
-  return new Map([...holdersOf(fields), ...fields].filter(([path]) => type.schema !== null || !GIVEN.includes(path)));
+  return new Map([...holdersOf(fields), ...fields].filter(([path, value]) => type.schema !== null || value !== "{}" || !GIVEN.includes(path)));
 }
 
 /** What an apply of `config` makes of an object (absent: nothing was there). Throws an ApiError 409 that names the managers whose fields it would change, unless forced. */

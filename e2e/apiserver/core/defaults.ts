@@ -36,6 +36,7 @@ export function giveCore({ kind, fields }: ResourceType, object: ApiObject, isNe
   if (kind === "Pod") {
     spec["serviceAccountName"] ??= "default";
     spec["serviceAccount"] = spec["serviceAccountName"];
+    if (isObject(object["status"])) giveStatus(object["status"]);
   }
   if (kind === "Service" && spec["clusterIP"] !== undefined) spec["clusterIPs"] ??= [spec["clusterIP"]];
   if (kind === "NetworkPolicy") spec["podSelector"] ??= {};
@@ -44,6 +45,14 @@ export function giveCore({ kind, fields }: ResourceType, object: ApiObject, isNe
   if (kind === "Namespace") spec["finalizers"] = ["kubernetes"];
   const status = FIRST_STATUS[kind];
   if (status !== undefined) object["status"] = { ...status };
+}
+
+/** The first address and the list of them say the same. */
+function giveStatus(status: Json): void {
+  status["qosClass"] ??= "BestEffort";
+  const [first] = listOf(status["podIPs"]);
+  if (first !== undefined) status["podIP"] ??= first["ip"];
+  else if (typeof status["podIP"] === "string" && status["podIP"] !== "") status["podIPs"] = [{ ip: status["podIP"] }];
 }
 
 const FIRST_STATUS: Readonly<Record<string, Json>> = { Namespace: { phase: "Active" }, Pod: { phase: "Pending", qosClass: "BestEffort" }, Service: { loadBalancer: {} } };

@@ -33,7 +33,7 @@ describe("objects", () => {
 
   it("a custom resource that is not valid is refused with the field", async () => {
     await expect(cluster.datastore.create<Any>(calicoTypes.ipPools, pool("p", { cidr: "10.0.0.0/16", blockSize: 10 }))).rejects.toMatchObject({ code: "Invalid", causes: [{ field: "spec.blockSize" }] });
-    await expect(cluster.datastore.create<Any>(calicoTypes.ipPools, pool("p", { cidr: "10.0.0.0/16", natOutgoing: "yes" }))).rejects.toMatchObject({ code: "Invalid", causes: [{ field: "spec.natOutgoing" }] });
+    await expect(cluster.datastore.create<Any>(calicoTypes.ipPools, pool("p", { cidr: "10.0.0.0/16", natOutgoing: "yes" }))).rejects.toMatchObject({ code: "Invalid", causes: [{ field: "spec.natOutgoing" }, { field: "<nil>" }] });
     await expect(cluster.datastore.create<Any>(calicoTypes.ipPools, pool("p", { cidr: "10.0.0.0/16", blocksize: 26 }), { fieldValidation: "Strict" })).rejects.toThrow(/unknown field "spec.blocksize"/);
     expect((await cluster.datastore.create<Any>(calicoTypes.ipPools, pool("p", { cidr: "10.0.0.0/16", blocksize: 26 }))).spec).not.toHaveProperty("blocksize");
     await expect(cluster.datastore.patch<Any>(calicoTypes.ipPools, { name: "p" }, { spec: { cidr: "10.1.0.0/16" } }, { type: "merge" })).rejects.toMatchObject({ code: "Invalid", causes: [{ field: "spec.cidr" }] });
@@ -52,7 +52,7 @@ describe("objects", () => {
     await cluster.datastore.create<Any>(coreTypes.pods, pod("a", { finalizers: ["x/y"] }));
     await cluster.datastore.delete(coreTypes.pods, { namespace: "default", name: "a" }, { gracePeriodSeconds: 0 });
     expect((await cluster.datastore.get<Any>(coreTypes.pods, { namespace: "default", name: "a" })).metadata.deletionTimestamp).toBeDefined();
-    await cluster.datastore.create<Any>(coreTypes.pods, { ...pod("b"), spec: { nodeName: "n", containers: [] } });
+    await cluster.datastore.create<Any>(coreTypes.pods, { ...pod("b"), spec: { nodeName: "n", containers: [{ name: "c", image: "i" }] } });
     await cluster.datastore.delete(coreTypes.pods, { namespace: "default", name: "b" });
     expect((await cluster.datastore.get<Any>(coreTypes.pods, { namespace: "default", name: "b" })).metadata.deletionTimestamp).toBeDefined();
     await cluster.datastore.delete(coreTypes.pods, { namespace: "default", name: "b" }, { gracePeriodSeconds: 0 });

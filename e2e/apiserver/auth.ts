@@ -1,5 +1,6 @@
 /** Who is asking: bearer tokens from a table. */
 import type { Json } from "./object.ts";
+import { userInfo } from "./reviews.ts";
 
 export type Token = { readonly token: string; readonly username: string; readonly uid?: string; readonly groups?: readonly string[]; readonly extra?: Readonly<Record<string, readonly string[]>> };
 
@@ -17,9 +18,7 @@ export function createAuthenticator(tokens: readonly Token[]): Authenticator {
     review(request) {
       const spec = (request["spec"] ?? {}) as { token?: string; audiences?: string[] };
       const found = byToken.get(spec.token ?? "");
-      const status = found === undefined
-        ? { authenticated: false, error: "invalid bearer token" }
-        : { authenticated: true, user: { username: found.username, uid: found.uid ?? "", groups: found.groups ?? [], extra: found.extra ?? {} }, audiences: spec.audiences ?? [] };
+      const status = found === undefined ? { user: {}, error: "invalid bearer token" } : { authenticated: true, user: userInfo(found), audiences: spec.audiences ?? [] };
       return { kind: "TokenReview", apiVersion: "authentication.k8s.io/v1", metadata: {}, spec: request["spec"] ?? {}, status };
     },
   };

@@ -49,7 +49,8 @@ describe("calicoctl", () => {
 
   it("shows nodes and workloads, which are Kubernetes' own, and leaves them alone", async () => {
     await cluster.datastore.create(coreTypes.nodes, { apiVersion: "v1", kind: "Node", metadata: { name: "n1", annotations: { "projectcalico.org/IPv4Address": "192.0.2.1/24" } }, spec: {} } as KubeObject);
-    await cluster.datastore.create(coreTypes.pods, { apiVersion: "v1", kind: "Pod", metadata: { namespace: "default", name: "web" }, spec: { nodeName: "n1", containers: [] }, status: { podIP: "10.0.0.1" } } as KubeObject);
+    await cluster.datastore.create(coreTypes.pods, { apiVersion: "v1", kind: "Pod", metadata: { namespace: "default", name: "web" }, spec: { nodeName: "n1", containers: [{ name: "c", image: "i" }] } } as KubeObject);
+    await cluster.datastore.patch(coreTypes.pods, { namespace: "default", name: "web" }, { status: { podIP: "10.0.0.1" } }, { type: "merge", subresource: "status" });
     expect((await calicoctl(["get", "nodes", "-o", "wide"])).stdout).toBe("NAME   ASN         IPV4           IPV6\nn1     (default)   192.0.2.1/24\n");
     expect((await calicoctl(["get", "wep"])).stdout).toBe("NAMESPACE   WORKLOAD   NODE   NETWORKS\ndefault     web        n1     10.0.0.1\n");
     expect(await calicoctl(["delete", "node", "n1"])).toMatchObject({ status: 1, stderr: "a Node is a view on an object of Kubernetes; delete that with kubectl\n" });

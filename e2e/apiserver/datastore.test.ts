@@ -16,7 +16,7 @@ afterEach(async () => {
   await cluster[Symbol.asyncDispose]();
 });
 
-const pod = (name: string, labels: Record<string, string> = {}): KubeObject => ({ apiVersion: "v1", kind: "Pod", metadata: { namespace: "default", name, labels }, spec: { containers: [] } } as KubeObject);
+const pod = (name: string, labels: Record<string, string> = {}): KubeObject => ({ apiVersion: "v1", kind: "Pod", metadata: { namespace: "default", name, labels }, spec: { containers: [{ name: "c", image: "i" }] } } as KubeObject);
 const create = (name: string): Promise<KubeObject> => cluster.datastore.create(coreTypes.pods, pod(name));
 const remove = (name: string): Promise<void> => cluster.datastore.delete(coreTypes.pods, { namespace: "default", name }, { gracePeriodSeconds: 0 });
 

@@ -1,10 +1,15 @@
 /** What kubectl asks before it does anything: groups, kinds, version, and that field validation is supported. */
 import { apiVersionOf, type Json, type ResourceType } from "./object.ts";
 
+/** The release whose API this server speaks. */
+export const VERSION = "v1.36.0-calico-lab";
+
 const VERBS = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+/** Namespaces go one by one. */
+const verbsOf = ({ group, plural }: ResourceType): string[] => VERBS.filter((verb) => verb !== "deletecollection" || group !== "" || plural !== "namespaces");
 const STATUS_VERBS = ["get", "patch", "update"];
 
-export const VERSION: Json = { major: "1", minor: "32", gitVersion: "v1.32.0-calico-lab", gitCommit: "", gitTreeState: "clean", buildDate: "2026-01-01T00:00:00Z", goVersion: "none", compiler: "none", platform: "linux/amd64" };
+export const VERSION_INFO: Json = { major: "1", minor: "36", emulationMajor: "1", emulationMinor: "36", minCompatibilityMajor: "1", minCompatibilityMinor: "35", gitVersion: VERSION, gitCommit: "", gitTreeState: "clean", buildDate: "2026-01-01T00:00:00Z", goVersion: "none", compiler: "none", platform: "linux/amd64" };
 
 export function coreVersions(): Json {
   return { kind: "APIVersions", versions: ["v1"], serverAddressByClientCIDRs: [] };
@@ -18,15 +23,20 @@ export function groupList(types: readonly ResourceType[]): Json {
 
 export function groupOf(name: string, versions: readonly string[]): Json {
   const list = versions.map((version) => ({ groupVersion: `${name}/${version}`, version }));
-  return { kind: "APIGroup", apiVersion: "v1", name, versions: list, preferredVersion: list[0] };
+  return { name, versions: list, preferredVersion: list[0] };
 }
 
 export function resourceList(group: string, version: string, types: readonly ResourceType[]): Json {
   const resources = types.filter((type) => type.group === group && type.version === version).flatMap((type) => [
-    { name: type.plural, singularName: type.singular, namespaced: type.namespaced, kind: type.kind, verbs: VERBS, shortNames: type.shortNames, categories: type.categories },
+    { name: type.plural, singularName: type.singular, namespaced: type.namespaced, kind: type.kind, verbs: verbsOf(type), ...aliasesOf(type) },
     ...(type.status ? [{ name: `${type.plural}/status`, singularName: "", namespaced: type.namespaced, kind: type.kind, verbs: STATUS_VERBS }] : []),
   ]);
-  return { kind: "APIResourceList", apiVersion: "v1", groupVersion: apiVersionOf({ group, version }), resources };
+  return { kind: "APIResourceList", ...(group === "" ? {} : { apiVersion: "v1" }), groupVersion: apiVersionOf({ group, version }), resources };
+}
+
+/** Names that stand for a kind, where it has any. */
+function aliasesOf({ shortNames, categories }: ResourceType): Json {
+  return { ...(shortNames.length === 0 ? {} : { shortNames }), ...(categories.length === 0 ? {} : { categories }) };
 }
 
 /** Media types of aggregated discovery, newest first; v2beta1 is what kubectl before 1.30 knows. */
@@ -51,10 +61,11 @@ export function aggregated(mediaType: string, isCore: boolean, types: readonly R
   return { kind: "APIGroupDiscoveryList", apiVersion: `apidiscovery.k8s.io/${/;v=(\w+);/.exec(mediaType)?.[1] ?? "v2"}`, metadata: {}, items };
 }
 
-function discovered({ group, version, kind, plural, singular, shortNames, categories, namespaced, status }: ResourceType): Json {
+function discovered(type: ResourceType): Json {
+  const { group, version, kind, plural, singular, namespaced, status } = type;
   const responseKind = { group, version, kind };
   return {
-    resource: plural, singularResource: singular, responseKind, scope: namespaced ? "Namespaced" : "Cluster", verbs: VERBS, shortNames, categories,
+    resource: plural, singularResource: singular, responseKind, scope: namespaced ? "Namespaced" : "Cluster", verbs: verbsOf(type), ...aliasesOf(type),
     ...(status ? { subresources: [{ subresource: "status", responseKind, verbs: STATUS_VERBS }] } : {}),
   };
 }

@@ -1,4 +1,6 @@
 /** What tests do to the server. */
+import type { ResourceType } from "./object.ts";
+import { ApiError, conflict } from "./status.ts";
 
 export type Faults = {
   /** Watches stay open and are told nothing, not even bookmarks. */
@@ -27,4 +29,24 @@ export type FaultCommand = Partial<Faults> & {
 
 export function noFaults(): Faults {
   return { silentWatches: false, expireWatches: false, conflicts: {}, tooManyRequests: 0, internalErrors: 0, latencyMs: 0, skipChecks: false };
+}
+
+/** Throws what the next request is to be answered with, if anything. */
+export function takeFault(faults: Faults): void {
+  if (faults.tooManyRequests > 0) {
+    faults.tooManyRequests -= 1;
+    throw new ApiError(429, "Too many requests, please try again later.", { retryAfterSeconds: 1 });
+  }
+  if (faults.internalErrors > 0) {
+    faults.internalErrors -= 1;
+    throw new ApiError(500, "Internal error occurred: injected");
+  }
+}
+
+/** Throws a conflict when the next update of the kind is to be one. */
+export function takeConflict(faults: Faults, type: ResourceType): void {
+  const left = faults.conflicts[type.plural] ?? 0;
+  if (left <= 0) return;
+  faults.conflicts[type.plural] = left - 1;
+  throw conflict(type, "", "the object has been modified; injected");
 }

@@ -26,6 +26,17 @@ export function fieldsOf(object: Json, schema: Json): Fields {
   return fields;
 }
 
+/** The objects and lists that hold fields: who makes one by an update owns it too. */
+export function holdersOf(fields: Fields): Fields {
+  const holders = new Map<FieldPath, string>();
+  for (const path of fields.keys()) {
+    const elements = elementsOf(path);
+    for (let end = elements.length - 1; end > 0; end -= 1) holders.set(elements.slice(0, end).join("\t"), "{}");
+  }
+  holders.delete("f:metadata");
+  return holders;
+}
+
 function collect(fields: Map<FieldPath, string>, value: unknown, schema: Json, path: FieldPath): void {
   if (isObject(value) && !isAtomicMap(schema) && Object.keys(value).length > 0) {
     for (const [name, item] of Object.entries(value)) collect(fields, item, schemaOf(schema, name), join(path, `f:${name}`));

@@ -1,6 +1,6 @@
 /** Who set which fields: metadata.managedFields, kept at every write, and what an apply may change because of it. */
 import { apiVersionOf, clone, isObject, type ApiObject, type Json, type ResourceType } from "./object.ts";
-import { describeField, elementOf, elementsOf, fieldsOf, fromFieldsV1, toFieldsV1, type FieldPath, type Fields } from "./fields.ts";
+import { describeField, elementOf, elementsOf, fieldsOf, fromFieldsV1, holdersOf, toFieldsV1, type FieldPath, type Fields } from "./fields.ts";
 import { isAtomicMap, itemsOf, listKindOf, schemaOf } from "./schema-path.ts";
 import { ApiError, type Cause } from "./status.ts";
 
@@ -12,8 +12,10 @@ const same = (a: Manager, b: Manager): boolean => a.name === b.name && a.operati
 
 /** Notes in `after` that this manager set what differs from `before`, and that nobody owns what is gone. */
 export function recordUpdate(type: ResourceType, before: ApiObject | undefined, after: ApiObject, manager: Manager, time: string): void {
-  const then = before === undefined ? new Map<FieldPath, string>() : fieldsOf(before, type.fields);
-  const now = fieldsOf(after, type.fields);
+  // Fields that were never tracked are not tracked from the middle on: only an apply begins.
+  if (before !== undefined && entriesOf(before.metadata["managedFields"]).length === 0) return write(after, []);
+  const then = withHolders(type, before === undefined ? new Map<FieldPath, string>() : fieldsOf(before, type.fields));
+  const now = withHolders(type, fieldsOf(after, type.fields));
   const set = [...now].filter(([path, value]) => then.get(path) !== value).map(([path]) => path);
   const entries = entriesOf(after.metadata["managedFields"] ?? before?.metadata["managedFields"]);
   const own = entries.find((entry) => same(entry, manager));
@@ -21,6 +23,13 @@ export function recordUpdate(type: ResourceType, before: ApiObject | undefined, 
   const next: Entry[] = set.length === 0 ? kept : [{ ...manager, apiVersion: apiVersionOf(type), time, fields: new Set([...(kept[0]?.fields ?? []), ...set]) }];
   const others = without(entries.filter((entry) => entry !== own), new Set(set), now);
   write(after, own === undefined ? [...others, ...next] : others.toSpliced(entries.indexOf(own), 0, ...next));
+}
+
+/** What holds the fields of a core kind is there before anybody writes into it. */
+const GIVEN = ["f:spec", "f:status", "f:spec\tf:containers", "f:source", "f:spec\tf:podSelector"];
+
+function withHolders(type: ResourceType, fields: Fields): Fields {
+  return new Map([...holdersOf(fields), ...fields].filter(([path, value]) => type.schema !== null || value !== "{}" || !GIVEN.includes(path)));
 }
 
 /** What an apply of `config` makes of an object (absent: nothing was there). Throws an ApiError 409 that names the managers whose fields it would change, unless forced. */
@@ -40,7 +49,7 @@ export function apply(type: ResourceType, before: ApiObject | undefined, config:
   const own = entries.find((entry) => same(entry, manager));
   const repeated = own !== undefined && own.fields.size === wanted.size && [...wanted.keys()].every((path) => own.fields.has(path));
   const next: Entry = { ...manager, apiVersion: apiVersionOf(type), time: repeated ? own.time : options.time, fields: new Set(wanted.keys()) };
-  const others = without(entries.filter((entry) => entry !== own), new Set(changed), fieldsOf(merged, type.fields));
+  const others = without(entries.filter((entry) => entry !== own), new Set(changed), withHolders(type, fieldsOf(merged, type.fields)));
   result.metadata = { ...result.metadata };
   write(result, own === undefined ? [...others, next] : others.toSpliced(entries.indexOf(own), 0, next));
   return result;
@@ -107,6 +116,8 @@ function entriesOf(managedFields: unknown): Entry[] {
 }
 
 function write(object: ApiObject, entries: readonly Entry[]): void {
+  delete object.metadata["managedFields"];
+  if (entries.length === 0) return;
   object.metadata["managedFields"] = entries.map(({ name, operation, subresource, apiVersion, time, fields }) => ({
     manager: name, operation, apiVersion, time, fieldsType: "FieldsV1", fieldsV1: toFieldsV1(fields), ...(subresource === undefined ? {} : { subresource }),
   }));

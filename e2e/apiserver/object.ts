@@ -6,7 +6,7 @@ export type ApiObject = Json & {
   apiVersion: string;
   kind: string;
   metadata: Json & {
-    name: string; namespace?: string; uid: string; resourceVersion: string; generation?: number; creationTimestamp: string; deletionTimestamp?: string; deletionGracePeriodSeconds?: number; finalizers?: string[];
+    name: string; namespace?: string; uid: string; resourceVersion: string; generation?: number; creationTimestamp: string; deletionTimestamp?: string | undefined; deletionGracePeriodSeconds?: number; finalizers?: string[];
     labels?: Record<string, string>; annotations?: Record<string, string>; generateName?: string;
   };
 };
@@ -23,6 +23,8 @@ export type ResourceType = {
   readonly categories: readonly string[];
   readonly namespaced: boolean;
   readonly status: boolean;
+  /** Whether metadata.generation counts the changes of what is wanted. */
+  readonly generation: boolean;
   /** Structural schema of a custom resource; null: the object is taken as it is. */
   readonly schema: Json | null;
   /** What the fields are, for merging and explaining; of a core kind those that the product and kubectl rely on. */

@@ -1,4 +1,5 @@
 /** OpenAPI v3 documents, one per group and version: what `kubectl explain` shows, and that fields are validated by the server. */
+import { VERSION } from "./discovery.ts";
 import { isObject, type Json, type ResourceType } from "./object.ts";
 
 /** Paths of the documents. */
@@ -12,7 +13,7 @@ export function openApiDocument(root: string, types: readonly ResourceType[]): J
   const own = types.filter((type) => rootPath(type) === root);
   if (own.length === 0) return null;
   return {
-    openapi: "3.0.0", info: { title: "Kubernetes", version: "v1.32.0" }, paths: Object.fromEntries(own.flatMap((type) => pathsOf(root, type))),
+    openapi: "3.0.0", info: { title: "Kubernetes", version: VERSION }, paths: Object.fromEntries(own.flatMap((type) => pathsOf(root, type))),
     components: { schemas: { ...Object.fromEntries(own.map((type) => [schemaName(type), schemaOfKind(type)])), [INT_OR_STRING]: { description: "An integer or a text.", format: "int-or-string", oneOf: [{ type: "integer" }, { type: "string" }] } } },
   };
 }
@@ -65,7 +66,7 @@ export function openApiV2(): Buffer {
     const bytes = Buffer.from(value);
     return Buffer.concat([Buffer.from([(number << 3) | 2, bytes.length]), bytes]);
   };
-  return Buffer.concat([field(1, "2.0"), field(2, Buffer.concat([field(1, "Kubernetes"), field(2, "v1.32.0")])), field(8, "")]);
+  return Buffer.concat([field(1, "2.0"), field(2, Buffer.concat([field(1, "Kubernetes"), field(2, VERSION)])), field(8, "")]);
 }
 
 export const OPENAPI_V2_TYPE = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";

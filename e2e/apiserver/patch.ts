@@ -29,7 +29,7 @@ function jsonPatch(original: Json, patch: unknown): Json {
   if (!Array.isArray(patch)) throw new ApiError(400, "a JSON patch is a list of operations");
   let document: unknown = clone(original);
   for (const operation of patch) {
-    if (!isObject(operation) || typeof operation["op"] !== "string" || typeof operation["path"] !== "string") throw new ApiError(400, "a JSON patch operation has op and path");
+    if (!isObject(operation) || typeof operation["op"] !== "string" || typeof operation["path"] !== "string") throw new ApiError(422, "a JSON patch operation has op and path");
     const path = pointer(operation["path"]);
     const from = typeof operation["from"] === "string" ? pointer(operation["from"]) : [];
     switch (operation["op"]) {
@@ -45,7 +45,7 @@ function jsonPatch(original: Json, patch: unknown): Json {
       case "test":
         if (JSON.stringify(readPointer(document, path)) !== JSON.stringify(operation["value"])) throw new ApiError(422, `the test of ${operation["path"]} failed`);
         break;
-      default: throw new ApiError(400, `unknown JSON patch operation ${operation["op"]}`);
+      default: throw new ApiError(422, `unknown JSON patch operation ${operation["op"]}`);
     }
   }
   return document as Json;
@@ -68,11 +68,12 @@ function write(document: unknown, path: readonly string[], value: unknown, how: 
   const parent = readPointer(document, path.slice(0, -1));
   if (Array.isArray(parent)) {
     const index = last === "-" ? parent.length : Number(last);
+    if (!(index >= 0 && index <= parent.length - (how === "add" ? 0 : 1))) throw new ApiError(422, `there is no index ${last} at /${path.slice(0, -1).join("/")}`);
     if (how === "add") parent.splice(index, 0, value);
     else if (how === "replace") parent[index] = value;
     else parent.splice(index, 1);
   } else if (isObject(parent)) {
-    if (how !== "add" && parent[last] === undefined) throw new ApiError(422, `there is nothing at /${path.join("/")}`);
+    if (how === "remove" && parent[last] === undefined) throw new ApiError(422, `there is nothing at /${path.join("/")}`);
     if (how === "remove") delete parent[last];
     else parent[last] = value;
   }

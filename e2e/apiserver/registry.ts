@@ -4,8 +4,15 @@ import { withMetadata } from "./core/metadata.ts";
 import { NAMESPACE, POD, SERVICE_ACCOUNT } from "./core/pod.ts";
 import { isObject, typeKey, valueAt, type ApiObject, type Column, type Json, type ResourceType } from "./object.ts";
 
+/** Kinds with a status that is written apart, and kinds whose changes are counted. */
+const WITH_STATUS = ["Pod", "Namespace", "Node", "Service", "CustomResourceDefinition"];
+const WITH_GENERATION = ["Pod", "NetworkPolicy", "EndpointSlice", "CustomResourceDefinition"];
+const CATEGORIES: Readonly<Record<string, readonly string[]>> = { Pod: ["all"], Service: ["all"], CustomResourceDefinition: ["api-extensions"] };
+
 function core(group: string, version: string, kind: string, plural: string, namespaced: boolean, fields: Json, shortNames: readonly string[] = [], columns: readonly Column[] = []): ResourceType {
-  return { group, version, kind, plural, singular: kind.toLowerCase(), shortNames, categories: [], namespaced, status: true, schema: null, fields, columns };
+  return {
+    group, version, kind, plural, singular: kind.toLowerCase(), shortNames, categories: CATEGORIES[kind] ?? [], namespaced, status: WITH_STATUS.includes(kind), generation: WITH_GENERATION.includes(kind), schema: null, fields, columns,
+  };
 }
 
 const column = (name: string, path: string, type = "string"): Column => ({ name, type, path });
@@ -24,7 +31,7 @@ export const CORE_TYPES: readonly ResourceType[] = [
   core("", "v1", "Secret", "secrets", true, SECRET),
   core("", "v1", "ConfigMap", "configmaps", true, CONFIG_MAP, ["cm"]),
   core("", "v1", "Service", "services", true, SERVICE, ["svc"], [column("Cluster-IP", ".spec.clusterIP")]),
-  core("", "v1", "Endpoints", "endpoints", true, ENDPOINTS, ["ep"]),
+  { ...core("", "v1", "Endpoints", "endpoints", true, ENDPOINTS, ["ep"]), singular: "endpoints" },
   core("", "v1", "Event", "events", true, EVENT, ["ev"], [
     column("Last Seen", ".lastTimestamp", "date"), column("Type", ".type"), column("Reason", ".reason"), { ...column("Object", ".involvedObject"), read: involvedObject }, column("Message", ".message"),
     { ...column("Name", ".metadata.name"), priority: 1 },
@@ -83,7 +90,7 @@ function typeOfDefinition(definition: Json): ResourceType {
   return {
     group: text("spec", "group"), version: version["name"], kind, plural: text("spec", "names", "plural"), singular: (valueAt(definition, ["spec", "names", "singular"]) as string | undefined) ?? kind.toLowerCase(),
     shortNames: names("shortNames"), categories: names("categories"), namespaced: text("spec", "scope") === "Namespaced",
-    status: valueAt(version, ["subresources", "status"]) !== undefined, schema: isObject(schema) ? schema : null, fields: withMetadata(isObject(schema) ? schema : {}),
+    status: valueAt(version, ["subresources", "status"]) !== undefined, generation: true, schema: isObject(schema) ? schema : null, fields: withMetadata(isObject(schema) ? schema : {}),
     columns: Array.isArray(columns) ? columns.filter(isObject).filter(({ priority }) => priority === undefined || priority === 0).map(({ name, type, jsonPath }) => ({ name: String(name as string), type: String(type as string), path: String(jsonPath as string) })) : [],
   };
 }

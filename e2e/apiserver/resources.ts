@@ -1,15 +1,19 @@
 /** Reading and writing objects, as the API defines it. */
 import { randomUUID } from "node:crypto";
 import { admit, type CustomCheck } from "./admission.ts";
-import { NAMESPACE, SERVICE_ACCOUNT } from "./core/pod.ts";
+import { giveCore, hasFirstStatus } from "./core/defaults.ts";
+import { createNamespaces } from "./namespaces.ts";
 import { apiVersionOf, clone, isObject, type ApiObject, type Json, type ResourceType } from "./object.ts";
 import { apply, recordUpdate } from "./managed-fields.ts";
 import { applyPatch } from "./patch.ts";
 import type { Registry } from "./registry.ts";
-import { ApiError, notFound } from "./status.ts";
+import { answerOf, checkPreconditions, graceOf, marked } from "./removal.ts";
+import { prune } from "./schema.ts";
+import { ApiError, conflict, invalid, notFound, type Cause } from "./status.ts";
 import type { Store } from "./store.ts";
 
 export type WriteOptions = {
+  /** Unknown fields are refused. */
   readonly strict: boolean;
   readonly dryRun: boolean;
   /** Who writes. */
@@ -18,32 +22,47 @@ export type WriteOptions = {
   readonly force?: boolean;
 };
 
+/** A written object; `unknown`: paths of the fields that were left out. */
+export type Written = { readonly object: ApiObject; readonly isNew: boolean; readonly unknown: readonly string[] };
+
 export interface Resources {
   get(type: ResourceType, namespace: string | undefined, name: string): ApiObject;
-  create(type: ResourceType, namespace: string | undefined, body: unknown, options: WriteOptions): ApiObject;
-  update(type: ResourceType, namespace: string | undefined, name: string, body: unknown, subresource: string | undefined, options: WriteOptions): ApiObject;
+  create(type: ResourceType, namespace: string | undefined, body: unknown, options: WriteOptions): Written;
+  update(type: ResourceType, namespace: string | undefined, name: string, body: unknown, subresource: string | undefined, options: WriteOptions): Written;
   /** Server-side apply creates what is not there. */
-  patch(type: ResourceType, namespace: string | undefined, name: string, patch: unknown, contentType: string, subresource: string | undefined, options: WriteOptions): ApiObject;
-  /** The object as it was; one with finalizers or a grace period is only marked. */
-  remove(type: ResourceType, namespace: string | undefined, name: string, options: Json): ApiObject;
+  patch(type: ResourceType, namespace: string | undefined, name: string, patch: unknown, contentType: string, subresource: string | undefined, options: WriteOptions): Written;
+  /** Gives a pod its node, as from a scheduler. Throws an ApiError 409 for a pod that has one already. */
+  bind(pods: ResourceType, namespace: string | undefined, name: string, node: string, options: Pick<WriteOptions, "dryRun">): void;
+  /** What the removal is answered with; an object with finalizers or a grace period is only marked. */
+  remove(type: ResourceType, namespace: string | undefined, name: string, options: Json & { readonly dryRun?: boolean }): Json;
 }
 
-const POD_GRACE_SECONDS = 30;
+/** How a successor came about. */
+type Write = { readonly subresource: string | undefined; readonly by: "put" | "patch" | "apply" };
+
+const MODIFIED = "the object has been modified; please apply your changes to the latest version and try again";
 
 export function createResources({ store, registry, check, now }: { store: Store; registry: Registry; check: CustomCheck; now: () => Date }): Resources {
   const timestamp = (): string => `${now().toISOString().slice(0, 19)}Z`;
+  const namespaces = createNamespaces({ store, registry, remove: (type, namespace, name) => void resources.remove(type, namespace, name, {}) });
 
   function existing(type: ResourceType, namespace: string | undefined, name: string): ApiObject {
     const found = store.get(type, namespace, name);
-    if (found === undefined) throw notFound(groupResource(type), name);
+    if (found === undefined) throw notFound(type, name);
     return found;
   }
 
   /** The body as an object of the kind; names and namespaces in it must not contradict the path. */
   function incoming(type: ResourceType, namespace: string | undefined, body: unknown, name?: string): ApiObject {
-    if (!isObject(body)) throw new ApiError(400, "the body of the request is no object");
+    if (!isObject(body)) throw new ApiError(400, `the object provided is unrecognized (must be of type ${type.kind}): it is no object`);
+    const { kind, apiVersion } = body;
     const metadata = isObject(body["metadata"]) ? { ...body["metadata"] } : {};
-    if (body["kind"] !== undefined && body["kind"] !== type.kind) throw new ApiError(400, `the object provided is a ${String(body["kind"] as string)}, expected ${type.kind}`);
+    if (type.schema !== null && typeof kind !== "string") throw new ApiError(400, `the object provided is unrecognized (must be of type ${type.kind}): Object 'Kind' is missing`);
+    if (type.schema !== null && apiVersion !== apiVersionOf(type)) throw new ApiError(400, `the API version in the data (${String(apiVersion as string)}) does not match the expected API version (${apiVersionOf(type)})`);
+    if (kind !== undefined && kind !== type.kind) {
+      if (type.schema === null) throw new ApiError(400, `${String(kind as string)} in version "${type.version}" cannot be handled as a ${type.kind}`);
+      throw invalid({ ...type, kind: String(kind as string) }, String(metadata["name"] as string), [{ field: "kind", reason: "FieldValueInvalid", message: `Invalid value: ${JSON.stringify(kind)}: must be ${type.kind}` }]);
+    }
     if (type.namespaced) {
       if (metadata["namespace"] !== undefined && metadata["namespace"] !== namespace) throw new ApiError(400, "the namespace of the provided object does not match the namespace sent on the request");
       metadata["namespace"] = namespace;
@@ -51,41 +70,37 @@ export function createResources({ store, registry, check, now }: { store: Store;
     if (metadata["name"] === undefined && typeof metadata["generateName"] === "string") metadata["name"] = `${metadata["generateName"]}${randomUUID().slice(0, 5)}`;
     if (name !== undefined && metadata["name"] !== undefined && metadata["name"] !== name) throw new ApiError(400, `the name of the object (${String(metadata["name"] as string)}) does not match the name on the URL (${name})`);
     if (name !== undefined) metadata["name"] = name;
-    if (typeof metadata["name"] !== "string") throw new ApiError(422, `${type.kind} "" is invalid: metadata.name: Required value: name or generateName is required`, { causes: [{ field: "metadata.name", reason: "FieldValueRequired", message: "Required value: name or generateName is required" }] });
+    if (typeof metadata["name"] !== "string") throw invalid(type, "", [{ field: "metadata.name", reason: "FieldValueRequired", message: "Required value: name or generateName is required" }]);
     return { ...body, apiVersion: apiVersionOf(type), kind: type.kind, metadata } as unknown as ApiObject;
   }
 
-  function conflict(type: ResourceType, name: string): ApiError {
-    return new ApiError(409, `Operation cannot be fulfilled on ${groupResource(type)} "${name}": the object has been modified; please apply your changes to the latest version and try again`);
-  }
-
   /** Replaces an object by its successor, which keeps what clients may not change. An apply has said already whose the fields are. */
-  function store_(type: ResourceType, before: ApiObject, next: ApiObject, subresource: string | undefined, options: WriteOptions, isApply = false): ApiObject {
-    const { uid, creationTimestamp, deletionTimestamp, deletionGracePeriodSeconds, generation } = before.metadata;
+  function succeed(type: ResourceType, before: ApiObject, next: ApiObject, { subresource, by }: Write, options: WriteOptions): Written {
+    const { uid, creationTimestamp, deletionTimestamp, deletionGracePeriodSeconds, generation, name } = before.metadata;
     const wanted = next.metadata.resourceVersion as string | undefined;
-    if (wanted !== undefined && wanted !== "" && wanted !== before.metadata.resourceVersion) throw conflict(type, before.metadata.name);
-    if (typeof next.metadata["uid"] === "string" && next.metadata.uid !== uid) throw new ApiError(409, `Precondition failed: UID in precondition: ${next.metadata.uid}, UID in object meta: ${uid}`);
+    if (wanted !== undefined && wanted !== "" && wanted !== before.metadata.resourceVersion) throw conflict(type, name, MODIFIED);
+    if (type.schema !== null && by === "put" && (wanted ?? "") === "") throw invalid({ ...type, kind: type.plural }, name, [{ field: "metadata.resourceVersion", reason: "FieldValueInvalid", message: "Invalid value: 0: must be specified for an update" }]);
+    const changed = changedByClient(before, next, by);
+    if (changed.length > 0) throw invalid(type, name, changed);
+    if (typeof next.metadata["uid"] === "string" && next.metadata.uid !== uid) throw conflict(type, name, `Precondition failed: UID in precondition: ${next.metadata.uid}, UID in object meta: ${uid}`);
     const merged = clone(next);
-    merged.metadata = {
-      ...merged.metadata, uid, creationTimestamp, resourceVersion: before.metadata.resourceVersion, ...(deletionTimestamp === undefined ? {} : { deletionTimestamp }),
-      ...(deletionGracePeriodSeconds === undefined ? {} : { deletionGracePeriodSeconds }),
-    };
-    if (subresource === "status") {
-      const status = merged["status"];
-      for (const key of Object.keys(merged)) if (key !== "metadata") delete merged[key];
-      Object.assign(merged, clone({ ...before, metadata: merged.metadata }), status === undefined ? {} : { status });
-    } else if (type.status && before["status"] !== undefined && type.schema !== null) merged["status"] = clone(before["status"]);
-    else if (type.schema === null && merged["status"] === undefined && before["status"] !== undefined) merged["status"] = clone(before["status"]);
-    admit(type, merged, { strict: options.strict, check, before });
-    const specChanged = JSON.stringify(merged["spec"]) !== JSON.stringify(before["spec"]);
-    if (generation !== undefined) merged.metadata.generation = specChanged ? generation + 1 : generation;
-    if (!isApply) recordUpdate(type, before, merged, { name: options.manager, operation: "Update", subresource }, timestamp());
-    if (sameExceptRevision(before, merged)) return before;
-    if (options.dryRun) return merged;
-    if (deletionTimestamp !== undefined && (merged.metadata.finalizers ?? []).length === 0 && type.kind !== "Pod") return finish(type, merged);
+    merged.metadata = { ...merged.metadata, uid, creationTimestamp, resourceVersion: before.metadata.resourceVersion };
+    setOrDelete(merged.metadata, { deletionTimestamp, deletionGracePeriodSeconds, generation });
+    keepOtherSide(type, before, merged, subresource);
+    const unknown = admit(type, merged, { strict: options.strict, check, before, isPatch: by !== "put" });
+    if (generation !== undefined && JSON.stringify(sortKeys(merged["spec"])) !== JSON.stringify(sortKeys(before["spec"]))) merged.metadata.generation = generation + 1;
+    if (by !== "apply") recordUpdate(type, before, merged, { name: options.manager, operation: "Update", subresource }, timestamp());
+    if (type.schema === null) giveCore(type, merged, false);
+    const written = (object: ApiObject): Written => ({ object, isNew: false, unknown });
+    if (JSON.stringify(sortKeys(before)) === JSON.stringify(sortKeys(merged))) return written(before);
+    if (options.dryRun) return written(merged);
+    if (deletionTimestamp !== undefined && (merged.metadata.finalizers ?? []).length === 0 && (deletionGracePeriodSeconds ?? 0) === 0 && type.plural !== "namespaces") {
+      const { resourceVersion } = finish(type, clone(before)).metadata;
+      return written({ ...merged, metadata: { ...merged.metadata, resourceVersion } });
+    }
     const stored = store.replace(type, merged);
     if (type.plural === "customresourcedefinitions") define(stored);
-    return stored;
+    return written(stored);
   }
 
   function define(definition: ApiObject): void {
@@ -99,83 +114,119 @@ export function createResources({ store, registry, check, now }: { store: Store;
   function finish(type: ResourceType, object: ApiObject): ApiObject {
     const removed = store.remove(type, object);
     if (type.plural === "customresourcedefinitions") registry.remove(object);
-    if (type.plural === "namespaces") for (const inner of registry.all()) if (inner.namespaced) for (const each of store.list(inner, { namespace: object.metadata.name, matches: null })) store.remove(inner, each);
+    namespaces.onRemoved(object.metadata.namespace);
     return removed;
+  }
+
+  /** A pod that was ending already is seen with its shorter grace before it is gone. */
+  function tell(type: ResourceType, before: ApiObject, next: ApiObject): ApiObject {
+    return before.metadata.deletionTimestamp === undefined ? next : store.replace(type, next);
   }
 
   /** The object with a configuration applied to it. */
   function applied(type: ResourceType, before: ApiObject | undefined, patch: unknown, subresource: string | undefined, options: WriteOptions): Json {
-    if (!isObject(patch)) throw new ApiError(400, "the body of the request is no object");
-    if (isObject(patch["metadata"]) && Array.isArray(patch["metadata"]["managedFields"]) && patch["metadata"]["managedFields"].length > 0) throw new ApiError(400, "metadata.managedFields must be nil");
+    if (!isObject(patch) || typeof patch["kind"] !== "string" || typeof patch["apiVersion"] !== "string") throw new ApiError(400, "invalid object type: the configuration has no apiVersion and kind");
+    const metadata = isObject(patch["metadata"]) ? patch["metadata"] : {};
+    if (Array.isArray(metadata["managedFields"]) && metadata["managedFields"].length > 0) throw new ApiError(400, "metadata.managedFields must be nil");
+    if (before === undefined && typeof metadata["uid"] === "string") throw conflict(type, String(metadata["name"] as string), `uid mismatch: the provided object specified uid ${metadata["uid"]}, and no existing object was found`);
+    const [unknown] = type.schema === null ? [] : prune(clone(patch), type.schema);
+    if (unknown !== undefined) throw new ApiError(500, `failed to create typed patch object: .${unknown}: field not declared in schema`, { reason: "" });
     const { status, ...rest } = patch;
-    const config = subresource === "status" ? { ...(patch["metadata"] === undefined ? {} : { metadata: patch["metadata"] }), status } : type.status && type.schema !== null ? rest : patch;
-    return apply(type, before, config, { name: options.manager, operation: "Apply", subresource }, { force: options.force === true, time: timestamp() });
+    const config = subresource === "status" ? { ...(patch["metadata"] === undefined ? {} : { metadata: patch["metadata"] }), status } : type.status ? rest : patch;
+    return { apiVersion: patch["apiVersion"], kind: patch["kind"], ...apply(type, before, config, { name: options.manager, operation: "Apply", subresource }, { force: options.force === true, time: timestamp() }) };
   }
 
-  function create(type: ResourceType, namespace: string | undefined, body: unknown, options: WriteOptions, isApply = false): ApiObject {
+  function create(type: ResourceType, namespace: string | undefined, body: unknown, options: WriteOptions, isApply = false): Written {
     const object = incoming(type, namespace, clone(body));
-    if (type.namespaced && store.list(NAMESPACES, { namespace: undefined, matches: ({ metadata }) => metadata.name === namespace }).length === 0) throw notFound("namespaces", namespace ?? "");
-    object.metadata = { ...object.metadata, uid: randomUUID(), creationTimestamp: timestamp(), resourceVersion: "", generation: 1 };
-    delete object.metadata.deletionTimestamp;
-    if (type.schema !== null && type.status) delete object["status"];
-    admit(type, object, { strict: options.strict, check });
+    if (type.namespaced) namespaces.admit(type, namespace ?? "", object.metadata.name);
+    object.metadata = { ...object.metadata, uid: randomUUID(), creationTimestamp: timestamp(), resourceVersion: "" };
+    setOrDelete(object.metadata, { deletionTimestamp: undefined, deletionGracePeriodSeconds: undefined, generation: type.generation ? 1 : undefined });
+    if (type.status && (type.schema !== null || hasFirstStatus(type))) delete object["status"];
+    const unknown = admit(type, object, { strict: options.strict, check });
     if (!isApply) recordUpdate(type, undefined, object, { name: options.manager, operation: "Update", subresource: undefined }, timestamp());
-    if (options.dryRun) return object;
+    if (type.schema === null) giveCore(type, object, true);
+    if (options.dryRun) return { object: withoutRevision(object), isNew: true, unknown };
     if (type.plural === "customresourcedefinitions") {
       define(object);
       object["status"] = { conditions: [{ type: "Established", status: "True", reason: "InitialNamesAccepted" }], acceptedNames: object["spec"] === undefined ? {} : (object["spec"] as Json)["names"], storedVersions: ["v3"] };
     }
     const stored = store.create(type, object);
-    if (type.plural === "namespaces" && type.group === "") resources.create(SERVICE_ACCOUNTS, object.metadata.name, { metadata: { name: "default" } }, options);
-    return stored;
+    const accounts = registry.find("", "v1", "serviceaccounts");
+    if (type.plural === "namespaces" && type.group === "" && accounts !== null) resources.create(accounts, object.metadata.name, { metadata: { name: "default" } }, options);
+    return { object: stored, isNew: true, unknown };
   }
 
   const resources: Resources = {
     get: existing,
     create: (type, namespace, body, options) => create(type, namespace, body, options),
     update(type, namespace, name, body, subresource, options) {
-      return store_(type, existing(type, namespace, name), incoming(type, namespace, body, name), subresource, options);
+      return succeed(type, existing(type, namespace, name), incoming(type, namespace, body, name), { subresource, by: "put" }, options);
     },
     patch(type, namespace, name, patch, contentType, subresource, options) {
       if (contentType !== "application/apply-patch+yaml") {
         const before = existing(type, namespace, name);
-        return store_(type, before, incoming(type, namespace, applyPatch(type, before, patch, contentType), name), subresource, options);
+        return succeed(type, before, incoming(type, namespace, applyPatch(type, before, patch, contentType), name), { subresource, by: "patch" }, options);
       }
       const before = store.get(type, namespace, name);
       const next = incoming(type, namespace, applied(type, before, patch, subresource, options), name);
-      if (before !== undefined) return store_(type, before, next, subresource, options, true);
-      if (subresource !== undefined) throw notFound(groupResource(type), name);
+      if (before !== undefined) return succeed(type, before, next, { subresource, by: "apply" }, options);
+      if (subresource !== undefined) throw notFound(type, name);
       return create(type, namespace, next, options, true);
+    },
+    bind(pods, namespace, name, node, { dryRun }) {
+      const pod = clone(existing(pods, namespace, name));
+      const spec = pod["spec"] as Json;
+      if ((spec["nodeName"] ?? "") !== "") throw conflict({ ...pods, plural: "pods/binding" }, name, `pod ${name} is already assigned to node "${String(spec["nodeName"] as string)}"`);
+      spec["nodeName"] = node;
+      const status = (pod["status"] ??= {}) as Json;
+      status["conditions"] = [...(Array.isArray(status["conditions"]) ? status["conditions"] : []), { type: "PodScheduled", status: "True", lastTransitionTime: timestamp() }];
+      if (!dryRun) store.replace(pods, pod);
     },
     remove(type, namespace, name, options) {
       const object = existing(type, namespace, name);
-      const preconditions = isObject(options["preconditions"]) ? options["preconditions"] : {};
-      if (typeof preconditions["uid"] === "string" && preconditions["uid"] !== object.metadata.uid) throw new ApiError(409, `Precondition failed: UID in precondition: ${preconditions["uid"]}, UID in object meta: ${object.metadata.uid}`);
-      if (typeof preconditions["resourceVersion"] === "string" && preconditions["resourceVersion"] !== object.metadata.resourceVersion) throw conflict(type, name);
-      const grace = type.kind === "Pod" ? Number(options["gracePeriodSeconds"] ?? POD_GRACE_SECONDS) : 0;
-      const scheduled = isObject(object["spec"]) && typeof object["spec"]["nodeName"] === "string";
-      const held = (object.metadata.finalizers ?? []).length > 0;
-      if (!held && (grace === 0 || !scheduled)) return finish(type, object);
-      if (object.metadata.deletionTimestamp !== undefined) return object;
-      const marked = clone(object);
-      marked.metadata.deletionTimestamp = timestamp();
-      marked.metadata.deletionGracePeriodSeconds = grace;
-      return store.replace(type, marked);
+      checkPreconditions(type, object, options);
+      const isNamespace = type.plural === "namespaces" && type.group === "";
+      if (isNamespace) namespaces.checkRemovable(name);
+      const isHeld = (object.metadata.finalizers ?? []).length > 0;
+      const grace = graceOf(type, object, options);
+      if (options.dryRun === true) return answerOf(type, object, !isHeld && grace === 0);
+      if (isNamespace) return object.metadata.deletionTimestamp === undefined ? namespaces.end(object, { deletionTimestamp: timestamp() }) : object;
+      const next = marked(object, grace, now());
+      if (!isHeld && grace === 0) return answerOf(type, finish(type, next !== null && type.kind === "Pod" ? tell(type, object, next) : object), true);
+      return answerOf(type, next === null ? object : store.replace(type, next), false);
     },
   };
   return resources;
 }
 
-/** "ippools.projectcalico.org": as error messages name a kind. */
-function groupResource({ plural, group }: ResourceType): string {
-  return group === "" ? plural : `${plural}.${group}`;
+/** What only the server sets, where a client set it otherwise; an update that leaves it out means no change. */
+function changedByClient({ metadata: before }: ApiObject, { metadata: next }: ApiObject, by: Write["by"]): Cause[] {
+  const fields = ["deletionTimestamp", "deletionGracePeriodSeconds", "uid"] as const;
+  const causes = fields.filter((field) => by === "patch" && next[field] !== undefined && next[field] !== before[field]).map((field): Cause => ({ field: `metadata.${field}`, reason: "FieldValueInvalid", message: `Invalid value: ${JSON.stringify(next[field])}: field is immutable` }));
+  const added = before.deletionTimestamp === undefined ? [] : (next.finalizers ?? []).filter((name) => !(before.finalizers ?? []).includes(name));
+  return [...causes, ...(added.length === 0 ? [] : [{ field: "metadata.finalizers", reason: "FieldValueForbidden", message: `Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers ${JSON.stringify(added)}` }])];
 }
 
-const NAMESPACES = { group: "", version: "v1", kind: "Namespace", plural: "namespaces", singular: "namespace", shortNames: [], categories: [], namespaced: false, status: true, schema: null, fields: NAMESPACE, columns: [] } as const satisfies ResourceType;
-const SERVICE_ACCOUNTS = { ...NAMESPACES, kind: "ServiceAccount", plural: "serviceaccounts", singular: "serviceaccount", namespaced: true, fields: SERVICE_ACCOUNT } as const satisfies ResourceType;
+/** A write of the status leaves the rest as it is, a write of the rest the status. Core kinds take metadata with a status, custom ones do not. */
+function keepOtherSide(type: ResourceType, before: ApiObject, merged: ApiObject, subresource: string | undefined): void {
+  if (!type.status) return;
+  if (subresource !== "status") return setOrDelete(merged, { status: clone(before["status"]) });
+  const { status } = merged;
+  const metadata = type.schema === null ? merged.metadata : { ...clone(before.metadata), managedFields: merged.metadata["managedFields"] };
+  for (const key of Object.keys(merged)) if (key !== "metadata") delete merged[key];
+  Object.assign(merged, clone(before), { metadata }, status === undefined ? {} : { status });
+}
 
-function sameExceptRevision(a: ApiObject, b: ApiObject): boolean {
-  return JSON.stringify(sortKeys(a)) === JSON.stringify(sortKeys(b));
+function withoutRevision(object: ApiObject): ApiObject {
+  const { resourceVersion: _, ...metadata } = object.metadata;
+  return { ...object, metadata } as ApiObject;
+}
+
+function setOrDelete(target: Json, values: Json): void {
+  for (const [key, value] of Object.entries(values)) {
+    if (value === undefined) delete target[key];
+    else target[key] = value;
+  }
 }
 
 function sortKeys(value: unknown): unknown {

@@ -20,6 +20,19 @@ export function applyDefaults(value: unknown, schema: Schema): void {
   if (isObject(value) && isObject(additional)) for (const item of Object.values(value)) applyDefaults(item, additional);
 }
 
+/** Takes null away, in place, where the schema does not allow it: the same as if the field were not there. */
+export function dropNulls(value: unknown, schema: Schema): void {
+  const { properties, additionalProperties, items } = schema;
+  if (isObject(value)) {
+    for (const [name, item] of Object.entries(value)) {
+      const inner = isObject(properties) && Object.hasOwn(properties, name) ? properties[name] : additionalProperties;
+      if (!isObject(inner)) continue;
+      if (item === null && inner["nullable"] !== true) delete value[name];
+      else dropNulls(item, inner);
+    }
+  } else if (Array.isArray(value) && isObject(items)) for (const item of value) dropNulls(item, items);
+}
+
 /** Removes fields that the schema does not know, in place; their paths. */
 export function prune(value: unknown, schema: Schema, path = ""): string[] {
   if (schema["x-kubernetes-preserve-unknown-fields"] === true) return [];

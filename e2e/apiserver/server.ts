@@ -1,21 +1,24 @@
 /** An API server in memory that kubectl and the product's services take for a real one. */
 import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
-import { parse as parseYaml } from "yaml";
 import type { CustomCheck } from "./admission.ts";
 import { createAuthenticator, type Token } from "./auth.ts";
-import { aggregated, aggregatedTypeOf, coreVersions, groupList, groupOf, resourceList, VERSION } from "./discovery.ts";
-import { noFaults, type FaultCommand, type Faults } from "./faults.ts";
-import { apiVersionOf, isObject, type ApiObject, type Json, type ResourceType } from "./object.ts";
+import { bind } from "./binding.ts";
+import { mediaTypeOf, readBody } from "./body.ts";
+import { aggregated, aggregatedTypeOf, coreVersions, groupList, groupOf, resourceList, VERSION_INFO } from "./discovery.ts";
+import { noFaults, takeConflict, takeFault, type FaultCommand, type Faults } from "./faults.ts";
+import { asItem, list, scopeOf } from "./lists.ts";
+import { apiVersionOf, isObject, type Json, type ResourceType } from "./object.ts";
 import { OPENAPI_V2_TYPE, openApiDocument, openApiIndex, openApiV2 } from "./openapi.ts";
+import { deleteOptionsOf, watchOptionsOf, writeOptionsOf } from "./options.ts";
 import { createRegistry, type Registry } from "./registry.ts";
-import { decodeContinue, encodeContinue, parsePath, type Target } from "./requests.ts";
-import { createResources, type Resources, type WriteOptions } from "./resources.ts";
-import { fieldMatcher, labelMatcher, type Matcher } from "./selectors.ts";
-import { ApiError } from "./status.ts";
-import { createStore, type Scope, type Store } from "./store.ts";
-import { toTable } from "./table.ts";
-import { sendBookmarks, watch } from "./watch.ts";
+import { representationOf } from "./representation.ts";
+import { parsePath, type Target } from "./requests.ts";
+import { createResources, type Resources, type Written } from "./resources.ts";
+import { review } from "./reviews.ts";
+import { aboutObject, ApiError, notFound, NoSuchPath } from "./status.ts";
+import { createStore, type Store } from "./store.ts";
+import { sendBookmarks, tooNew, watch } from "./watch.ts";
 
 export type ApiServerOptions = {
   readonly host: string;
@@ -29,6 +32,8 @@ export type ApiServerOptions = {
   readonly check?: CustomCheck;
   /** Changes kept for watches, per kind. */
   readonly historyLimit?: number;
+  /** Told of every request. */
+  readonly onRequest?: (request: IncomingMessage) => void;
 };
 
 export interface ApiServer {
@@ -40,11 +45,10 @@ export interface ApiServer {
 }
 
 const BOOKMARK_MS = 5_000;
-const MAX_BODY = 8 * 1024 * 1024;
 const NAMESPACES = ["default", "kube-system", "kube-public"];
 
 type Context = { readonly store: Store; readonly registry: Registry; readonly resources: Resources; readonly faults: Faults };
-type Answer = { readonly status: number; readonly body: unknown };
+type Answer = { readonly status: number; readonly body: unknown; readonly warnings?: readonly string[] };
 
 /** Starts listening. Rejects when the port is taken. */
 export async function startApiServer(options: ApiServerOptions): Promise<ApiServer> {
@@ -60,24 +64,31 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   const onRequest = (request: IncomingMessage, response: ServerResponse): void => void handle(request, response).catch((error: unknown) => fail(response, error));
   async function handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     request.socket.setNoDelay(true);
+    options.onRequest?.(request);
     if (faults.latencyMs > 0) await new Promise((resolve) => setTimeout(resolve, faults.latencyMs));
     const url = new URL(request.url ?? "/", "http://server");
     const user = authenticator.user(request.headers.authorization);
     if ((options.tokens ?? []).length > 0 && user === null && !/^\/(healthz|livez|readyz|version)/.test(url.pathname)) throw new ApiError(401, "Unauthorized");
     takeFault(faults);
-    if (url.pathname === "/apis/authentication.k8s.io/v1/tokenreviews") return send(response, 201, authenticator.review(await readBody(request)));
-    const mediaType = aggregatedTypeOf(request.headers.accept ?? "");
+    const method = request.method ?? "GET";
+    const body = method === "GET" ? undefined : await readBody(request);
+    const reviewed = review(authenticator, user, method, url.pathname, body);
+    if (reviewed !== null) return send(response, 201, reviewed);
+    const accept = request.headers.accept ?? "";
+    const mediaType = aggregatedTypeOf(accept);
     if (mediaType !== null && (url.pathname === "/api" || url.pathname === "/apis")) return send(response, 200, aggregated(mediaType, url.pathname === "/api", registry.all()), mediaType);
     if (url.pathname === "/openapi/v2") return send(response, 200, openApiV2(), OPENAPI_V2_TYPE);
     const meta = metaAnswer(url.pathname, registry);
     if (meta !== null) return send(response, 200, meta);
-    const target = parsePath(url.pathname);
-    const type = target === null ? null : registry.find(target.group, target.version, target.plural);
-    if (target === null || type === null) throw new ApiError(404, "the server could not find the requested resource");
-    if (request.method === "GET" && target.name === undefined && ["true", "1"].includes(url.searchParams.get("watch") ?? "")) return watch(context, type, scopeOf(target, url.searchParams), url.searchParams, wantsTable(request), response);
-    const body = request.method === "GET" ? undefined : await readBody(request);
-    const answer = carryOut(context, request, type, target, url.searchParams, body);
-    send(response, answer.status, wantsTable(request) ? asTable(type, answer.body) : answer.body);
+    const { target, type } = found(registry, method, url.pathname);
+    const query = url.searchParams;
+    const representation = representationOf(accept, query);
+    if (method === "GET" && target.name === undefined && ["true", "1"].includes(query.get("watch") ?? "")) {
+      return watch(context, type, scopeOf(type, target, query), { ...watchOptionsOf(query), asksForEnd: query.get("sendInitialEvents") === "true" }, representation, response);
+    }
+    const answer = carryOut(context, request, type, target, query, body);
+    if (answer.warnings !== undefined && answer.warnings.length > 0) response.setHeader("warning", answer.warnings.map((warning) => `299 - ${JSON.stringify(warning)}`));
+    send(response, answer.status, representation.body(type, answer.body));
   }
 
   const listen = async (port: number): Promise<Server> => {
@@ -129,7 +140,7 @@ function seed({ resources, registry }: Context, crds: readonly Json[]): void {
 /** Health, version, discovery; null for another path. */
 function metaAnswer(path: string, registry: Registry): Json | string | null {
   if (/^\/(healthz|livez|readyz)$/.test(path)) return "ok";
-  if (path === "/version") return VERSION;
+  if (path === "/version") return VERSION_INFO;
   if (path === "/api") return coreVersions();
   if (path === "/apis") return groupList(registry.all());
   if (path === "/openapi/v3") return openApiIndex(registry.all());
@@ -139,52 +150,57 @@ function metaAnswer(path: string, registry: Registry): Json | string | null {
   const [, group, version, more] = /^\/apis\/([^/]+)(?:\/([^/]+))?(\/.*)?$/.exec(path) ?? [];
   if (group === undefined || more !== undefined) return null;
   const versions = [...new Set(registry.all().filter((type) => type.group === group).map((type) => type.version))];
-  if (versions.length === 0) return null;
-  return version === undefined ? groupOf(group, versions) : resourceList(group, version, registry.all());
+  if (versions.length === 0 || (version !== undefined && !versions.includes(version))) return null;
+  return version === undefined ? { kind: "APIGroup", apiVersion: "v1", ...groupOf(group, versions) } : resourceList(group, version, registry.all());
 }
+
+/** The kind that a path is about. Throws an ApiError for a path under which there is nothing. */
+function found(registry: Registry, method: string, path: string): { target: Target; type: ResourceType } {
+  const target = parsePath(path);
+  const type = target === null ? null : registry.find(target.group, target.version, target.plural);
+  if (target === null || type === null) throw target !== null && (target.group === "" || registry.all().some(({ group, schema }) => group === target.group && schema === null)) ? new ApiError(404, "the server could not find the requested resource") : new NoSuchPath();
+  const isNamed = target.name !== undefined;
+  const isElsewhere = type.namespaced ? target.namespace === undefined && (isNamed || method !== "GET") : target.namespace !== undefined;
+  if (!isElsewhere) return { target, type };
+  if (type.schema !== null) throw new NoSuchPath();
+  throw type.namespaced && !isNamed ? notAllowed() : new ApiError(404, "the server could not find the requested resource");
+}
+
+const notAllowed = (): ApiError => new ApiError(405, "the server does not allow this method on the requested resource");
 
 function carryOut(context: Context, request: IncomingMessage, type: ResourceType, target: Target, query: URLSearchParams, body: unknown): Answer {
-  const { resources, faults } = context;
+  const { resources, faults, store } = context;
   const { namespace, name, subresource } = target;
-  const options = { strict: query.get("fieldValidation") === "Strict", dryRun: query.get("dryRun") === "All", manager: managerOf(request, query), force: query.get("force") === "true" };
-  if (request.method === "POST" && subresource === "binding" && type.plural === "pods") return { status: 201, body: bind(resources, type, target, body, options) };
-  if (subresource !== undefined && subresource !== "status") throw refusalOf(type, target);
-  switch (request.method) {
-    case "GET": return { status: 200, body: name === undefined ? list(context, type, target, query) : resources.get(type, namespace, name) };
-    case "POST": return { status: 201, body: resources.create(type, namespace, body, options) };
+  const method = request.method ?? "GET";
+  const contentType = mediaTypeOf(request);
+  const options = writeOptionsOf(method, contentType, request.headers["user-agent"] ?? "", query);
+  if (method === "POST" && subresource === "binding" && type.plural === "pods") return { status: 201, body: bind(resources, type, target, body, options) };
+  if (subresource !== undefined && !(subresource === "status" && type.status)) throw refusalOf(type, target);
+  const written = ({ object, isNew, unknown }: Written): Answer => ({ status: isNew ? 201 : 200, body: object, warnings: options.warn ? unknown.map((field) => `unknown field "${field}"`) : [] });
+  switch (method) {
+    case "GET":
+      if (name === undefined) return { status: 200, body: list(store, type, target, query) };
+      if (Number(query.get("resourceVersion") ?? "0") > store.revision) throw tooNew(Number(query.get("resourceVersion")), store.revision);
+      return { status: 200, body: resources.get(type, namespace, name) };
+    case "POST":
+      if (name !== undefined && type.schema === null) throw notAllowed();
+      return written(resources.create(type, namespace, body, options));
     case "PUT":
       takeConflict(faults, type);
-      return { status: 200, body: resources.update(type, namespace, named(name), body, subresource, options) };
-    case "PATCH": {
+      return written(resources.update(type, namespace, named(name, type), body, subresource, options));
+    case "PATCH":
       takeConflict(faults, type);
-      const contentType = (request.headers["content-type"] ?? "").split(";")[0] ?? "";
-      if (contentType === "application/apply-patch+yaml" && !query.has("fieldManager")) throw new ApiError(400, "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch");
-      return { status: 200, body: resources.patch(type, namespace, named(name), body, contentType, subresource, options) };
-    }
+      return written(resources.patch(type, namespace, named(name, type), body, contentType, subresource, options));
     case "DELETE": {
-      const how = { ...(isObject(body) ? body : {}), ...(query.has("gracePeriodSeconds") ? { gracePeriodSeconds: Number(query.get("gracePeriodSeconds")) } : {}) };
+      if (body !== undefined && (!isObject(body) || !["DeleteOptions", undefined].includes(body["kind"] as string | undefined))) throw new ApiError(400, "the body of a DELETE is a DeleteOptions");
+      const how = deleteOptionsOf(body ?? {}, query);
       if (name !== undefined) return { status: 200, body: resources.remove(type, namespace, name, how) };
-      const removed = context.store.list(type, scopeOf(target, query)).map((object) => resources.remove(type, object.metadata.namespace, object.metadata.name, how));
-      return { status: 200, body: { kind: `${type.kind}List`, apiVersion: apiVersionOf(type), metadata: {}, items: removed } };
+      const chosen = store.list(type, scopeOf(type, target, query));
+      for (const object of chosen) resources.remove(type, object.metadata.namespace, object.metadata.name, how);
+      return { status: 200, body: { kind: `${type.kind}List`, apiVersion: apiVersionOf(type), metadata: { resourceVersion: String(store.revision) }, items: chosen.map((object) => asItem(type, object)) } };
     }
-    default: throw new ApiError(405, "the server does not allow this method on the requested resource");
+    default: throw notAllowed();
   }
-}
-
-/** Gives a pod its node, once: as a scheduler does. */
-function bind(resources: Resources, type: ResourceType, { namespace, name }: Target, body: unknown, options: WriteOptions): Json {
-  const node = isObject(body) && isObject(body["target"]) ? body["target"]["name"] : undefined;
-  if (typeof node !== "string" || node === "") throw new ApiError(422, "the binding names no node: target.name: Required value");
-  const pod = resources.get(type, namespace, named(name));
-  const bound = isObject(pod["spec"]) ? pod["spec"]["nodeName"] : undefined;
-  if (typeof bound === "string" && bound !== "") throw new ApiError(409, `Operation cannot be fulfilled on pods/binding "${pod.metadata.name}": pod ${pod.metadata.name} is already assigned to node "${bound}"`);
-  resources.patch(type, namespace, pod.metadata.name, { metadata: { resourceVersion: pod.metadata.resourceVersion }, spec: { nodeName: node } }, "application/merge-patch+json", undefined, options);
-  return { kind: "Status", apiVersion: "v1", metadata: {}, status: "Success", code: 201 };
-}
-
-/** Who writes, as managedFields names him. */
-function managerOf(request: IncomingMessage, query: URLSearchParams): string {
-  return query.get("fieldManager") ?? (request.headers["user-agent"] ?? "unknown").split("/")[0] ?? "unknown";
 }
 
 /** What to do instead of that for which a container would have to run. */
@@ -193,87 +209,15 @@ const INSTEAD: Readonly<Record<string, string>> = {
   portforward: "use npm run lab -- probe FROM TO PORT, or npm run lab -- exec NAMESPACE/POD -- COMMAND",
 };
 
-function refusalOf({ plural, group }: ResourceType, { subresource = "", namespace, name }: Target): ApiError {
-  const instead = group === "" && plural === "pods" ? INSTEAD[subresource] : undefined;
-  if (instead === undefined) return new ApiError(404, "the server could not find the requested resource");
-  return new ApiError(405, `pod ${namespace ?? ""}/${name ?? ""} is a network namespace of the lab in which no container runs: ${instead}`);
+function refusalOf(type: ResourceType, { subresource = "", namespace, name = "" }: Target): ApiError {
+  const instead = type.group === "" && type.plural === "pods" ? INSTEAD[subresource] : undefined;
+  if (instead !== undefined) return new ApiError(405, `pod ${namespace ?? ""}/${name} is a network namespace of the lab in which no container runs: ${instead}`);
+  return type.schema === null ? new ApiError(404, "the server could not find the requested resource", { about: aboutObject(type, "") }) : notFound(type, name);
 }
 
-function named(name: string | undefined): string {
-  if (name === undefined) throw new ApiError(405, "the server does not allow this method on the requested resource");
+function named(name: string | undefined, { schema }: ResourceType): string {
+  if (name === undefined) throw schema === null ? notAllowed() : new ApiError(400, "name must be provided");
   return name;
-}
-
-function scopeOf({ namespace }: Target, query: URLSearchParams): Scope {
-  const matchers: Matcher[] = [];
-  const labels = query.get("labelSelector") ?? "";
-  const fields = query.get("fieldSelector") ?? "";
-  if (labels !== "") matchers.push(labelMatcher(labels));
-  if (fields !== "") matchers.push(fieldMatcher(fields));
-  return { namespace, matches: matchers.length === 0 ? null : (object) => matchers.every((matches) => matches(object)) };
-}
-
-function list({ store }: Context, type: ResourceType, target: Target, query: URLSearchParams): Json {
-  const token = query.get("continue") ?? "";
-  const wanted = Number(query.get("resourceVersion") ?? "0");
-  if (wanted > store.revision) {
-    throw new ApiError(504, `Too large resource version: ${wanted}, current: ${store.revision}`, { reason: "Timeout", causes: [{ field: "", reason: "ResourceVersionTooLarge", message: "Too large resource version" }], retryAfterSeconds: 1 });
-  }
-  const from = token === "" ? null : decodeContinue(token);
-  const limit = Number(query.get("limit") ?? "0") || Number.POSITIVE_INFINITY;
-  const keyOf = ({ metadata }: ApiObject): string => `${metadata.namespace ?? ""}/${metadata.name}`;
-  const all = store.list(type, scopeOf(target, query)).filter((object) => from === null || keyOf(object) > from.after);
-  const items = all.slice(0, limit);
-  const last = items.at(-1);
-  const revision = from?.revision ?? store.revision;
-  const more = all.length > items.length && last !== undefined ? { continue: encodeContinue(revision, keyOf(last)), remainingItemCount: all.length - items.length } : {};
-  return { kind: `${type.kind}List`, apiVersion: apiVersionOf(type), metadata: { resourceVersion: String(revision), ...more }, items };
-}
-
-function takeFault(faults: Faults): void {
-  if (faults.tooManyRequests > 0) {
-    faults.tooManyRequests -= 1;
-    throw new ApiError(429, "Too many requests, please try again later.", { retryAfterSeconds: 1 });
-  }
-  if (faults.internalErrors > 0) {
-    faults.internalErrors -= 1;
-    throw new ApiError(500, "Internal error occurred: injected");
-  }
-}
-
-function takeConflict(faults: Faults, type: ResourceType): void {
-  const left = faults.conflicts[type.plural] ?? 0;
-  if (left <= 0) return;
-  faults.conflicts[type.plural] = left - 1;
-  throw new ApiError(409, `Operation cannot be fulfilled on ${type.plural}: the object has been modified; injected`);
-}
-
-function wantsTable(request: IncomingMessage): boolean {
-  return (request.headers.accept ?? "").includes("as=Table");
-}
-
-function asTable(type: ResourceType, body: unknown): unknown {
-  if (!isObject(body) || body["kind"] === "Status") return body;
-  const items = (Array.isArray(body["items"]) ? body["items"] : [body]) as ApiObject[];
-  return toTable(type, items, (body["items"] === undefined ? {} : body["metadata"]) as Json, Date.now());
-}
-
-async function readBody(request: IncomingMessage): Promise<Json> {
-  if (/protobuf/.test(request.headers["content-type"] ?? "")) throw new ApiError(415, "this API server of the lab reads JSON and YAML, not protobuf: write the object to a file and use kubectl apply -f");
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > MAX_BODY) throw new ApiError(400, "the body is too large");
-    chunks.push(chunk);
-  }
-  const text = Buffer.concat(chunks).toString("utf8");
-  if (text === "") return {};
-  try {
-    return (/yaml/.test(request.headers["content-type"] ?? "") && !text.trimStart().startsWith("{") ? parseYaml(text) : JSON.parse(text)) as Json;
-  } catch (error) {
-    throw new ApiError(400, `the body of the request cannot be read: ${(error as Error).message}`);
-  }
 }
 
 function send(response: ServerResponse, status: number, body: unknown, mediaType = typeof body === "string" ? "text/plain" : "application/json"): void {
@@ -287,6 +231,7 @@ function fail(response: ServerResponse, error: unknown): void {
     response.destroy();
     return;
   }
+  if (refusal instanceof NoSuchPath) return send(response, 404, `${refusal.message}\n`);
   if (refusal.retryAfterSeconds !== undefined) response.setHeader("retry-after", String(refusal.retryAfterSeconds));
   send(response, refusal.status, refusal.toStatus());
 }

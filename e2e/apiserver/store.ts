@@ -1,7 +1,7 @@
 /** Every object, with one revision for all kinds and a bounded history of changes for watches. */
 import type { ApiObject, ResourceType } from "./object.ts";
 import { typeKey } from "./object.ts";
-import { ApiError, expired } from "./status.ts";
+import { alreadyExists, expired } from "./status.ts";
 import type { Matcher } from "./selectors.ts";
 
 export type ChangeType = "ADDED" | "MODIFIED" | "DELETED";
@@ -34,7 +34,7 @@ export function createStore(historyLimit = 10_000): Store {
   function kindOf(type: ResourceType): { objects: Map<string, ApiObject>; history: Change[]; floor: number; watchers: Set<Watcher> } {
     const key = typeKey(type);
     let kind = kinds.get(key);
-    if (kind === undefined) kinds.set(key, (kind = { objects: new Map(), history: [], floor: 0, watchers: new Set() }));
+    if (kind === undefined) kinds.set(key, (kind = { objects: new Map(), history: [], floor: revision, watchers: new Set() }));
     return kind;
   }
   const keyOf = (namespace: string | undefined, name: string): string => `${namespace ?? ""}/${name}`;
@@ -61,7 +61,7 @@ export function createStore(historyLimit = 10_000): Store {
     create(type, object) {
       const { objects } = kindOf(type);
       const key = keyOf(object.metadata.namespace, object.metadata.name);
-      if (objects.has(key)) throw new ApiError(409, `${type.plural} "${object.metadata.name}" already exists`, { reason: "AlreadyExists" });
+      if (objects.has(key)) throw alreadyExists(type, object.metadata.name);
       objects.set(key, object);
       return record(type, "ADDED", object, null);
     },
@@ -107,6 +107,11 @@ function deliver({ scope, write }: Watcher, change: Change): void {
     type = matchesNow ? (matchedBefore ? "MODIFIED" : "ADDED") : "DELETED";
   }
   let line = change.lines.get(type);
-  if (line === undefined) change.lines.set(type, (line = Buffer.from(`${JSON.stringify({ type, object: change.object })}\n`)));
+  if (line === undefined) change.lines.set(type, (line = Buffer.from(`${JSON.stringify({ type, object: type === "DELETED" && change.type !== "DELETED" ? lastSeen(change) : change.object })}\n`)));
   write(line);
+}
+
+/** What goes for a watch goes as the watch knew it, under the revision at which it went. */
+function lastSeen({ object, before }: Change): ApiObject {
+  return before === null ? object : { ...before, metadata: { ...before.metadata, resourceVersion: object.metadata.resourceVersion } };
 }

@@ -32,16 +32,28 @@ function mergeLists(target: unknown, patch: readonly unknown[], schema: Json): u
   if (wanted.length < patch.length || !String((schema["x-kubernetes-patch-strategy"] as string | undefined) ?? "").includes("merge")) return wanted.map(withoutDirectives);
   const key = schema["x-kubernetes-patch-merge-key"];
   if (typeof key !== "string") return [...present, ...wanted.filter((item) => !present.includes(item))];
-  const merged = present.map(clone);
+  const kept = present.map(clone);
+  const patched: Json[] = [];
   for (const item of wanted) {
     if (!isObject(item) || item[key] === undefined) throw new ApiError(400, `map: ${JSON.stringify(item)} does not contain declared merge key: ${key}`);
-    const at = merged.findIndex((candidate) => isObject(candidate) && candidate[key] === item[key]);
-    if (item["$patch"] === "delete") {
-      if (at >= 0) merged.splice(at, 1);
-    } else if (at >= 0) merged[at] = strategicMerge(merged[at], item, itemsOf(schema));
-    else merged.push(strategicMerge({}, item, itemsOf(schema)));
+    const at = kept.findIndex((candidate) => isObject(candidate) && candidate[key] === item[key]);
+    const [before] = at < 0 ? [{}] : kept.splice(at, 1);
+    if (item["$patch"] !== "delete") patched.push(strategicMerge(before, item, itemsOf(schema)) as Json);
   }
-  return merged;
+  const placeOf = (item: unknown): number => present.findIndex((candidate) => isObject(candidate) && isObject(item) && candidate[key] === item[key]);
+  return interleaved(kept, patched, placeOf);
+}
+
+/** Patched items in their order; what was not patched stands before a patched item only where it stood before it already. */
+function interleaved(kept: readonly unknown[], patched: readonly unknown[], placeOf: (item: unknown) => number): unknown[] {
+  const result: unknown[] = [];
+  let next = 0;
+  for (const item of patched) {
+    const place = placeOf(item);
+    for (; place >= 0 && next < kept.length && placeOf(kept[next]) < place; next += 1) result.push(kept[next]);
+    result.push(item);
+  }
+  return [...result, ...kept.slice(next)];
 }
 
 /** Keys that are not listed go: of a union, whose other member was chosen. */

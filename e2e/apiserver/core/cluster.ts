@@ -23,24 +23,25 @@ export const NODE = kindSchema("Node is a machine of the cluster.", {
   }),
 });
 
-export const SECRET = kindSchema("Secret holds secret data.", { type: text("What it is for."), data: textMap("Values in base64."), stringData: textMap("Values as text; only written."), immutable: flag("Cannot be changed.") });
+export const SECRET = kindSchema("Secret holds secret data.", { type: text("What it is for.", { default: "Opaque" }), data: textMap("Values in base64."), stringData: textMap("Values as text; only written."), immutable: flag("Cannot be changed.") });
 
 export const CONFIG_MAP = kindSchema("ConfigMap holds configuration.", { data: textMap("Values as text."), binaryData: textMap("Values in base64."), immutable: flag("Cannot be changed.") });
 
 export const SERVICE = kindSchema("Service is a name and an address for a set of pods.", {
   spec: record("What is wanted of it.", {
-    selector: { ...textMap("Labels of its pods."), "x-kubernetes-map-type": "atomic" }, type: text("ClusterIP, NodePort, LoadBalancer or ExternalName."), clusterIP: text("Its address."), clusterIPs: list("Its addresses.", { type: "string" }),
+    selector: { ...textMap("Labels of its pods."), "x-kubernetes-map-type": "atomic" }, type: text("ClusterIP, NodePort, LoadBalancer or ExternalName.", { default: "ClusterIP" }), clusterIP: text("Its address."), clusterIPs: list("Its addresses.", { type: "string" }),
     ports: mapList("Its ports.", record("A port.", { name: text("Name."), port: whole("Port."), protocol: text("TCP, UDP or SCTP.", { default: "TCP" }), targetPort: intOrText("Port of the pods, number or name."), nodePort: whole("Port of every node."), appProtocol: text("Protocol above.") }, ["port"]), ["port", "protocol"]),
-    externalIPs: list("Further addresses.", { type: "string" }), sessionAffinity: text("ClientIP or None."), externalTrafficPolicy: text("Cluster or Local."), internalTrafficPolicy: text("Cluster or Local."), externalName: text("Name elsewhere."),
+    externalIPs: list("Further addresses.", { type: "string" }), sessionAffinity: text("ClientIP or None.", { default: "None" }), externalTrafficPolicy: text("Cluster or Local."), internalTrafficPolicy: text("Cluster or Local.", { default: "Cluster" }), externalName: text("Name elsewhere."),
     ipFamilies: list("Families.", { type: "string" }), ipFamilyPolicy: text("One family or two."), loadBalancerIP: text("Wanted address of the load balancer."),
   }),
   status: record("What is true of it.", { loadBalancer: open("Its load balancer."), conditions: conditions("State in detail.") }),
 });
 
-export const ENDPOINTS = kindSchema("Endpoints are the addresses behind a Service.", { subsets: list("Addresses and ports.", open("A subset.")) });
+export const ENDPOINTS = kindSchema("Endpoints are the addresses behind a Service.", { subsets: list("Addresses and ports.", record("A subset.", { ports: list("Ports.", record("A port.", { protocol: text("TCP, UDP or SCTP.", { default: "TCP" }) })) })) });
 
 export const ENDPOINT_SLICE = kindSchema("EndpointSlice is a part of the addresses behind a Service.", {
-  addressType: text("IPv4, IPv6 or FQDN."), endpoints: list("Addresses.", open("An endpoint.")), ports: list("Ports.", open("A port.")),
+  addressType: text("IPv4, IPv6 or FQDN."), endpoints: list("Addresses.", record("An endpoint.", { conditions: open("Whether it can be used.", { default: {} }) })),
+  ports: list("Ports.", record("A port.", { name: text("Name.", { default: "" }), protocol: text("TCP, UDP or SCTP.", { default: "TCP" }) })),
 });
 
 export const EVENT = kindSchema("Event is a report of something that happened to an object. Repetitions are counted in one event.", {
@@ -53,7 +54,7 @@ const peer = record("Who is meant; an ipBlock, or pods by labels of themselves a
   podSelector: labelSelector("Pods, in the policy's namespace unless namespaceSelector is given."), namespaceSelector: labelSelector("Namespaces."),
   ipBlock: record("A range of addresses.", { cidr: text("The range."), except: list("Parts that are not meant.", { type: "string" }) }, ["cidr"]),
 });
-const policyPort = record("A port.", { protocol: text("TCP, UDP or SCTP; TCP when absent."), port: intOrText("Number or name; absent: every port."), endPort: whole("Last port of a range.") });
+const policyPort = record("A port.", { protocol: text("TCP, UDP or SCTP.", { default: "TCP" }), port: intOrText("Number or name; absent: every port."), endPort: whole("Last port of a range.") });
 const ports = list("Ports; none: every port.", policyPort);
 
 export const NETWORK_POLICY = kindSchema("NetworkPolicy describes what traffic is allowed for a set of pods.", {

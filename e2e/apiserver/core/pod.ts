@@ -14,7 +14,8 @@ const container = record("A container of the pod.", {
   ports: mapList("Ports that it listens on.", port, ["containerPort", "protocol"]),
   env: mapList("Environment variables.", record("A variable.", { name: text("Name."), value: text("Value."), valueFrom: open("Source of the value.") }, ["name"]), ["name"]),
   envFrom: list("Sources of environment variables.", open("A source.")),
-  resources: record("Compute resources.", { limits: { ...open("Most that it may use."), additionalProperties: intOrText("Quantity.") }, requests: { ...open("Least that it needs."), additionalProperties: intOrText("Quantity.") } }),
+  resources: record("Compute resources.", { limits: { ...open("Most that it may use."), additionalProperties: intOrText("Quantity.") }, requests: { ...open("Least that it needs."), additionalProperties: intOrText("Quantity.") } }, [], { default: {} }),
+  terminationMessagePath: text("File with its last words.", { default: "/dev/termination-log" }), terminationMessagePolicy: text("File or FallbackToLogsOnError.", { default: "File" }),
   volumeMounts: mapList("Volumes inside the container.", record("A mount.", { name: text("Volume."), mountPath: text("Where."), readOnly: flag("Not writable."), subPath: text("Path inside the volume.") }, ["name", "mountPath"]), ["mountPath"]),
   livenessProbe: open("When to restart it."), readinessProbe: open("When to send it traffic."), startupProbe: open("When it has started."), lifecycle: open("What to do at its start and end."), securityContext: open("Its privileges."),
 }, ["name"]);
@@ -25,11 +26,12 @@ const spec = record("What is wanted of the pod.", {
   containers: containers("Containers of the pod; at least one."), initContainers: containers("Containers that run before the others."), ephemeralContainers: containers("Containers added for debugging."),
   volumes: { ...mapList("Volumes that containers can mount.", record("A volume.", { name: text("Name."), configMap: open("A ConfigMap."), secret: open("A Secret."), emptyDir: open("Empty at the start."), hostPath: open("A path of the node.") }, ["name"]), ["name"]), "x-kubernetes-patch-strategy": "merge,retainKeys" },
   nodeName: text("Node that runs it."), nodeSelector: { ...textMap("Labels that the node must have."), "x-kubernetes-map-type": "atomic" }, serviceAccountName: text("ServiceAccount as which it runs."), hostNetwork: flag("Uses the network of its node: no addresses and no policy of its own."),
-  restartPolicy: text("Always, OnFailure or Never."), terminationGracePeriodSeconds: whole("Seconds given to end gracefully."), hostname: text("Host name."), subdomain: text("Subdomain."), dnsPolicy: text("How names are resolved."),
+  restartPolicy: text("Always, OnFailure or Never.", { default: "Always" }), terminationGracePeriodSeconds: whole("Seconds given to end gracefully.", { default: 30 }), hostname: text("Host name."), subdomain: text("Subdomain."),
+  dnsPolicy: text("How names are resolved.", { default: "ClusterFirst" }), enableServiceLinks: flag("Services are named in its environment.", { default: true }), serviceAccount: text("The older name of serviceAccountName."),
   imagePullSecrets: mapList("Secrets for pulling images.", record("A Secret.", { name: text("Name.", { default: "" }) }), ["name"]), tolerations: list("Taints that it bears.", open("A toleration.")), affinity: open("Where it would rather run."),
   hostAliases: mapList("Lines of /etc/hosts.", record("An address and its names.", { ip: text("Address."), hostnames: list("Names.", { type: "string" }) }, ["ip"]), ["ip"]),
   topologySpreadConstraints: mapList("How pods are spread.", record("A constraint.", { topologyKey: text("Label of nodes."), whenUnsatisfiable: text("What to do otherwise."), maxSkew: whole("Largest difference."), labelSelector: open("Which pods count.") }), ["topologyKey", "whenUnsatisfiable"]),
-  securityContext: open("Privileges of all containers."), priorityClassName: text("Priority."), schedulerName: text("Scheduler."),
+  securityContext: open("Privileges of all containers.", { default: {} }), priorityClassName: text("Priority."), schedulerName: text("Scheduler.", { default: "default-scheduler" }),
 }, ["containers"]);
 
 const status = record("What is true of the pod.", {

@@ -5,12 +5,12 @@ type Fields = Readonly<Record<string, Json>>;
 
 export const text = (description: string, more: Json = {}): Json => ({ type: "string", description, ...more });
 export const time = (description: string): Json => text(description, { format: "date-time" });
-export const whole = (description: string): Json => ({ type: "integer", description });
-export const flag = (description: string): Json => ({ type: "boolean", description });
+export const whole = (description: string, more: Json = {}): Json => ({ type: "integer", description, ...more });
+export const flag = (description: string, more: Json = {}): Json => ({ type: "boolean", description, ...more });
 export const intOrText = (description: string): Json => ({ "x-kubernetes-int-or-string": true, description });
 /** An object whose inside is not written down here: it is merged field by field all the same. */
-export const open = (description: string): Json => ({ type: "object", description });
-export const record = (description: string, properties: Fields, required: readonly string[] = []): Json => ({ type: "object", description, properties, ...(required.length === 0 ? {} : { required }) });
+export const open = (description: string, more: Json = {}): Json => ({ type: "object", description, ...more });
+export const record = (description: string, properties: Fields, required: readonly string[] = [], more: Json = {}): Json => ({ type: "object", description, properties, ...(required.length === 0 ? {} : { required }), ...more });
 /** An object that one manager owns as a whole. */
 export const atom = (description: string, properties: Fields): Json => ({ ...record(description, properties), "x-kubernetes-map-type": "atomic" });
 export const textMap = (description: string): Json => ({ type: "object", description, additionalProperties: { type: "string" } });

@@ -5,6 +5,9 @@ import { API_PORT, type ApiServer, type ApiServerOptions } from "../control-plan
 import { serviceAccount } from "../kubeconfig.ts";
 import { nodeBinary, repositoryRoot } from "../paths.ts";
 
+/** File to which the shapes of requests are appended: what apiserver/compare replays is checked against it. */
+const RECORD = process.env["CALICO_LAB_RECORD"];
+
 export async function startEmbedded({ plan, paths, authority, supervisor, accounts, admin, env }: ApiServerOptions): Promise<ApiServer> {
   const identities = new Map(accounts.map((account) => [account, serviceAccount(account.name, account.node)]));
   const tokenFile = join(paths.config, "tokens.json");
@@ -18,6 +21,7 @@ export async function startEmbedded({ plan, paths, authority, supervisor, accoun
       "--host", plan.controlAddress, "--port", String(API_PORT),
       "--tls-cert", certificate.cert, "--tls-key", certificate.key,
       "--token-file", tokenFile, "--crds", join(repositoryRoot, "charts", "calico", "crds"), "--fault-socket", faultSocket,
+      ...(RECORD === undefined ? [] : ["--record", RECORD]),
     ],
     env,
     logFile: join(paths.logs, "apiserver.log"),

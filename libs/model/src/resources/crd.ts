@@ -31,11 +31,15 @@ function crdManifest({ kind, plural, shortNames, namespaced, spec, status, colum
 }
 
 function objectSchema(spec: z.ZodType, status: z.ZodType | null): Schema {
+  const specSchema = structural(spec);
+  // What a spec must have counts only where there is a spec.
+  const isNeeded = Array.isArray(specSchema["required"]) && specSchema["required"].length > 0;
   return {
     type: "object",
+    ...(isNeeded ? { required: ["spec"] } : {}),
     properties: {
       apiVersion: { type: "string" }, kind: { type: "string" }, metadata: { type: "object" },
-      spec: structural(spec), ...(status === null ? {} : { status: structural(status) }),
+      spec: specSchema, ...(status === null ? {} : { status: structural(status) }),
     },
   };
 }

@@ -1,4 +1,5 @@
 /** Everything that is replayed. */
+import { clients } from "./chapters/clients.ts";
 import { discovery } from "./chapters/discovery.ts";
 import { objects } from "./chapters/objects.ts";
 import { refusals } from "./chapters/refusals.ts";
@@ -10,4 +11,4 @@ import { removals } from "./chapters/removals.ts";
 import { subresources } from "./chapters/subresources.ts";
 import type { Chapter } from "./script.ts";
 
-export const CHAPTERS: readonly Chapter[] = [discovery, objects, refusals, patches, applies, lists, watches, removals, subresources];
+export const CHAPTERS: readonly Chapter[] = [discovery, objects, refusals, patches, applies, lists, watches, removals, subresources, clients];

@@ -1,5 +1,4 @@
 /** Replays a chapter on both servers and says where the answers differ. */
-import { CHAPTERS } from "./chapters.ts";
 import { differencesOf, normalised, type Difference } from "./normalise.ts";
 import { replay, type Reply } from "./replay.ts";
 import type { Chapter, Step } from "./script.ts";
@@ -23,6 +22,3 @@ export function describeFound({ step, difference: { at, embedded, kubernetes } }
   const short = (value: unknown): string => (JSON.stringify(value) ?? "nothing").slice(0, 300);
   return `${step}: ${at}: embedded ${short(embedded)}, Kubernetes ${short(kubernetes)}`;
 }
-
-/** Names of all steps. */
-export const stepNames = (): string[] => CHAPTERS.flatMap(({ name, steps }) => steps.map(({ id }) => `${name} / ${id}`));

@@ -33,7 +33,8 @@ function isProgress(event: unknown): boolean {
 const inOrder = (entries: [string, unknown][]): Json => Object.fromEntries(entries.toSorted(([a], [b]) => (a < b ? -1 : 1)));
 
 /** A refusal without what is there for people only: programs go by code, reason and the causes' fields, whose order is no one's promise. */
-function withoutWords({ message: _, ...status }: Json): Json {
+function withoutWords(refusal: Json): Json {
+  const status = Object.fromEntries(Object.entries(refusal).filter(([name]) => name !== "message"));
   const { details } = status;
   if (!isObject(details)) return status;
   const causes = (Array.isArray(details["causes"]) ? details["causes"] : []).filter(isObject).map(({ field, reason }) => `${String(reason as string)} ${String((field as string | undefined) ?? "")}`);

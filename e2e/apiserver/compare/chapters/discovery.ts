@@ -5,8 +5,9 @@ import { CALICO, chapter, get } from "../script.ts";
 const isOurs = (group: string): boolean => group === "projectcalico.org" || CORE_TYPES.some((type) => type.group === group);
 const isKnownKind = (name: string): boolean => CORE_TYPES.some(({ plural, status }) => plural === name || (status && `${plural}/status` === name));
 const objectsOf = (value: unknown): Json[] => (Array.isArray(value) ? value.filter(isObject) : []);
-const byName = (list: readonly Json[], key: string): Json => Object.fromEntries(list.map((item) => [String(item[key] as string), item]).toSorted());
-const withVerbs = (resource: Json): Json => ({ ...resource, verbs: Array.isArray(resource["verbs"]) ? resource["verbs"].toSorted() : [] });
+const byName = (list: readonly Json[], key: string): Json => Object.fromEntries(list.map((item) => [String(item[key] as string), item]));
+const sorted = (value: unknown): string[] => (Array.isArray(value) ? value.map(String).toSorted() : []);
+const withVerbs = (resource: Json): Json => ({ ...resource, verbs: sorted(resource["verbs"]) });
 
 /** Groups that the product knows, in no order. */
 const groups = (body: unknown): unknown => (isObject(body) ? { ...body, groups: byName(objectsOf(body["groups"]).filter(({ name }) => isOurs(String(name as string))), "name") } : body);
@@ -17,7 +18,7 @@ const kinds = (body: unknown): unknown => (isObject(body) ? { ...body, resources
 function aggregated(body: unknown): unknown {
   const resource = ({ responseKind, subresources, ...rest }: Json): Json => ({
     ...withVerbs(rest), kind: isObject(responseKind) ? responseKind["kind"] : null,
-    status: objectsOf(subresources).filter(({ subresource }) => subresource === "status").map(({ verbs }) => (Array.isArray(verbs) ? verbs.toSorted() : [])),
+    status: objectsOf(subresources).filter(({ subresource }) => subresource === "status").map(({ verbs }) => sorted(verbs)),
   });
   const version = ({ version: name, resources, freshness }: Json, group: string): Json => ({ version: name, freshness, resources: byName(objectsOf(resources).filter(({ resource: plural }) => group === "projectcalico.org" || isKnownKind(String(plural as string))).map(resource), "resource") });
   const nameOf = ({ metadata }: Json): string => (isObject(metadata) ? String((metadata["name"] as string | undefined) ?? "") : "");
@@ -31,7 +32,7 @@ const documents = (body: unknown): unknown => Object.keys(((typeof body === "str
 const described = (body: unknown): unknown => {
   const { paths = {}, components } = (isObject(body) ? body : {}) as { paths?: Record<string, Json>; components?: { schemas?: Json } };
   return {
-    paths: Object.fromEntries(Object.entries(paths).filter(([path]) => /\{name\}$/.test(path)).map(([path, methods]) => [path, Object.keys(methods).filter((method) => method !== "parameters").toSorted()]).toSorted()),
+    paths: Object.fromEntries(Object.entries(paths).filter(([path]) => /\{name\}$/.test(path)).map(([path, methods]) => [path, Object.keys(methods).filter((method) => method !== "parameters").toSorted()])),
     schemas: Object.keys(components?.schemas ?? {}).filter((name) => name.startsWith("org.projectcalico.v3.") && !name.endsWith("List")).toSorted(),
   };
 };

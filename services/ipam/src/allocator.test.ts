@@ -108,6 +108,33 @@ describe("the allocator", () => {
     expect([await restarted().tidy(), simulated.blocks()]).toEqual([cidrs, []]);
   });
 
+  it("asks nobody when a handle is released again, and releases what it got meanwhile", async () => {
+    const [first] = await addressesOf("a");
+    expect(await allocator.releaseByHandle("a")).toEqual([first?.split("/")[0]]);
+    broken = true;
+    expect(await allocator.releaseByHandle("a")).toEqual([]);
+    await expect(allocator.releaseByHandle("never seen")).rejects.toThrow("the API server is away");
+    broken = false;
+    const [second] = await addressesOf("a");
+    expect(await allocator.releaseByHandle("a")).toEqual([second?.split("/")[0]]);
+  });
+
+  it("asks again when it is not known whether a released handle got an address", async () => {
+    await addressesOf("a");
+    await allocator.releaseByHandle("a");
+    broken = true;
+    await expect(addressesOf("a")).rejects.toThrow("the API server is away");
+    await expect(allocator.releaseByHandle("a")).rejects.toThrow("the API server is away");
+  });
+
+  it("does not count a handle as released when that failed", async () => {
+    const [address] = await addressesOf("a");
+    broken = true;
+    await expect(allocator.releaseByHandle("a")).rejects.toThrow("the API server is away");
+    broken = false;
+    expect(await allocator.releaseByHandle("a")).toEqual([address?.split("/")[0]]);
+  });
+
   it("releases all of a handle, and gives the address to the next one last", async () => {
     const [first = ""] = await addressesOf("a");
     expect(await allocator.releaseByHandle("a")).toHaveLength(1);

@@ -21,10 +21,15 @@ export interface Allocator {
   readonly blocks: readonly BlockSpec[];
 }
 
+/** Handles that were released not long ago are remembered: so many containers end on a node before one of them is deleted again. */
+const REMEMBERED = 1_000;
+
 export function createAllocator({ node, view, store, handles, now }: { node: string; view: ClusterView; store: AllocationStore; handles: HandleWriter; now: () => string }): Allocator {
   const blocks = new Map<string, Versioned<BlockSpec>>();
   /** Addresses that handles have in blocks of other nodes, with the prefix length of the block. */
   const borrowed = new Map<string, Set<string>>();
+  /** Handles that have nothing any more. A runtime deletes a container's network several times, and only the first time asks the API server. */
+  const released = new Set<string>();
   let loaded = false;
 
   function nodeView(): NodeView {
@@ -68,7 +73,15 @@ export function createAllocator({ node, view, store, handles, now }: { node: str
     handles.set(handleId, counts);
   }
 
+  function rememberReleased(handleId: string): void {
+    released.add(handleId);
+    const [oldest] = released;
+    if (released.size > REMEMBERED && oldest !== undefined) released.delete(oldest);
+  }
+
   const batcher = createBatcher<readonly AssignRequest[], readonly AssignResult[]>((batch) => guarded(async () => {
+    // Before: when the answer is lost, nobody knows whether it has an address.
+    for (const { attribute } of batch.flat()) released.delete(attribute.handle_id ?? "");
     const results = await store.run(assign(nodeView(), batch.flat()));
     let at = 0;
     return batch.map((requests) => results.slice(at, (at += requests.length)));
@@ -82,22 +95,25 @@ export function createAllocator({ node, view, store, handles, now }: { node: str
       return results;
     },
     assignAddress: (address, attribute) => batcher.exclusive(() => guarded(async () => {
+      released.delete(attribute.handle_id ?? "");
       const result = await store.run(assignAddress(nodeView(), address, attribute));
       if ("cidr" in result && attribute.handle_id !== undefined) noteHandle(attribute.handle_id, [result.cidr]);
       return result;
     })),
     releaseByHandle: (handleId) => batcher.exclusive(() => guarded(async () => {
+      if (released.has(handleId)) return [];
       handles.forget(handleId);
-      const released = await store.run(releaseByHandle(blocks, handleId, [...(borrowed.get(handleId) ?? [])].map((address) => blockName(blockOf(address)))));
+      const addresses = await store.run(releaseByHandle(blocks, handleId, [...(borrowed.get(handleId) ?? [])].map((address) => blockName(blockOf(address)))));
       borrowed.delete(handleId);
-      return released;
+      rememberReleased(handleId);
+      return addresses;
     })),
     heldBy: (handleId) => batcher.exclusive(() => guarded(() => store.run(heldBy(blocks, handleId)))),
     releaseOthers: (handleId, keep) => batcher.exclusive(() => guarded(async () => {
-      const released = await store.run(releaseByHandle(blocks, handleId, [...(borrowed.get(handleId) ?? [])].map((address) => blockName(blockOf(address))), addressOf(keep)));
+      const addresses = await store.run(releaseByHandle(blocks, handleId, [...(borrowed.get(handleId) ?? [])].map((address) => blockName(blockOf(address))), addressOf(keep)));
       borrowed.delete(handleId);
       noteHandle(handleId, [keep]);
-      return released;
+      return addresses;
     })),
     async tidy() {
       // After a restart it is not known yet which blocks there are, and no request may come.

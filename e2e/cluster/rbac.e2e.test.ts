@@ -46,6 +46,14 @@ describe.skipIf(!hasKubernetes())("the chart's roles", () => {
     return items.reduce((sum, { count }) => sum + count, 0);
   };
 
+  const certificateOf = (secret: string): Promise<string> => get("secret", "-n", NAMESPACE, secret, "-o", "jsonpath={.data.tls\\.crt}");
+  /** A Secret is lost, and NATS has a certificate that is for another name. */
+  async function spoilSecrets(): Promise<void> {
+    await kubectlOk(lab, ["patch", "secret", "-n", NAMESPACE, "calico-nats-tls", "--type=merge", "-p", JSON.stringify({ data: { "tls.crt": await certificateOf("calico-typha-tls") } })]);
+    await kubectlOk(lab, ["delete", "secret", "-n", NAMESPACE, "calicoctl-nats"]);
+  }
+  const areWhole = async (): Promise<boolean> => (await get("secrets", "-n", NAMESPACE, "-o", "name")).includes("calicoctl-nats") && (await certificateOf("calico-nats-tls")) !== (await certificateOf("calico-typha-tls"));
+
   it("pods come and go, an address is released by hand, a handle is lost", async () => {
     await apply(lab, deployment("life", "web", 6, "server"), calico("GlobalNetworkPolicy", "allow", { selector: "all()", types: ["Ingress"], ingress: [{ action: "Allow" }] }));
     await untilRolledOut(lab, "life", "deployment/web");
@@ -80,19 +88,19 @@ describe.skipIf(!hasKubernetes())("the chart's roles", () => {
     await kubectlOk(lab, ["delete", "pods", "-n", "life", "one", "two", "--wait=false"]);
   }, 150_000);
 
-  it("another replica leads, and makes what is missing of the Secrets", async () => {
+  it("another replica leads, and makes the Secrets good", async () => {
     const leader = await kubectlOk(lab, LEASE);
-    await kubectlOk(lab, ["delete", "secret", "-n", NAMESPACE, "calicoctl-nats"]);
+    await spoilSecrets();
     await kubectlOk(lab, ["delete", "pods", "-n", NAMESPACE, "-l", "k8s-app=calico-kube-controllers", "--field-selector", `spec.nodeName=${leader.split("_")[0]}`, "--wait=false"]);
     await until("another leader", async () => ![leader, ""].includes(await kubectlOk(lab, LEASE)));
-    await until("the Secret to be there again", async () => (await get("secrets", "-n", NAMESPACE, "-o", "name")).includes("calicoctl-nats"));
+    await until("the Secrets to be whole", areWhole);
   }, 90_000);
 
-  it("an upgrade, whose hook finds a Secret and a definition missing", async () => {
+  it("an upgrade, whose hook finds spoilt Secrets and a definition missing", async () => {
     await kubectlOk(lab, ["delete", "crd", "hostendpoints.projectcalico.org"]);
-    await kubectlOk(lab, ["delete", "secret", "-n", NAMESPACE, "calicoctl-nats"]);
+    await spoilSecrets();
     await installRelease(clusterOf(lab).helm, lab.paths.config, values());
-    expect(await get("secrets", "-n", NAMESPACE, "-o", "name")).toContain("calicoctl-nats");
+    expect(await areWhole()).toBe(true);
     expect(await get("crd", "-o", "name")).toContain("hostendpoints.projectcalico.org");
   }, 120_000);
 

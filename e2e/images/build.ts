@@ -1,6 +1,6 @@
 /** Builds images of components: what `npm run images` does, and what a lab calls. */
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { repositoryRoot } from "../lab/paths.ts";
 import { COMPONENTS, LOCAL_REGISTRY, type ComponentName, type ImageOptions } from "./arguments.ts";
@@ -97,7 +97,9 @@ async function saveArchive(builder: Builder, images: readonly { reference: strin
   if (existsSync(archive) && existsSync(listFile) && readFileSync(listFile, "utf8") === list) return archive;
   onProgress(`saving ${archive}`);
   mkdirSync(dir, { recursive: true });
-  await builder.save(images.map(({ reference }) => reference), archive);
+  // Somebody may be reading the one that is there.
+  await builder.save(images.map(({ reference }) => reference), `${archive}.new`);
+  renameSync(`${archive}.new`, archive);
   writeFileSync(listFile, list);
   return archive;
 }

@@ -51,12 +51,12 @@ if (wants("kubernetes") || wants("cluster")) {
     else skip(`fv tests before Kubernetes' own API server: ${missing}`);
   }
   if (wants("cluster")) {
+    if (!isThere) skip(`a real cluster: ${missing}`);
     // Once, before suites that need them run side by side.
-    if (isThere && run("images", "npm", ["run", "--silent", "kubernetes", "--", "--tests", "--images"], e2e)) {
+    else if (!run("the cluster's images", "npm", ["run", "--silent", "kubernetes", "--", "--tests", "--images"], e2e)) fail("the images of the cluster");
+    else {
       collect("e2e", run("the chart on a real cluster", "npm", ["run", "--silent", "e2e"], e2e));
       collectConformance(run("Kubernetes' own network tests, a dozen of them", bin + "/node", ["--disable-warning=ExperimentalWarning", "conformance/main.ts", "--chosen", "--quiet"], e2e));
-    } else {
-      skip(`a real cluster: ${isThere ? "its images could not be built (see above)" : missing}`);
     }
   }
 }

@@ -35,12 +35,9 @@ describe.skipIf(!hasKubernetes())("a cluster around which something is wrong", (
   /** Nothing is lost between the pods while something is done. */
   async function undisturbed(action: () => Promise<unknown>): Promise<void> {
     const traffic = startTraffic(lab, [["ops/on-1", "ops/on-2"], ["ops/on-2", "ops/on-1"]], DEMO_PORT);
-    let lost: string[] = [];
-    try {
-      await action();
-    } finally {
-      lost = (await traffic.stop()).lost;
-    }
+    const failure: unknown = await action().then(() => null, (error: unknown) => error);
+    const { lost } = await traffic.stop();
+    if (failure !== null) throw failure;
     expect(lost).toEqual([]);
   }
 

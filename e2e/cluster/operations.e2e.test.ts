@@ -12,7 +12,7 @@ import type { NodeHost } from "../lab/node-host.ts";
 import { hasKubernetes } from "../lab/programs/kubernetes.ts";
 import { untilTrue } from "../lab/wait.ts";
 import { stopLab } from "../fv/cluster.ts";
-import { apply, clusterOf, kubectl, kubectlOk, readyNodes, startTraffic, untilAllReady, untilRolledOut, type Traffic } from "./tools.ts";
+import { apply, clusterOf, kubectl, kubectlOk, readyNodes, startTraffic, untilAllReady, untilRolledOut } from "./tools.ts";
 import { deployment, namespace, podOn } from "./workloads.ts";
 
 /** One pod on every node; each speaks to the next, so that all traffic crosses nodes. */
@@ -36,16 +36,13 @@ describe.skipIf(!hasKubernetes())("a running cluster", () => {
   const host = (name: string): NodeHost => lab.hosts.find(({ plan }) => plan.name === name) as NodeHost;
   /** Does something while pods speak to each other, and what must not pass is tried; what was lost or passed. */
   async function underTraffic(action: () => Promise<unknown>): Promise<{ lost: string[]; passed: string[] }> {
-    const traffic: Traffic = startTraffic(lab, PAIRS, DEMO_PORT);
-    const stranger = startTraffic(lab, [["outside/stranger", "ops/on-1"], ["outside/stranger", "ops/on-2"]], DEMO_PORT);
-    try {
-      await action();
-    } finally {
-      const [wanted, unwanted] = [await traffic.stop(), await stranger.stop()];
-      expect(wanted.sent).toBeGreaterThan(20);
-      // eslint-disable-next-line no-unsafe-finally
-      return { lost: wanted.lost, passed: unwanted.lost.length === unwanted.sent ? [] : [`${unwanted.sent - unwanted.lost.length} connections of the stranger`] };
-    }
+    const wanted = startTraffic(lab, PAIRS, DEMO_PORT);
+    const unwanted = startTraffic(lab, [["outside/stranger", "ops/on-1"], ["outside/stranger", "ops/on-2"]], DEMO_PORT);
+    const failure: unknown = await action().then(() => null, (error: unknown) => error);
+    const [pods, stranger] = [await wanted.stop(), await unwanted.stop()];
+    if (failure !== null) throw failure;
+    expect(pods.sent).toBeGreaterThan(20);
+    return { lost: pods.lost, passed: stranger.lost.length === stranger.sent ? [] : [`${stranger.sent - stranger.lost.length} connections of the stranger`] };
   }
   const UNDISTURBED = { lost: [], passed: [] };
   const restarted = async (target: string): Promise<void> => {

@@ -34,9 +34,14 @@ export async function startDemoLab(name: string, octet: number, options: Partial
 /** Stops a lab; what it left behind and what a component was not allowed to do, which should be nothing. */
 export async function stopLab(lab: Lab): Promise<string[]> {
   const refused = forbidden(lab);
+  return [...refused, ...(await endLab(lab))];
+}
+
+/** Stops a lab; what it left behind. */
+export async function endLab(lab: Lab): Promise<string[]> {
   await lab.stop();
   const { name } = lab.plan;
-  return [...refused, ...readdirSync("/run/netns").filter((netns) => netns.startsWith(`${name}-`)), ...processesOf(name).map((pid) => `process ${pid}`)];
+  return [...readdirSync("/run/netns").filter((netns) => netns.startsWith(`${name}-`)), ...processesOf(name).map((pid) => `process ${pid}`)];
 }
 
 /** What the API server refused to the components, once each, by their logs. */

@@ -1,11 +1,8 @@
 /** What the tests of a real cluster ask of it: kubectl, helm and traffic that must not break. */
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import type { Cluster } from "../lab/cluster/cluster.ts";
 import type { Lab } from "../lab/lab.ts";
+import { runProgram, type Ended } from "../lab/run-program.ts";
 import { untilTrue } from "../lab/wait.ts";
-
-export type Answer = { readonly status: number | null; readonly stdout: string; readonly stderr: string };
 
 /** The cluster of a lab. Throws when the lab is another kind. */
 export function clusterOf({ cluster }: Lab): Cluster {
@@ -14,14 +11,8 @@ export function clusterOf({ cluster }: Lab): Cluster {
 }
 
 /** Runs kubectl. Objects given as input are applied with `-f -`. */
-export async function kubectl(lab: Lab, args: readonly string[], input: readonly object[] = []): Promise<Answer> {
-  const child = spawn(clusterOf(lab).kubectl, ["--kubeconfig", lab.api.kubeconfig, ...args], { timeout: 120_000 });
-  const output = { stdout: "", stderr: "" };
-  for (const stream of ["stdout", "stderr"] as const) child[stream].on("data", (chunk: Buffer) => (output[stream] += chunk.toString()));
-  child.stdin.end(input.length === 0 ? "" : JSON.stringify({ apiVersion: "v1", kind: "List", items: input }));
-  const [status] = (await once(child, "close")) as [number | null];
-  return { status, ...output };
-}
+export const kubectl = (lab: Lab, args: readonly string[], input: readonly object[] = []): Promise<Ended> =>
+  runProgram([clusterOf(lab).kubectl, "--kubeconfig", lab.api.kubeconfig, ...args], { input: input.length === 0 ? "" : JSON.stringify({ apiVersion: "v1", kind: "List", items: input }), timeoutMs: 120_000 });
 
 /** Standard output of kubectl. Throws with its words when it fails. */
 export async function kubectlOk(lab: Lab, args: readonly string[], input: readonly object[] = []): Promise<string> {

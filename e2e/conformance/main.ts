@@ -4,7 +4,7 @@
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -40,6 +40,8 @@ async function main(): Promise<number> {
   const programs = await testPrograms(say);
   const ginkgo = await goTool("ginkgo", say);
   const output = join(repositoryRoot, "e2e", ".results", "conformance");
+  // What an earlier run left is not this one's result.
+  rmSync(output, { recursive: true, force: true });
   mkdirSync(output, { recursive: true });
   let lab: Lab | null = null;
   const interrupted = new Promise<void>((resolve) => {
@@ -53,7 +55,8 @@ async function main(): Promise<number> {
       "run", `--procs=${values.procs}`, "--no-color", "--timeout=3h", "--json-report=report.json", `--output-dir=${output}`, `--focus=${focus}`, `--skip=${skipPattern}`, "--poll-progress-after=120s", programs["e2e.test"], "--",
       "--provider=skeleton", `--kubeconfig=${lab.api.kubeconfig}`, `--num-nodes=${values.nodes}`, `--report-dir=${output}`, "--dump-logs-on-failure=false",
     ], { stdio: values.quiet ? "ignore" : ["ignore", "inherit", "inherit"] });
-    await Promise.race([once(child, "close"), interrupted.then(() => child.kill("SIGINT"))]);
+    void interrupted.then(() => child.kill("SIGINT"));
+    await once(child, "close");
     const report = join(output, "report.json");
     if (!existsSync(report)) throw new Error("the tests left no report; see above");
     const results = readReport(readFileSync(report, "utf8"), (name) => new RegExp(focus).test(name));

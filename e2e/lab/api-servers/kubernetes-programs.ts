@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { API_PORT, type ApiServerOptions } from "../control-plane.ts";
 import type { ClusterPrograms } from "../programs/kubernetes.ts";
 
-export const SERVICE_CIDRS = "10.96.0.0/16,fd00:96::/112";
+const SERVICE_CIDRS = "10.96.0.0/16,fd00:96::/112";
 const ETCD = "/usr/bin/etcd";
 /** What the components' ServiceAccounts asked and what they were answered, a line each: nobody else's requests, and no bodies. */
 const AUDIT_POLICY = {

@@ -2,8 +2,6 @@
  * A real cluster: Kubernetes' own control plane, and on every node of the lab containerd and a kubelet. Calico comes into it
  * as its users bring it, by its images and its chart.
  */
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import type { Encapsulation } from "../arguments.ts";
 import { startPrograms } from "../api-servers/kubernetes-programs.ts";
 import { API_PORT } from "../control-plane.ts";
@@ -13,6 +11,7 @@ import type { LabPaths } from "../paths.ts";
 import type { Authority } from "../pki.ts";
 import { goTool } from "../programs/go.ts";
 import { clusterPrograms, type ClusterPrograms } from "../programs/kubernetes.ts";
+import { outputOf } from "../run-program.ts";
 import type { Supervisor } from "../supervisor.ts";
 import { MARKER } from "../sweep.ts";
 import type { LabPlan } from "../topology.ts";
@@ -89,24 +88,10 @@ export async function startCluster(options: ClusterOptions): Promise<Cluster> {
   };
 }
 
-const ctr = (host: NodeHost, ...args: string[]): Promise<string> => run(host.enter(["ctr", "-a", CONTAINERD_SOCKET, "-n", "k8s.io", ...args]));
+const ctr = (host: NodeHost, ...args: string[]): Promise<string> => outputOf(`ctr ${args.join(" ")} on ${host.plan.name}`, host.enter(["ctr", "-a", CONTAINERD_SOCKET, "-n", "k8s.io", ...args]));
 
 const untilContainerd = (host: NodeHost): Promise<void> => untilTrue(`containerd of ${host.plan.name}`, () => ctr(host, "version").then(() => true), 20_000);
 
 /** Applies objects of any kind. */
 const apply = (programs: ClusterPrograms, paths: LabPaths, objects: readonly object[]): Promise<string> =>
-  run([programs.kubectl, "--kubeconfig", paths.kubeconfig, "apply", "--server-side", "-f", "-"], JSON.stringify({ apiVersion: "v1", kind: "List", items: objects }));
-
-/** Runs a program and returns what it printed. Throws with its words. */
-async function run(command: readonly string[], input = ""): Promise<string> {
-  const [program = "", ...args] = command;
-  const child = spawn(program, args, { stdio: ["pipe", "pipe", "pipe"] });
-  let output = "";
-  let errors = "";
-  child.stdout.on("data", (chunk: Buffer) => (output += chunk.toString()));
-  child.stderr.on("data", (chunk: Buffer) => (errors += chunk.toString()));
-  child.stdin.end(input);
-  const [status] = (await once(child, "close")) as [number | null];
-  if (status !== 0) throw new Error(`${args.filter((arg) => !arg.startsWith("-")).slice(-3).join(" ")}: ${errors.trim() || output.trim() || `exit code ${status}`}`);
-  return output;
-}
+  outputOf("kubectl apply", [programs.kubectl, "--kubeconfig", paths.kubeconfig, "apply", "--server-side", "-f", "-"], { input: JSON.stringify({ apiVersion: "v1", kind: "List", items: objects }) });

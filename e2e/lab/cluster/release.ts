@@ -1,12 +1,11 @@
 /** Calico in a real cluster, as its users install it: the chart, by helm. */
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Encapsulation } from "../arguments.ts";
 import { POD_CIDR } from "../components.ts";
 import { API_PORT } from "../control-plane.ts";
 import { repositoryRoot } from "../paths.ts";
+import { outputOf } from "../run-program.ts";
 import { IMAGE_TAG } from "./calico-images.ts";
 
 export const NAMESPACE = "calico-system";
@@ -34,16 +33,8 @@ export function labValues(controlAddress: string, encapsulation: Encapsulation =
 export type Helm = { readonly program: string; readonly kubeconfig: string };
 
 /** Runs helm and returns what it printed. Throws with its words. */
-export async function helm({ program, kubeconfig }: Helm, ...args: string[]): Promise<string> {
-  const child = spawn(program, args, { env: { PATH: process.env["PATH"], HOME: process.env["HOME"], KUBECONFIG: kubeconfig }, stdio: ["ignore", "pipe", "pipe"] });
-  let output = "";
-  let errors = "";
-  child.stdout.on("data", (chunk: Buffer) => (output += chunk.toString()));
-  child.stderr.on("data", (chunk: Buffer) => (errors += chunk.toString()));
-  const [status] = (await once(child, "close")) as [number | null];
-  if (status !== 0) throw new Error(`helm ${args[0]}: ${errors.trim() || output.trim()}`);
-  return output;
-}
+export const helm = ({ program, kubeconfig }: Helm, ...args: string[]): Promise<string> =>
+  outputOf(`helm ${args[0]}`, [program, ...args], { env: { PATH: process.env["PATH"], HOME: process.env["HOME"], KUBECONFIG: kubeconfig } });
 
 /** Installs or upgrades the release with the values and waits until it is ready; throws helm's words when it is not in time. */
 export async function installRelease(tool: Helm, dir: string, values: object, timeout = TIMEOUT): Promise<void> {

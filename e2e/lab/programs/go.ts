@@ -1,9 +1,9 @@
 /** Programs of others, built by Go from pinned modules into a folder outside of the checkout. Once built they are used as they are. */
-import { spawn, spawnSync } from "node:child_process";
-import { once } from "node:events";
+import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { runProgram } from "../run-program.ts";
 
 /** Folder of everything that is built once for all checkouts. */
 export const cacheFolder = join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "calico-lab");
@@ -21,14 +21,9 @@ export function requireGo(what: string): void {
 
 /** Runs Go in a folder and returns what it printed. Throws with the last lines of what it said. */
 export async function go(cwd: string, args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<string> {
-  const child = spawn("go", args, { cwd, stdio: ["ignore", "pipe", "pipe"], env: { ...process.env, CGO_ENABLED: "0", GOFLAGS: "-mod=mod -buildvcs=false", ...env } });
-  let output = "";
-  let errors = "";
-  child.stdout.on("data", (chunk: Buffer) => (output += chunk.toString()));
-  child.stderr.on("data", (chunk: Buffer) => (errors += chunk.toString()));
-  const [status] = (await once(child, "close")) as [number | null];
-  if (status !== 0) throw new Error(`go ${args.slice(0, 2).join(" ")}: ${errors.trim().split("\n").slice(-5).join("; ")}`);
-  return output;
+  const { status, stdout, stderr } = await runProgram(["go", ...args], { cwd, env: { ...process.env, CGO_ENABLED: "0", GOFLAGS: "-mod=mod -buildvcs=false", ...env } });
+  if (status !== 0) throw new Error(`go ${args.slice(0, 2).join(" ")}: ${stderr.trim().split("\n").slice(-5).join("; ")}`);
+  return stdout;
 }
 
 type Tool = { readonly name: string; readonly package: string; readonly version: string; readonly minutes: number };

@@ -117,6 +117,17 @@ describe.skipIf(!hasKubernetes())("a running cluster", () => {
     await untilTrue("the pods to reach each other", async () => (await Promise.all(PAIRS.map(([from, to]) => lab.probe(from, to, DEMO_PORT)))).every(({ reached }) => reached), 60_000);
   }, 400_000);
 
+  it("a Node that is made anew under its pods is announced again, and they are reached as before", async () => {
+    const uid = (): Promise<string> => kubectlOk(lab, ["get", "pod", "-n", "ops", "on-3", "-o", "jsonpath={.metadata.uid}"]);
+    const before = await uid();
+    await lab.supervisor.stop("kubelet@node-3", 0);
+    await kubectlOk(lab, ["delete", "node", "node-3"]);
+    lab.supervisor.resume("kubelet@node-3");
+    await untilAllReady(lab, 60_000);
+    await untilTrue("the pods to reach each other", async () => (await Promise.all(PAIRS.map(([from, to]) => lab.probe(from, to, DEMO_PORT)))).every(({ reached }) => reached), 60_000);
+    expect(await uid()).toBe(before);
+  }, 200_000);
+
   it("the API server gone for a while: pods speak, policy holds, and work goes on afterwards", async () => {
     expect(await underTraffic(async () => {
       await lab.supervisor.stop("apiserver");

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { DEMO_PORT, SERVER_IMAGE } from "../lab/demo.ts";
 import type { Lab } from "../lab/lab.ts";
 import { untilTrue } from "../lab/wait.ts";
-import { calicoPolicy, hasKubectl, healthOf, inject, kubectl, onKubernetes, startDemoLab, stopLab } from "./cluster.ts";
+import { calicoPolicy, hasKubectl, healthOf, inject, kubectl, onKubernetes, run, startDemoLab, stopLab } from "./cluster.ts";
 
 type Event = KubeObject & { involvedObject: { kind: string; name: string; uid?: string; resourceVersion?: string }; reason: string; message: string; count: number };
 
@@ -87,5 +87,13 @@ describe("events", () => {
     expect((await healthOf(lab, "node-3", FELIX_HEALTH)).status).not.toBe(200);
     await announce(present);
     await untilTrue("felix of node-3 to be ready", async () => (await healthOf(lab, "node-3", FELIX_HEALTH)).status === 200, 10_000);
+  }, 60_000);
+
+  it("a Node that lost its address gets it again, and the routes to it come back", async () => {
+    const address = (await get(coreTypes.nodes, "node-3")).metadata.annotations?.["projectcalico.org/IPv4Address"];
+    await lab.datastore.patch(coreTypes.nodes, { name: "node-3" }, { metadata: { annotations: { "projectcalico.org/IPv4Address": null } } }, { type: "merge" });
+    await untilTrue("the address to be announced again", async () => (await get(coreTypes.nodes, "node-3")).metadata.annotations?.["projectcalico.org/IPv4Address"] === address, 10_000);
+    await untilTrue("felix of node-3 to be ready", async () => (await healthOf(lab, "node-3", FELIX_HEALTH)).status === 200, 10_000);
+    await untilTrue("node-1 to have routes to it", async () => run(lab, "node/node-1", "ip", "route").includes(`via ${String(address).split("/")[0]} `), 20_000);
   }, 60_000);
 });

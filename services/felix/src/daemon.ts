@@ -42,7 +42,7 @@ export async function buildFelix(env: ConfigInputs["env"]): Promise<{ components
   const recorder = createEventRecorder({ datastore, component: "calico-felix", host: node, log });
   const reportConflict = createConflictReport({ node, conflicts, recorder, log });
   metrics.sampled("calico_events_dropped", "Events that were too many or were refused.", () => recorder.dropped);
-  const nodeObject = createNodeObject({ datastore, node, libDir: config.libDir, settings: config, clock, log, onAnnounced: (addresses) => conflicts.onAnnounced(addresses) });
+  const nodeObject = createNodeObject({ datastore, node, libDir: config.libDir, settings: config, clock, log, onAnnounced: (addresses) => conflicts.onAnnounced(addresses), isForgotten: () => conflicts.isForgotten });
   let nodeReady = false;
   const applyTime = metrics.histogram("felix_int_dataplane_apply_time_seconds", "Time to bring the kernel up to date.");
   const engine = createEngine({
@@ -84,6 +84,7 @@ export async function buildFelix(env: ConfigInputs["env"]): Promise<{ components
       conflicts.onUpdate(update);
       if (update.kind === "FelixConfig") onLayers(update.layers);
     }
+    if (conflicts.isForgotten) nodeObject.onForgotten();
     await engine.onStep(step);
     if (engine.lastError === "") revisions.save(step.revisions);
   }

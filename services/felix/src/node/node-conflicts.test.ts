@@ -45,4 +45,21 @@ describe("node conflicts", () => {
     conflicts.onUpdate(node("a", "192.0.2.3/24"));
     expect(conflicts.conflict).toBeNull();
   });
+
+  it("a Node that was made anew, or lost an address, is forgotten and no conflict, until it is announced again", () => {
+    const conflicts = createNodeConflicts("a");
+    const states: [boolean, unknown][] = [];
+    const told = (update: NodeUpdate): void => {
+      conflicts.onUpdate(update);
+      states.push([conflicts.isForgotten, conflicts.conflict]);
+    };
+    told(node("a", null));
+    announce(conflicts, "192.0.2.1/24", "2001:db8::1/64");
+    for (const update of [node("a", null), node("a", "192.0.2.1/24", "2001:db8::1/64"), gone("a"), node("a", null), node("a", "192.0.2.1/24")]) told(update);
+    announce(conflicts, "192.0.2.1/24", "2001:db8::1/64");
+    for (const update of [node("a", "192.0.2.1/24"), node("a", "192.0.2.1/24", "2001:db8::1/64")]) told(update);
+    expect(states).toEqual([[false, null], [false, null], [false, null], [false, null], [true, null], [true, null], [false, null], [false, null]]);
+    conflicts.onUpdate(node("a", "192.0.2.7/24"));
+    expect([conflicts.isForgotten, conflicts.conflict?.reason]).toEqual([false, "DuplicateName"]);
+  });
 });

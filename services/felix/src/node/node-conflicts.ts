@@ -1,4 +1,4 @@
-/** Two machines with one address, or with one name: seen in what typha tells of the nodes. Pure. */
+/** Two machines with one address, or with one name, or a Node that lost this machine's: seen in what typha tells of the nodes. Pure. */
 import type { NodeUpdate, PeerNode } from "@calico/calc";
 import { addressOf, type Cidr } from "@calico/model";
 
@@ -12,6 +12,8 @@ export interface NodeConflicts {
   onAnnounced(addresses: readonly (Cidr | null)[]): void;
   /** The first conflict, by name of the other node; null: there is none. */
   readonly conflict: NodeConflict | null;
+  /** The Node has none but a part of the addresses that this machine wrote: it was made anew, or somebody took them off. */
+  readonly isForgotten: boolean;
 }
 
 export function createNodeConflicts(node: string): NodeConflicts {
@@ -34,10 +36,17 @@ export function createNodeConflicts(node: string): NodeConflicts {
     return null;
   }
 
-  function duplicateName(): NodeConflict | null {
+  /** What this node's object says instead of what this machine wrote; null: the same, or nothing is known. */
+  function otherAddresses(): readonly string[] | null {
     const present = addressesByNode.get(node);
-    if (!confirmed || present === undefined || sameList(present, announced)) return null;
-    return { reason: "DuplicateName", message: `somebody else announced node ${node} with ${present.join(" and ") || "no address"} instead of ${announced.join(" and ")}: another machine has this name, or the annotations were edited; give it another name (NODENAME) and restart felix here` };
+    return !confirmed || present === undefined || sameList(present, announced) ? null : present;
+  }
+  const isPart = (present: readonly string[]): boolean => present.every((address) => announced.includes(address));
+
+  function duplicateName(): NodeConflict | null {
+    const present = otherAddresses();
+    if (present === null || isPart(present)) return null;
+    return { reason: "DuplicateName", message: `somebody else announced node ${node} with ${present.join(" and ")} instead of ${announced.join(" and ")}: another machine has this name, or the annotations were edited; give it another name (NODENAME) and restart felix here` };
   }
 
   return {
@@ -52,6 +61,10 @@ export function createNodeConflicts(node: string): NodeConflicts {
     },
     get conflict() {
       return duplicateAddress() ?? duplicateName();
+    },
+    get isForgotten() {
+      const present = otherAddresses();
+      return present !== null && isPart(present);
     },
   };
 }

@@ -16,19 +16,24 @@ export type NodeObjectOptions = {
   readonly log: Logger;
   /** The Node object is about to have these addresses: typha may tell of the write before its answer comes, or instead of it. */
   readonly onAnnounced: (addresses: readonly (Cidr | null)[]) => void;
+  /** The Node object does not say any more what was announced. */
+  readonly isForgotten: () => boolean;
 };
 
 export interface NodeObject {
   /** In words what is missing; null: the node has its addresses in the API. */
   readonly trouble: string | null;
-  /** The dataplane is in sync: NetworkUnavailable becomes False, once. */
+  /** The dataplane is in sync: NetworkUnavailable becomes False, once for each Node object. */
   onReady(): void;
+  /** `isForgotten` became true: all is written again. */
+  onForgotten(): void;
   run(signal: AbortSignal): Promise<void>;
 }
 
-export function createNodeObject({ datastore, node, libDir, settings, clock, log, onAnnounced }: NodeObjectOptions): NodeObject {
+export function createNodeObject({ datastore, node, libDir, settings, clock, log, onAnnounced, isForgotten }: NodeObjectOptions): NodeObject {
   let trouble: string | null = "the node's address was not looked for yet";
   let written = "";
+  let isReady = false;
   let conditionDue = false;
   let wake: () => void = () => {};
 
@@ -45,10 +50,13 @@ export function createNodeObject({ datastore, node, libDir, settings, clock, log
     replaceFile(join(libDir, "nodename"), node);
     const annotations = { [NODE_IPV4_ANNOTATION]: ipv4, [NODE_IPV6_ANNOTATION]: ipv6 };
     const text = JSON.stringify(annotations);
-    if (text === written) return;
+    const forgotten = isForgotten();
+    if (text === written && !forgotten) return;
+    if (forgotten) conditionDue = isReady;
     onAnnounced([ipv4, ipv6]);
     await datastore.patch(coreTypes.nodes, { name: node }, { metadata: { annotations } }, { type: "merge" });
-    if (written !== "") log.warn("The node's address changed", { ipv4, ipv6 });
+    if (forgotten) log.warn("The Node had lost its address, it was written again", { ipv4, ipv6 });
+    else if (written !== "") log.warn("The node's address changed", { ipv4, ipv6 });
     else log.info("The node's address", { ipv4, ipv6 });
     written = text;
   }
@@ -71,9 +79,11 @@ export function createNodeObject({ datastore, node, libDir, settings, clock, log
       return trouble;
     },
     onReady() {
+      isReady = true;
       conditionDue = true;
       wake();
     },
+    onForgotten: () => wake(),
     async run(signal) {
       const backoff = createBackoff({ firstMs: 200, maxMs: 15_000 });
       while (!signal.aborted) {

@@ -45,7 +45,9 @@ function read({ as, method }: Step, { status, contentType, warnings, text }: Ans
   const base = { status, contentType: contentType.split(";")[0] ?? "", warnings };
   if (as === "status-only") return { ...base, warnings: [], contentType: "", body: null };
   const isJson = base.contentType === "application/json";
-  if (as === "text" || !isJson || text === "") return { ...base, body: text };
-  if (as === "stream" && status === 200 && method === "GET") return { ...base, body: text.split("\n").filter((line) => line !== "").map((line): unknown => JSON.parse(line)) };
+  const isStream = as === "stream" && status === 200 && method === "GET";
+  // A watch may end before its first event or bookmark.
+  if (as === "text" || !isJson || (text === "" && !isStream)) return { ...base, body: text };
+  if (isStream) return { ...base, body: text.split("\n").filter((line) => line !== "").map((line): unknown => JSON.parse(line)) };
   return { ...base, body: JSON.parse(text) as unknown };
 }

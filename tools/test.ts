@@ -7,9 +7,10 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, globSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
+import { stripVTControlCharacters } from "node:util";
 
 type Count = { passed: number; failed: number; skipped: number };
-type Report = { numPassedTests: number; numFailedTests: number; numPendingTests: number; numTodoTests: number; success: boolean; testResults: { name: string; status: string; message?: string; assertionResults: { status: string; fullName: string }[] }[] };
+type Report = { numPassedTests: number; numFailedTests: number; numPendingTests: number; numTodoTests: number; success: boolean; testResults: { name: string; status: string; message?: string; assertionResults: { status: string; fullName: string; failureMessages?: string[] }[] }[] };
 
 const root = resolve(dirname(new URL(import.meta.url).pathname), "..");
 const bin = join(root, "node_modules", ".bin");
@@ -18,7 +19,7 @@ const wants = (phase: string): boolean => only.length === 0 || only.includes(pha
 const env = { ...process.env, NX_DAEMON: "false", PATH: `${bin}:${process.env["PATH"] ?? ""}` };
 const total: Count = { passed: 0, failed: 0, skipped: 0 };
 const skippedNames: string[] = [];
-const failedNames: string[] = [];
+const failures: string[] = [];
 const started = Date.now();
 
 for (const stale of globSync(["libs/*/.results", "services/*/.results", "calicoctl/.results", "e2e/.results"], { cwd: root })) rmSync(join(root, stale), { recursive: true, force: true });
@@ -64,7 +65,7 @@ if (wants("kubernetes") || wants("cluster")) {
 // Somebody may have started a lab meanwhile.
 const left = namespaces().filter((name) => !before.includes(name) && !name.startsWith("lab-"));
 if (left.length > 0) fail(`namespaces left behind: ${left.join(" ")}`);
-if (failedNames.length > 0) console.log(`failed:\n${failedNames.map((name) => `  ${name}`).join("\n")}`);
+if (failures.length > 0) console.log(`failed:\n${failures.map((name) => `  ${name}`).join("\n")}`);
 if (skippedNames.length > 0) console.log(`skipped:\n${skippedNames.map((name) => `  ${name}`).join("\n")}`);
 console.log(`in ${Math.round((Date.now() - started) / 1000)} s`);
 console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
@@ -91,12 +92,19 @@ function collect(phase: string, ok: boolean): void {
     for (const file of report.testResults) {
       for (const test of file.assertionResults) {
         if (["pending", "skipped", "todo"].includes(test.status)) skippedNames.push(test.fullName);
-        if (test.status === "failed") failedNames.push(test.fullName);
+        if (test.status === "failed") failures.push(test.fullName, ...gist(test.failureMessages?.[0] ?? ""));
       }
     }
   }
   total.failed += failed;
   if (!ok && failed === 0) fail(`a runner of ${phase}`);
+}
+
+/** The first lines of a failure, without colours and the stack. */
+function gist(message: string): string[] {
+  const lines = stripVTControlCharacters(message).split("\n").filter((line) => line.trim() !== "");
+  const stack = lines.findIndex((line) => /^\s+at /.test(line));
+  return lines.slice(0, Math.min(stack === -1 ? lines.length : stack, 8)).map((line) => `    ${line.slice(0, 500)}`);
 }
 
 /** Adds up what Kubernetes' own tests said. */
@@ -106,7 +114,7 @@ function collectConformance(ok: boolean): void {
   const results = JSON.parse(readFileSync(path, "utf8")) as { name: string; outcome: keyof Count; reason: string }[];
   for (const { name, outcome, reason } of results) {
     total[outcome] += 1;
-    if (outcome === "failed") failedNames.push(name);
+    if (outcome === "failed") failures.push(name, ...gist(reason));
     if (outcome === "skipped") skippedNames.push(`${name}: ${reason}`);
   }
   if (!ok && results.every(({ outcome }) => outcome !== "failed")) fail("the runner of Kubernetes' own network tests");
@@ -119,7 +127,7 @@ function skip(name: string): void {
 
 function fail(name: string): void {
   total.failed += 1;
-  failedNames.push(name);
+  failures.push(name);
 }
 
 function projectsWith(pattern: string): string[] {

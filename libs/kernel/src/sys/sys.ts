@@ -1,6 +1,6 @@
 /** The system calls that are needed, through the C library in this process. */
 import { createRequire } from "node:module";
-import { errnoName } from "./constants.ts";
+import { EINTR, errnoName } from "./constants.ts";
 
 /** A system call that failed. */
 export class SysError extends Error {
@@ -33,7 +33,7 @@ export interface Sys {
   setsockopt(fd: number, level: number, option: number, value: Buffer): void;
   /** Fills and returns `value`. */
   getsockopt(fd: number, level: number, option: number, value: Buffer): Buffer;
-  /** The events of `fd` that hold, 0 after `timeoutMs`. */
+  /** The events of `fd` that hold; 0 after `timeoutMs`, or when a signal came first. */
   poll(fd: number, events: number, timeoutMs: number): number;
   /** Opens a file for reading with O_CLOEXEC: a handle on a namespace. */
   open(path: string): number;
@@ -114,7 +114,10 @@ function load(): { koffi: Koffi; sys: Sys } {
       const request = Buffer.alloc(8);
       request.writeInt32LE(fd, 0);
       request.writeInt16LE(events, 4);
-      return check("poll", poll(request, 1, timeoutMs)) === 0 ? 0 : request.readInt16LE(6);
+      const ready = poll(request, 1, timeoutMs);
+      // A signal came first (a child ended); the handler's SA_RESTART does not count for this call.
+      if (ready < 0 && koffi.errno() === EINTR) return 0;
+      return check("poll", ready) === 0 ? 0 : request.readInt16LE(6);
     },
     open: (path) => check(`open ${path}`, open(path, O_CLOEXEC)),
     close: (fd) => void check("close", close(fd)),

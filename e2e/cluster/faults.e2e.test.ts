@@ -10,7 +10,7 @@ import type { NodeHost } from "../lab/node-host.ts";
 import { hasKubernetes } from "../lab/programs/kubernetes.ts";
 import { untilTrue } from "../lab/wait.ts";
 import { run, stopLab } from "../fv/cluster.ts";
-import { apply, clusterOf, kubectlOk, startTraffic, untilRolledOut } from "./tools.ts";
+import { apply, clusterOf, kubectl, kubectlOk, startTraffic, untilAllReady, untilRolledOut } from "./tools.ts";
 import { deployment, namespace, podOn } from "./workloads.ts";
 
 const CNI_HEALTH = "http://localhost:9096/readiness";
@@ -32,13 +32,15 @@ describe.skipIf(!hasKubernetes())("a cluster around which something is wrong", (
   const untilWell = (): Promise<void> => untilTrue(() => `the cni service of node-1 to be well: ${health()}`, async () => run(lab, "node/node-1", "curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", CNI_HEALTH) === "200", 30_000);
   const logOf = async (app: string): Promise<string> => kubectlOk(lab, ["logs", "-n", NAMESPACE, await podOf(app), "--since=60s"]);
   const podOf = async (app: string): Promise<string> => (await kubectlOk(lab, ["get", "pods", "-n", NAMESPACE, "-l", `k8s-app=${app}`, "--field-selector", "spec.nodeName=node-1", "-o", "name"])).trim();
-  /** Nothing is lost between the pods while something is done. */
-  async function undisturbed(action: () => Promise<unknown>): Promise<void> {
+  /** Nothing is lost between the pods while something is done, and nothing of the strangers passes. */
+  async function undisturbed(action: () => Promise<unknown>, strangers: Parameters<typeof startTraffic>[1] = []): Promise<void> {
     const traffic = startTraffic(lab, [["ops/on-1", "ops/on-2"], ["ops/on-2", "ops/on-1"]], DEMO_PORT);
+    const unwanted = startTraffic(lab, strangers, DEMO_PORT);
     const failure: unknown = await action().then(() => null, (error: unknown) => error);
     const { lost } = await traffic.stop();
+    const { sent, lost: refused } = await unwanted.stop();
     if (failure !== null) throw failure;
-    expect(lost).toEqual([]);
+    expect({ lost, passed: sent - refused.length }).toEqual({ lost: [], passed: 0 });
   }
 
   it("NATS gone: policy is changed and enforced all the same; status comes back with it", async () => {
@@ -106,4 +108,42 @@ describe.skipIf(!hasKubernetes())("a cluster around which something is wrong", (
       await untilRolledOut(lab, NAMESPACE, "daemonset/calico-node");
     });
   }, 250_000);
+
+  it("a definition that somebody deleted: typha says what brings it back, the rest goes on, and an upgrade mends it", async () => {
+    await undisturbed(async () => {
+      await kubectlOk(lab, ["delete", "crd", "globalnetworksets.projectcalico.org", "--timeout=60s"]);
+      await untilTrue("typha to say what is missing", async () => /GlobalNetworkSet.*CustomResourceDefinitions there \(helm upgrade applies them\)/i.test(await kubectlOk(lab, ["logs", "-n", NAMESPACE, "deployment/calico-typha", "--since=60s"])), 60_000);
+      const deny = { apiVersion: "networking.k8s.io/v1", kind: "NetworkPolicy", metadata: { namespace: "ops", name: "deny" }, spec: { podSelector: { matchLabels: { app: "afterwards" } }, policyTypes: ["Ingress"] } };
+      await apply(lab, deny);
+      const [denied = ""] = [...lab.pods().keys()].filter((key) => key.startsWith("ops/afterwards"));
+      await untilTrue("a policy to be in force meanwhile", async () => !(await lab.probe("ops/on-1", denied, DEMO_PORT)).reached, 15_000);
+      await installRelease(clusterOf(lab).helm, lab.paths.config, labValues(lab.plan.controlAddress));
+      await apply(lab, { apiVersion: "projectcalico.org/v3", kind: "GlobalNetworkSet", metadata: { name: "known", labels: { set: "known" } }, spec: { nets: [lab.pods().get("ops/on-1")?.addresses[0]] } });
+      await apply(lab, { apiVersion: "projectcalico.org/v3", kind: "NetworkPolicy", metadata: { namespace: "ops", name: "from-the-set" }, spec: { selector: "app == 'afterwards'", order: 1, types: ["Ingress"], ingress: [{ action: "Allow", source: { selector: "set == 'known'", namespaceSelector: "global()" } }] } });
+      await untilTrue("a set of the kind to count", async () => (await lab.probe("ops/on-1", denied, DEMO_PORT)).reached, 30_000);
+      expect((await lab.probe("ops/on-2", denied, DEMO_PORT)).reached).toBe(false);
+    });
+  }, 200_000);
+
+  it("the API server gone for two minutes: pods speak, policy holds, and work goes on afterwards", async () => {
+    await apply(lab, namespace("outside"), podOn("node-2", "outside", "stranger"), { apiVersion: "networking.k8s.io/v1", kind: "NetworkPolicy", metadata: { namespace: "ops", name: "isolated" }, spec: { podSelector: {}, ingress: [{ from: [{ podSelector: {} }] }] } });
+    await lab.untilRunning(["outside/stranger"]);
+    await untilTrue("the stranger to be kept out", async () => !(await lab.probe("outside/stranger", "ops/on-1", DEMO_PORT)).reached, 15_000);
+    await undisturbed(async () => {
+      await lab.supervisor.stop("apiserver");
+      await untilTrue("two minutes to pass", elapsed(120_000), 130_000);
+      lab.supervisor.resume("apiserver");
+      await untilTrue("the API server to answer", async () => (await kubectl(lab, ["get", "--raw", "/readyz"])).stdout === "ok", 60_000);
+    }, [["outside/stranger", "ops/on-1"]]);
+    await apply(lab, podOn("node-1", "ops", "later"));
+    // The kubelet itself asks again after up to 50 s.
+    await lab.untilRunning(["ops/later"], 120_000);
+    await untilAllReady(lab, 120_000);
+  }, 400_000);
 });
+
+/** True once the time has passed. */
+function elapsed(milliseconds: number): () => Promise<boolean> {
+  const began = performance.now();
+  return async () => performance.now() - began > milliseconds;
+}

@@ -12,7 +12,7 @@ import type { NodeHost } from "../lab/node-host.ts";
 import { hasKubernetes } from "../lab/programs/kubernetes.ts";
 import { untilTrue } from "../lab/wait.ts";
 import { endLab } from "../fv/cluster.ts";
-import { apply, clusterOf, kubectl, kubectlOk, readyNodes, startTraffic, untilAllReady, untilRolledOut } from "./tools.ts";
+import { apply, clusterOf, kubectlOk, readyNodes, startTraffic, untilAllReady, untilRolledOut } from "./tools.ts";
 import { deployment, namespace, podOn } from "./workloads.ts";
 
 /** One pod on every node; each speaks to the next, so that all traffic crosses nodes. */
@@ -128,26 +128,8 @@ describe.skipIf(!hasKubernetes())("a running cluster", () => {
     expect(await uid()).toBe(before);
   }, 200_000);
 
-  it("the API server gone for a while: pods speak, policy holds, and work goes on afterwards", async () => {
-    expect(await underTraffic(async () => {
-      await lab.supervisor.stop("apiserver");
-      await untilTrue("some seconds of silence to pass", elapsed(20_000), 30_000);
-      lab.supervisor.resume("apiserver");
-      await untilTrue("the API server to answer", async () => (await kubectl(lab, ["get", "--raw", "/readyz"])).stdout === "ok", 60_000);
-    })).toEqual(UNDISTURBED);
-    await apply(lab, podOn("node-1", "ops", "after"));
-    await lab.untilRunning(["ops/after"], 60_000);
-    await untilAllReady(lab, 120_000);
-  }, 250_000);
-
   /** Name of felix's pod on a node. */
   async function felixOf(node: string): Promise<string> {
     return (await kubectlOk(lab, ["get", "pods", "-n", NAMESPACE, "-l", "k8s-app=calico-node", "--field-selector", `spec.nodeName=${node}`, "-o", "jsonpath={.items[0].metadata.name}"])).trim();
   }
 });
-
-/** True once the time has passed. */
-function elapsed(milliseconds: number): () => Promise<boolean> {
-  const began = performance.now();
-  return async () => performance.now() - began > milliseconds;
-}

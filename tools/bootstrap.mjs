@@ -30,7 +30,9 @@ const PROGRAMS = {
 };
 
 const [name = "", ...args] = process.argv.slice(2);
-const program = PROGRAMS[name];
+// A cluster of the user's own has its nodes elsewhere: nothing of this machine is programmed.
+const isElsewhere = name === "lab" && (args.includes("--kubeconfig") || existsSync(join(process.env.CALICO_LAB_DIR ?? join(root, ".lab"), "own-cluster.json")));
+const program = isElsewhere ? { ...PROGRAMS.lab, packages: [], build: false, rootNeeded: false } : PROGRAMS[name];
 if (!program) fail(2, `usage: bootstrap.mjs ${Object.keys(PROGRAMS).join("|")} [arguments]`);
 if (process.platform !== "linux") fail(2, `This needs Linux: it programs network namespaces, nftables and routes of the kernel. This is ${process.platform}.`);
 const quick = args.includes("--help") || args.includes("-h");

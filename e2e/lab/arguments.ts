@@ -8,6 +8,7 @@ export type Encapsulation = (typeof ENCAPSULATIONS)[number];
 
 export type Command =
   | { readonly verb: "up"; readonly nodes: number; readonly subnets: number; readonly encapsulation: Encapsulation; readonly kubernetes: boolean; readonly detach: boolean; readonly demo: boolean }
+  | { readonly verb: "use"; readonly kubeconfig: string; readonly values: string | null; readonly detach: boolean; readonly demo: boolean }
   | { readonly verb: "status"; readonly json: boolean }
   | { readonly verb: "down" }
   | { readonly verb: "exec"; readonly target: string; readonly command: readonly string[] }
@@ -24,6 +25,7 @@ export const USAGE = `A cluster on one machine: nodes are network namespaces, po
 
   npm run lab                                 three nodes and a demo, until Ctrl-C
   npm run lab -- up [--nodes N] [--subnets K] [--encapsulation none|vxlan|vxlan-crosssubnet] [--kubernetes] [--demo] [--detach]
+  npm run lab -- up --kubeconfig FILE [--values FILE] [--demo] [--detach]
   npm run lab -- status [-o json] | down
   npm run lab -- exec NAMESPACE/POD -- COMMAND...       also node/NAME
   npm run lab -- netns NAMESPACE/POD          name of its network namespace
@@ -35,13 +37,14 @@ export const USAGE = `A cluster on one machine: nodes are network namespaces, po
 subnets reach each other through an overlay (vxlan-crosssubnet unless said otherwise).
 --kubernetes: a real cluster, containerd and kubelets on every node, and Calico installed by its images and its chart (what
 it is made of is built once, with Go).
+--kubeconfig: a cluster of your own. The chart is installed there unless it is (--values: for the chart, as helm takes
+them), and goes with the lab if the lab brought it; the commands work through its API server (netns does not).
 FROM and TO are NAMESPACE/POD, node/NAME or (TO only) an address.
 kubectl works with KUBECONFIG=.lab/kubeconfig.`;
 
 /** Flags of the plan that are not built yet: refused, never ignored. */
 const NOT_BUILT: Record<string, string> = {
   "--tor": "a top-of-rack router is not built yet; nodes peer with each other",
-  "--kubeconfig": "a cluster of your own is not used yet; install the chart into it (docs/install.md)",
   "--racks": "racks are not built yet; --subnets spreads the nodes over subnets",
 };
 
@@ -67,6 +70,7 @@ export function parseArguments(argv: readonly string[]): Command {
 }
 
 function parseUp(rest: readonly string[]): Command {
+  if (rest.includes("--kubeconfig")) return parseUse(rest);
   let nodes = 3;
   let subnets = 1;
   let encapsulation: Encapsulation | null = null;
@@ -82,11 +86,31 @@ function parseUp(rest: readonly string[]): Command {
     else if (flag === "--subnets") subnets = count(flag, rest[++index]);
     else if (flag === "--dataplane") only(flag, rest[++index], "nftables");
     else if (flag === "--encapsulation") encapsulation = encapsulationNamed(rest[++index]);
+    else if (flag === "--values") throw new UsageError("--values goes with --kubeconfig; a cluster that the lab makes has its own");
     else if (NOT_BUILT[flag]) throw new UsageError(`${flag}: ${NOT_BUILT[flag]}`);
-    else throw new UsageError(`"up" does not know ${flag}; it knows --nodes, --subnets, --dataplane, --encapsulation, --kubernetes, --demo, --detach`);
+    else throw new UsageError(`"up" does not know ${flag}; it knows --nodes, --subnets, --dataplane, --encapsulation, --kubernetes, --kubeconfig, --demo, --detach`);
   }
   if (subnets > 1 && encapsulation === "none") throw new UsageError(`--subnets ${subnets} with --encapsulation none: the routers between the subnets do not know where pods are; use vxlan-crosssubnet or vxlan`);
   return { verb: "up", nodes, subnets, encapsulation: encapsulation ?? (subnets > 1 ? "vxlan-crosssubnet" : "none"), kubernetes, detach, demo };
+}
+
+/** A cluster that is there already. */
+function parseUse(rest: readonly string[]): Command {
+  const use = { verb: "use" as const, kubeconfig: "", values: null as string | null, detach: false, demo: false };
+  for (let index = 0; index < rest.length; index += 1) {
+    const flag = rest[index] ?? "";
+    if (flag === "--detach") use.detach = true;
+    else if (flag === "--demo") use.demo = true;
+    else if (flag === "--kubeconfig") use.kubeconfig = file(flag, rest[++index]);
+    else if (flag === "--values") use.values = file(flag, rest[++index]);
+    else throw new UsageError(`${flag} does not go with --kubeconfig, which uses a cluster as it is; --values, --demo and --detach do`);
+  }
+  return use;
+}
+
+function file(flag: string, text: string | undefined): string {
+  if (text === undefined || text.startsWith("--")) throw new UsageError(`${flag} wants the name of a file`);
+  return text;
 }
 
 /** Also as an Installation writes it: "None", "VXLAN", "VXLANCrossSubnet". */

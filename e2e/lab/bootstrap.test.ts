@@ -1,4 +1,5 @@
 import { spawnSync } from "node:child_process";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { repositoryRoot } from "./paths.ts";
@@ -20,6 +21,12 @@ describe("the entry of npm run lab and npm test", () => {
     expect(run("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", process.execPath, BOOTSTRAP, "lab")).toEqual({
       status: 2, stderr: "calico: This needs root: it makes network namespaces and nftables tables. Try: sudo npm run lab\n",
     });
+  });
+
+  it.skipIf(!isRoot)("needs no root for a cluster whose nodes are elsewhere", () => {
+    const { status, stderr } = run("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "env", "CALICO_LAB_DIR=/tmp/calico-lab-nobody", process.execPath, BOOTSTRAP, "lab", "up", "--kubeconfig", "/absent");
+    rmSync("/tmp/calico-lab-nobody", { recursive: true, force: true });
+    expect([status, stderr]).toEqual([1, expect.stringMatching(/absent|kubectl is missing|helm is missing/) as string]);
   });
 
   it.skipIf(!isRoot)("names the packages that are missing where it cannot install them", () => {

@@ -4,24 +4,28 @@ export const DEMO_PORT = 8080;
 /** Waits; the lab itself listens on the declared ports, inside the pod's network namespace. */
 export const SERVER_IMAGE = "localhost/lab/server:1";
 
-const pod = (namespace: string, name: string, labels: Record<string, string>): object => ({
-  apiVersion: "v1",
-  kind: "Pod",
-  metadata: { namespace, name, labels },
-  spec: { containers: [{ name: "server", image: SERVER_IMAGE, ports: [{ name: "http", containerPort: DEMO_PORT, protocol: "TCP" }] }] },
-});
+/** The pods with a server of another image, which says of itself how it listens on the port. */
+export const demoPodsOf = (image: string, more: { container: object; pod: object } = { container: {}, pod: {} }): object[] =>
+  PODS.map(({ namespace, name }) => ({
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: { namespace, name, labels: { app: name } },
+    spec: { ...more.pod, containers: [{ name: "server", image, ports: [{ name: "http", containerPort: DEMO_PORT, protocol: "TCP" }], ...more.container }] },
+  }));
+
+const PODS = [
+  { namespace: "shop", name: "frontend" },
+  { namespace: "shop", name: "backend" },
+  { namespace: "shop", name: "database" },
+  { namespace: "monitoring", name: "scraper" },
+  { namespace: "monitoring", name: "curious" },
+];
 
 const namespace = (name: string, labels: Record<string, string>): object => ({ apiVersion: "v1", kind: "Namespace", metadata: { name, labels } });
 
 export const demoNamespaces = [namespace("shop", { team: "shop" }), namespace("monitoring", { team: "operations" })];
 
-export const demoPods = [
-  pod("shop", "frontend", { app: "frontend" }),
-  pod("shop", "backend", { app: "backend" }),
-  pod("shop", "database", { app: "database" }),
-  pod("monitoring", "scraper", { app: "scraper" }),
-  pod("monitoring", "curious", { app: "curious" }),
-];
+export const demoPods = demoPodsOf(SERVER_IMAGE);
 
 /** Nothing may enter the pods of the shop. */
 export const defaultDeny = {

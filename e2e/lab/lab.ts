@@ -4,18 +4,20 @@
  */
 import { copyFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
-import { calicoTypes, coreTypes, DatastoreError, openKubernetesDatastore, type Datastore, type KubeObject, type ResourceType } from "@calico/datastore";
+import { coreTypes, openKubernetesDatastore, type Datastore, type KubeObject } from "@calico/datastore";
 import type { Encapsulation, Protocol } from "./arguments.ts";
 import { startCluster, type Cluster, type ClusterOptions } from "./cluster/cluster.ts";
 import { createContainerPods } from "./cluster/container-pods.ts";
 import { followBlocks } from "./cluster/pod-routes.ts";
 import { CLUSTER_COMPONENTS, NODE_COMPONENTS, POD_CIDR, TYPHA_PORT, componentSpec, type LabCertificates } from "./components.ts";
 import { startControlPlane, type ApiAccess, type ControlPlane } from "./control-plane.ts";
+import { ensure } from "./ensure.ts";
 import { buildFabric } from "./fabric.ts";
 import { createKubelet, type Kubelet, type RunningPod } from "./kubelet/kubelet.ts";
 import { createPodNetwork, type PodNetwork } from "./kubelet/pod-network.ts";
 import type { MatrixCell } from "./matrix.ts";
 import { NODE_FOLDERS, openNodeHost, type NodeHost } from "./node-host.ts";
+import { untilNodesReady } from "./nodes-ready.ts";
 import { labPaths, type LabPaths } from "./paths.ts";
 import { createAuthority, type Authority } from "./pki.ts";
 import { probe, type ProbeResult } from "./prober.ts";
@@ -82,7 +84,6 @@ const READY_TIMEOUT_MS = 60_000;
 /** Nobody asks who reaches the cluster's own pods. */
 const SYSTEM_NAMESPACES = ["kube-system", "calico-system"];
 const CLUSTER_TIMEOUT_MS = 120_000;
-const ACCOUNT_TIMEOUT_MS = 10_000;
 
 /** Starts a lab; resolves when its nodes are Ready. What an earlier lab of the name left is removed first. */
 export async function startLab(options: LabOptions): Promise<Lab> {
@@ -164,7 +165,7 @@ async function raiseProcesses({ options, plan, paths, hosts, authority, supervis
   };
   startComponents({ hosts, supervisor, without, surroundings: { labName: name, encapsulation, parameters, paths, control, certificates, typhaAddresses: [`${hosts[0]?.plan.address ?? ""}:${TYPHA_PORT}`] } });
   onProgress("services started");
-  await untilNodesReady(datastore, hosts, READY_TIMEOUT_MS, onProgress);
+  await untilNodesReady(datastore, hosts.length, READY_TIMEOUT_MS, onProgress);
   return { api: control, control, cluster: null, datastore, kubelet };
 }
 
@@ -183,7 +184,7 @@ async function raiseCluster({ options, plan, paths, hosts, authority, supervisor
   });
   await kubelet.start();
   await cluster.populate();
-  if (options.cluster?.values !== null) await untilNodesReady(datastore, hosts, CLUSTER_TIMEOUT_MS, onProgress);
+  if (options.cluster?.values !== null) await untilNodesReady(datastore, hosts.length, CLUSTER_TIMEOUT_MS, onProgress);
   return { api: { server: cluster.server, kubeconfig: paths.kubeconfig, faultSocket: null }, control: null, cluster, datastore, kubelet };
 }
 
@@ -204,21 +205,6 @@ function startComponents(options: { hosts: readonly NodeHost[]; supervisor: Supe
     if (without.includes(component)) continue;
     for (const host of hosts) supervisor.start(componentSpec(component, host, true, surroundings));
   }
-}
-
-async function untilNodesReady(datastore: Datastore, hosts: readonly NodeHost[], timeoutMs: number, onProgress: (line: string) => void): Promise<void> {
-  const reported = new Set<string>();
-  await untilTrue("all nodes to be Ready", async () => {
-    const { items } = await datastore.list<KubeObject & { status?: { conditions?: { type: string; status: string }[] } }>(coreTypes.nodes);
-    for (const node of items) {
-      const ready = node.status?.conditions?.some((condition) => condition.type === "Ready" && condition.status === "True") === true;
-      if (ready && !reported.has(node.metadata.name)) {
-        reported.add(node.metadata.name);
-        onProgress(`${node.metadata.name} is Ready`);
-      }
-    }
-    return reported.size === hosts.length;
-  }, timeoutMs);
 }
 
 function labObject({ kubelet, plan, paths, api, control, cluster, datastore, hosts, supervisor, network, stop }: Raised & Pick<Stage, "plan" | "paths" | "hosts" | "supervisor" | "network"> & Pick<Lab, "stop">): Lab {
@@ -277,36 +263,3 @@ function labObject({ kubelet, plan, paths, api, control, cluster, datastore, hos
 }
 
 const namespaceObject = (name: string): KubeObject => ({ apiVersion: "v1", kind: "Namespace", metadata: { name } });
-
-/** Creates an object, or merges it into the one that is there. */
-async function ensure(datastore: Datastore, object: KubeObject): Promise<void> {
-  const type = typeOf(object);
-  try {
-    await createWithAccount(datastore, type, object);
-  } catch (error) {
-    if (!(error instanceof DatastoreError) || error.code !== "AlreadyExists") throw error;
-    await datastore.patch(type, object.metadata, object, { type: "merge" });
-  }
-}
-
-/** Kubernetes makes the default account of a namespace a moment after the namespace, and takes no pods before. */
-async function createWithAccount(datastore: Datastore, type: ResourceType, object: KubeObject): Promise<void> {
-  let refusal: unknown = null;
-  await untilTrue("the account of the pod's namespace", async () => {
-    try {
-      await datastore.create(type, object);
-      refusal = null;
-    } catch (error) {
-      if (error instanceof DatastoreError && /serviceaccount "default" not found/.test(error.message)) throw error;
-      refusal = error;
-    }
-    return true;
-  }, ACCOUNT_TIMEOUT_MS);
-  if (refusal !== null) throw refusal;
-}
-
-function typeOf(object: KubeObject): ResourceType {
-  const type = [...Object.values(coreTypes), ...Object.values(calicoTypes)].find((candidate) => candidate.kind === object.kind && object.apiVersion === (candidate.group ? `${candidate.group}/${candidate.version}` : candidate.version));
-  if (!type) throw new Error(`the lab cannot apply ${object.apiVersion} ${object.kind}; use kubectl`);
-  return type;
-}

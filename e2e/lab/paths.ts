@@ -24,7 +24,8 @@ export function labPaths(dir: string) {
   } as const;
 }
 
-export const userLabDir = join(repositoryRoot, ".lab");
+/** Folder of the lab that the command line starts and asks. */
+export const userLabDir = process.env["CALICO_LAB_DIR"] ?? join(repositoryRoot, ".lab");
 
 /** The project's own Node.js. */
 export const nodeBinary = join(repositoryRoot, "node_modules", ".bin", "node");

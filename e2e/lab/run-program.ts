@@ -9,11 +9,13 @@ export type RunOptions = {
   /** Its whole environment; this process' own when absent. */
   readonly env?: Readonly<Record<string, string | undefined>>;
   readonly timeoutMs?: number;
+  /** Ends the program, and the promise is rejected. */
+  readonly signal?: AbortSignal;
 };
 
 /** Rejects when the program cannot be started; how it ended is the caller's to judge. */
-export async function runProgram([program = "", ...args]: readonly string[], { input = "", cwd, env, timeoutMs }: RunOptions = {}): Promise<Ended> {
-  const child = spawn(program, args, { stdio: "pipe", env: { ...(env ?? process.env) }, ...(cwd === undefined ? {} : { cwd }), ...(timeoutMs === undefined ? {} : { timeout: timeoutMs }) });
+export async function runProgram([program = "", ...args]: readonly string[], { input = "", cwd, env, timeoutMs, signal }: RunOptions = {}): Promise<Ended> {
+  const child = spawn(program, args, { stdio: "pipe", env: { ...(env ?? process.env) }, ...(cwd === undefined ? {} : { cwd }), ...(timeoutMs === undefined ? {} : { timeout: timeoutMs }), ...(signal === undefined ? {} : { signal }) });
   const said = { stdout: "", stderr: "" };
   for (const stream of ["stdout", "stderr"] as const) child[stream].on("data", (chunk: Buffer) => (said[stream] += chunk.toString()));
   child.stdin.on("error", () => undefined); // it ended without reading all; its status says more

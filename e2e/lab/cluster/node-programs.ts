@@ -71,6 +71,9 @@ address = "${CONTAINERD_SOCKET}"
 sandbox_image = "${SANDBOX_IMAGE}"
 disable_apparmor = true
 restrict_oom_score_adj = true
+# As newer releases have it by default.
+enable_unprivileged_icmp = true
+enable_unprivileged_ports = true
 
 [plugins."io.containerd.grpc.v1.cri".containerd]
 snapshotter = "overlayfs"

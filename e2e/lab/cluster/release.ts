@@ -30,11 +30,11 @@ export function labValues(controlAddress: string, encapsulation: Encapsulation =
   };
 }
 
-export type Helm = { readonly program: string; readonly kubeconfig: string };
+export type Helm = { readonly program: string; readonly kubeconfig: string; /** Ends what helm does. */ readonly signal?: AbortSignal };
 
 /** Runs helm and returns what it printed. Throws with its words. */
-export const helm = ({ program, kubeconfig }: Helm, ...args: string[]): Promise<string> =>
-  outputOf(`helm ${args[0]}`, [program, ...args], { env: { PATH: process.env["PATH"], HOME: process.env["HOME"], KUBECONFIG: kubeconfig } });
+export const helm = ({ program, kubeconfig, signal }: Helm, ...args: string[]): Promise<string> =>
+  outputOf(`helm ${args[0]}`, [program, ...args], { env: { PATH: process.env["PATH"], HOME: process.env["HOME"], KUBECONFIG: kubeconfig }, ...(signal === undefined ? {} : { signal }) });
 
 /** Installs or upgrades the release with the values and waits until it is ready; throws helm's words when it is not in time. */
 export async function installRelease(tool: Helm, dir: string, values: object, timeout = TIMEOUT): Promise<void> {

@@ -15,7 +15,7 @@ const SYSTEM_PACKAGES = {
   lab: { ip: "iproute2", nft: "nftables", bird: "bird2", "nats-server": "nats-server", gcc: "gcc", nsenter: "util-linux", ping: "iputils-ping", curl: "curl" },
   test: { conntrack: "conntrack", podman: "podman", runc: "runc" },
   cluster: { "/usr/bin/etcd": "etcd-server", containerd: "containerd", runc: "runc", "/bin/busybox": "busybox-static", iptables: "iptables", conntrack: "conntrack", debootstrap: "debootstrap", buildah: "buildah" },
-  conformance: { nc: "netcat-openbsd", dig: "bind9-dnsutils" },
+  conformance: { nc: "netcat-openbsd", dig: "bind9-dnsutils", wget: "wget" },
   bench: { iperf3: "iperf3", "/usr/lib/cni/ptp": "containernetworking-plugins" },
   images: { gcc: "gcc" },
 };

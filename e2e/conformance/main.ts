@@ -45,7 +45,7 @@ async function main(): Promise<number> {
   mkdirSync(output, { recursive: true });
   let lab: Lab | null = null;
   const interrupted = new Promise<void>((resolve) => {
-    for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => resolve());
+    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => resolve());
   });
   try {
     lab = await startLab({ name: "e2e", octet: 19, dir: mkdtempSync(join(tmpdir(), "e2e-")), nodes: Number(values.nodes), kubernetes: "cluster", cluster: { values: conformanceValues }, onProgress: say });

@@ -28,9 +28,9 @@ int main(void) {
 }
 `;
 
-/** Programs that tests start inside a container of agnhost, and busybox for what is missing. */
-const PROGRAMS = ["/usr/bin/curl", "/usr/bin/nc", "/usr/bin/dig", "/usr/bin/ping", "/usr/bin/bash", "/usr/bin/dash"];
-const BUSYBOX_NAMES = ["awk", "cat", "chmod", "cut", "date", "echo", "env", "grep", "head", "hostname", "id", "ip", "ls", "mkdir", "netstat", "nslookup", "ping6", "ps", "rm", "sed", "seq", "sleep", "sort", "tail", "tee", "test", "timeout", "touch", "tr", "traceroute", "uniq", "wc", "wget", "xargs"];
+/** Programs that tests start inside a container of agnhost, and busybox for what is missing (its wget crashes where names are looked up). */
+const PROGRAMS = ["/usr/bin/curl", "/usr/bin/wget", "/usr/bin/nc", "/usr/bin/dig", "/usr/bin/ping", "/usr/bin/bash", "/usr/bin/dash"];
+const BUSYBOX_NAMES = ["awk", "cat", "chmod", "cut", "date", "echo", "env", "grep", "head", "hostname", "id", "ip", "ls", "mkdir", "netstat", "nslookup", "ping6", "ps", "rm", "sed", "seq", "sleep", "sort", "tail", "tee", "test", "timeout", "touch", "tr", "traceroute", "uniq", "wc", "xargs"];
 
 type Recipe = { readonly file: string; readonly build: (root: string) => Promise<Omit<ImageConfig, "root">> };
 
@@ -45,22 +45,24 @@ const recipes = {
     },
   },
   agnhost: {
-    file: "agnhost-2.63.0-3.tar",
+    file: "agnhost-2.63.0-4.tar",
     async build(root) {
       copyFileSync((await testPrograms(() => undefined)).agnhost, join(root, "agnhost"));
+      // As the image of that name has it, for tests with a DNS server of their own.
+      copyFileSync(await goTool("coredns", () => undefined), join(root, "coredns"));
       copyTools(root);
       return { name: AGNHOST_IMAGE, entrypoint: ["/agnhost"], command: ["pause"] };
     },
   },
   dnsTesting: {
-    file: "glibc-dns-testing-2.0.0-2.tar",
+    file: "glibc-dns-testing-2.0.0-3.tar",
     async build(root) {
       copyTools(root);
       return { name: DNS_TESTING_IMAGE, entrypoint: ["/bin/sh", "-c", "sleep 86400"] };
     },
   },
   busybox: {
-    file: "busybox-1.37.0-2.tar",
+    file: "busybox-1.37.0-3.tar",
     async build(root) {
       copyTools(root);
       return { name: BUSYBOX_IMAGE, entrypoint: [] };
@@ -101,7 +103,7 @@ function copyTools(root: string): void {
   copyFileSync("/bin/busybox", join(root, "bin", "busybox"));
   for (const name of BUSYBOX_NAMES) symlinkSync("busybox", join(root, "bin", name));
   const missing = PROGRAMS.filter((program) => !existsSync(program));
-  if (missing.length > 0) throw new Error(`${missing.join(", ")} are missing; install them with: apt-get install curl netcat-openbsd bind9-dnsutils iputils-ping bash`);
+  if (missing.length > 0) throw new Error(`${missing.join(", ")} are missing; install them with: apt-get install curl wget netcat-openbsd bind9-dnsutils iputils-ping bash`);
   // Not busybox's shell: it takes its own nc and ping before those of the path.
   symlinkSync("dash", join(root, "bin", "sh"));
   for (const program of PROGRAMS) {

@@ -72,6 +72,27 @@ describe("policies in the kernel", () => {
     await untilReach(lab, closed("shop/backend"));
   }, 40_000);
 
+  it("follow who is behind a Service, with its ports as a destination and without as a source", async () => {
+    const slice = (name: string, service: string, key: string, port: number): KubeObject => ({
+      apiVersion: "discovery.k8s.io/v1", kind: "EndpointSlice", metadata: { namespace: "shop", name, labels: { "kubernetes.io/service-name": service } },
+      addressType: "IPv4", endpoints: [{ addresses: [addressOf(lab, key)], conditions: { ready: true } }], ports: [{ name: "http", protocol: "TCP", port }],
+    } as KubeObject);
+    const onlyTo = (target: string) => (from: string, to: string): boolean => from !== "shop/frontend" || to === target;
+    await lab.apply([
+      slice("web-1", "web", "shop/backend", 8080), slice("clients-1", "clients", "monitoring/scraper", 1),
+      calicoPolicy("shop", "to", { selector: "app == 'frontend'", egress: [{ action: "Allow", destination: { services: { name: "web" } } }] }),
+    ]);
+    await untilReach(lab, onlyTo("shop/backend"));
+    await lab.apply([slice("web-1", "web", "shop/database", 8080)]);
+    await untilReach(lab, onlyTo("shop/database"));
+    await lab.apply([slice("web-1", "web", "shop/database", 8081)]);
+    await untilReach(lab, (from) => from !== "shop/frontend");
+    await lab.apply([globalPolicy("from", { selector: "app == 'backend'", ingress: [allow({ services: { name: "clients", namespace: "shop" } })] })]);
+    await untilReach(lab, (from, to) => from !== "shop/frontend" && (to !== "shop/backend" || from === "monitoring/scraper"));
+    for (const name of ["web-1", "clients-1"]) await lab.datastore.delete(coreTypes.endpointSlices, { namespace: "shop", name });
+    await untilReach(lab, (from, to) => from !== "shop/frontend" && to !== "shop/backend");
+  }, 60_000);
+
   it("tell protocols apart", async () => {
     await lab.apply([calicoPolicy("shop", "p", { selector: "app == 'backend'", ingress: [{ action: "Allow", protocol: "ICMP", icmp: { type: 8 } }] })]);
     await untilReach(lab, closed("shop/backend"));

@@ -98,6 +98,24 @@ describe("cluster half", () => {
     expect(half.valueOf(`IpSet:${sides[0]?.portSets[0] ?? ""}`)).toMatchObject({ type: "ip-port", members: ["10.0.0.1,6,8080"] });
   });
 
+  it("a Service is its addresses with their ports as a destination, its addresses alone as a source", () => {
+    const { half, calls } = relayed();
+    const service = { namespace: "a", name: "web" };
+    const slice = (id: string, addresses: string[], of = "web"): ClusterUpdate => put({ kind: "ServiceSlice", id, value: { id, service: { namespace: "a", name: of }, addresses, ports: [{ protocol: 6, port: 8080 }, { protocol: 17, port: 53 }] } });
+    for (const update of [slice("a/1", ["10.0.0.1"]), ofProfile(profile("kns.a", {})), ofEndpoint(endpoint("x")), ofPolicy(policy("p", "all()", [rule({ service }, { service })]))]) half.onUpdate(update);
+    const value = half.valueOf("Policy:NetworkPolicy/a/p" as ObjectKey);
+    const [bound] = value?.kind === "Policy" ? value.value.inbound : [];
+    const [sources, destinations] = [`IpSet:${bound?.source.ipSets[0] ?? ""}`, `IpSet:${bound?.destination.portSets[0] ?? ""}`] as ObjectKey[];
+    const members = (): unknown => [sources, destinations].map((key) => half.valueOf(key as ObjectKey)).map((set) => (set?.kind === "IpSet" ? [set.type, set.members] : null));
+    expect(members()).toEqual([["net", ["10.0.0.1/32"]], ["ip-port", ["10.0.0.1,6,8080", "10.0.0.1,17,53"]]]);
+    half.onUpdate(slice("a/2", ["10.0.0.1", "10.0.0.2"]));
+    half.onUpdate(slice("a/1", ["10.0.0.1"], "other"));
+    expect(members()).toEqual([["net", ["10.0.0.1/32", "10.0.0.2/32"]], ["ip-port", ["10.0.0.1,6,8080", "10.0.0.1,17,53", "10.0.0.2,6,8080", "10.0.0.2,17,53"]]]);
+    half.onUpdate(put({ kind: "ServiceSlice", id: "a/2", value: null }));
+    expect(members()).toEqual([["net", []], ["ip-port", []]]);
+    expect(calls.filter((call) => call.startsWith("delta svcnoport:")).map((call) => call.replace(/^delta \S+ /, ""))).toEqual(["+10.0.0.2/32 -", "+ -10.0.0.1/32 10.0.0.2/32"]);
+  });
+
   it("fails closed on a named port without a protocol", () => {
     const { half } = relayed();
     const loose = (action: Rule["action"], destination: Partial<EntityMatch>): Rule => ({ ...rule({}, destination), action, protocol: null });

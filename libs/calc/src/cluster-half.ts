@@ -72,6 +72,7 @@ class ClusterCalculator implements ClusterHalf {
       case "Profile": this.#onProfile(update.id, update.value); break;
       case "WorkloadEndpoint": this.#onEndpoint(update.id, update.value); break;
       case "NetworkSet": this.#onNetworkSet(update.id, update.value); break;
+      case "ServiceSlice": this.#sets.setSlice(update.id, update.value); break;
       case "IpPool":
         this.#plain.onUpdate(update);
         this.#overlay.onPool(update.id, update.value);

@@ -1,8 +1,8 @@
 /**
- * The verdict on a packet, straight from the objects of a cluster: slow, obvious, and written without anything of the
- * two halves, so that it can judge them. Semantics as Calico's (policies, tiers, profiles).
+ * The verdict on a packet, straight from the objects of a cluster: obvious, and written without anything of the two
+ * halves, so that it can judge them. Semantics as Calico's (policies, tiers, profiles). What is asked again is remembered.
  */
-import { contains, familyOf, type EntityMatch, type IpAddress, type Labels, type NetworkSet, type Policy, type Profile, type ProfileId, type Rule, type Selector, type Tier, type WorkloadEndpoint } from "@calico/model";
+import { contains, familyOf, type EntityMatch, type IpAddress, type Labels, type NetworkSet, type Policy, type PolicyId, type Profile, type ProfileId, type Rule, type Selector, type ServiceRef, type ServiceSlice, type Tier, type WorkloadEndpoint } from "@calico/model";
 
 export type Packet = {
   /** IP protocol number. */
@@ -18,47 +18,74 @@ export type World = {
   readonly profiles: readonly Profile[];
   readonly endpoints: readonly WorkloadEndpoint[];
   readonly networkSets: readonly NetworkSet[];
+  readonly serviceSlices: readonly ServiceSlice[];
 };
 
 export type Direction = "ingress" | "egress";
-/** Who decided, in words. */
-export type Verdict = { readonly allowed: boolean; readonly because: string };
+
+/** What decided. */
+export type Decider =
+  | { readonly kind: "policy"; readonly tier: string; readonly policy: PolicyId; /** As the user counts it, from zero. */ readonly rule: number }
+  /** No rule of the tier's policies matched. */
+  | { readonly kind: "end of tier"; readonly tier: string }
+  | { readonly kind: "profile"; readonly profile: ProfileId; readonly rule: number }
+  /** Everything passed, and no profile allows. */
+  | { readonly kind: "no profile" }
+  /** A profile has not been seen, so that nobody trusts the endpoint's labels. */
+  | { readonly kind: "unknown profile" };
+
+export type Verdict = { readonly allowed: boolean; readonly by: Decider };
 
 export interface Evaluator {
   /** The verdict of one endpoint's policies on the first packet of a connection. */
   verdict(endpoint: WorkloadEndpoint, direction: Direction, packet: Packet): Verdict;
+  /** Endpoints that have an address. */
+  endpointsAt(address: IpAddress): readonly WorkloadEndpoint[];
   /** True when the endpoints that have the packet's addresses let it out and in. */
   passes(packet: Packet): boolean;
 }
 
-export function createEvaluator({ policies, tiers, profiles, endpoints, networkSets }: World): Evaluator {
+type Labelled = { readonly labels: Labels; readonly profiles: readonly ProfileId[] };
+type OrderedTier = { readonly name: string; readonly defaultAction: "Deny" | "Pass"; readonly policies: readonly Policy[] };
+
+export function createEvaluator({ policies, tiers, profiles, endpoints, networkSets, serviceSlices }: World): Evaluator {
   const profileById = new Map<ProfileId, Profile>(profiles.map((profile) => [profile.id, profile]));
   const tierByName = new Map(tiers.map((tier) => [tier.name, tier]));
+  const byAddress = new Map<IpAddress, WorkloadEndpoint[]>();
+  for (const endpoint of endpoints) for (const address of new Set(endpoint.addresses)) byAddress.set(address, [...(byAddress.get(address) ?? []), endpoint]);
+  const endpointsAt = (address: IpAddress): readonly WorkloadEndpoint[] => byAddress.get(address) ?? [];
 
   /** null while a profile is unknown: then nobody trusts the labels. */
-  function labelsOf(item: { readonly labels: Labels; readonly profiles: readonly ProfileId[] }): Labels | null {
+  const labelsOf = remembered((item: Labelled): Labels | null => {
     const inherited = item.profiles.toReversed().map((id) => profileById.get(id)?.labels);
     return inherited.some((labels) => labels === undefined) ? null : Object.assign({}, ...inherited, item.labels) as Labels;
-  }
+  });
 
-  function matchingLabels(selector: Selector, item: { readonly labels: Labels; readonly profiles: readonly ProfileId[] }): boolean {
+  function matchingLabels(selector: Selector, item: Labelled): boolean {
     const labels = labelsOf(item);
     return labels !== null && selector.evaluate(labels);
   }
 
-  function addressMatches(selector: Selector, address: IpAddress): boolean {
-    return endpoints.some((endpoint) => endpoint.addresses.includes(address) && matchingLabels(selector, endpoint))
-      || networkSets.some((set) => set.nets.some((net) => contains(net, address)) && matchingLabels(selector, set));
-  }
+  const networkSetsAt = remembered((address: IpAddress) => networkSets.filter(({ nets }) => nets.some((net) => contains(net, address))));
+  const addressesOf = remembered((selector: Selector) => remembered((address: IpAddress): boolean =>
+    endpointsAt(address).some((endpoint) => matchingLabels(selector, endpoint)) || networkSetsAt(address).some((set) => matchingLabels(selector, set))));
+  const addressMatches = (selector: Selector, address: IpAddress): boolean => addressesOf(selector)(address);
 
   function hasNamedPort(name: string, selector: Selector | null, protocol: number, address: IpAddress, port: number): boolean {
-    return endpoints.some((endpoint) =>
-      endpoint.addresses.includes(address) && endpoint.ports.some((candidate) => candidate.name === name && candidate.protocol === protocol && candidate.port === port)
+    return endpointsAt(address).some((endpoint) =>
+      endpoint.ports.some((candidate) => candidate.name === name && candidate.protocol === protocol && candidate.port === port)
       && (selector === null ? labelsOf(endpoint) !== null : matchingLabels(selector, endpoint)));
   }
 
-  function sideMatches(side: EntityMatch, { address, port }: Packet["source"], protocol: number): boolean {
-    if (side.service !== null) return false;
+  /** As a destination a Service stands for its ports too. */
+  function isBehind({ namespace, name }: ServiceRef, { address, port }: Packet["source"], protocol: number | null): boolean {
+    return serviceSlices.some(({ service, addresses, ports }) => service.namespace === namespace && service.name === name && addresses.includes(address)
+      && (protocol === null || ports.some((served) => served.protocol === protocol && served.port === port)));
+  }
+
+  function sideMatches(side: EntityMatch, which: "source" | "destination", place: Packet["source"], protocol: number): boolean {
+    const { address, port } = place;
+    if (side.service !== null && !isBehind(side.service, place, which === "destination" ? protocol : null)) return false;
     if (side.nets.length > 0 && !side.nets.some((net) => contains(net, address))) return false;
     if (side.notNets.some((net) => contains(net, address))) return false;
     if (side.selector !== null && !addressMatches(side.selector, address)) return false;
@@ -78,54 +105,68 @@ export function createEvaluator({ policies, tiers, profiles, endpoints, networkS
     const icmpMatches = (match: Rule["icmp"]): boolean => match !== null && icmp !== undefined && match.type === icmp.type && (match.code === null || match.code === icmp.code);
     if (rule.icmp !== null && !icmpMatches(rule.icmp)) return false;
     if (rule.notIcmp !== null && icmpMatches(rule.notIcmp)) return false;
-    return sideMatches(rule.source, source, protocol) && sideMatches(rule.destination, destination, protocol);
+    return sideMatches(rule.source, "source", source, protocol) && sideMatches(rule.destination, "destination", destination, protocol);
   }
 
   /** The first rule that decides; a Log does not. */
-  function walk(rules: readonly Rule[], packet: Packet): "Allow" | "Deny" | "Pass" | null {
-    const found = rules.find((rule) => rule.action !== "Log" && ruleMatches(rule, packet));
-    return found === undefined || found.action === "Log" ? null : found.action;
-  }
+  const firstMatch = (rules: readonly Rule[], packet: Packet): Rule | undefined => rules.find((rule) => rule.action !== "Log" && ruleMatches(rule, packet));
 
-  function orderedTiers(own: readonly Policy[]): [string, Policy[]][] {
-    const byOrder = (a: number | null, b: number | null): number => (a ?? Number.POSITIVE_INFINITY) === (b ?? Number.POSITIVE_INFINITY) ? 0 : (a ?? Number.POSITIVE_INFINITY) - (b ?? Number.POSITIVE_INFINITY);
-    const byText = (a: string, b: string): number => (a < b ? -1 : Number(a > b));
-    const key = ({ name, namespace, kind }: Policy): string => `${name}/${namespace}/${kind}`;
-    const groups = Map.groupBy(own, ({ tier }) => tier);
+  /** Tiers and policies of an endpoint, in order. */
+  const tiersOf = remembered((endpoint: WorkloadEndpoint): readonly OrderedTier[] => {
+    const labels = labelsOf(endpoint);
+    if (labels === null) return [];
+    const groups = Map.groupBy(policies.filter(({ selector }) => selector.evaluate(labels)), ({ tier }) => tier);
     return [...groups]
       .toSorted(([a], [b]) => Number(!tierByName.has(a)) - Number(!tierByName.has(b)) || byOrder(tierByName.get(a)?.order ?? null, tierByName.get(b)?.order ?? null) || byText(a, b))
-      .map(([name, list]) => [name, list.toSorted((a, b) => byOrder(a.order, b.order) || byText(key(a), key(b)))]);
-  }
+      .map(([name, list]) => ({ name, defaultAction: tierByName.get(name)?.defaultAction ?? "Deny", policies: list.toSorted((a, b) => byOrder(a.order, b.order) || byText(keyOf(a), keyOf(b))) }));
+  });
 
   function verdict(endpoint: WorkloadEndpoint, direction: Direction, packet: Packet): Verdict {
-    const labels = labelsOf(endpoint);
-    if (labels === null) return { allowed: false, because: "a profile is unknown" };
-    const own = policies.filter(({ selector }) => selector.evaluate(labels));
-    for (const [name, inTier] of orderedTiers(own)) {
-      const applying = inTier.filter((policy) => policy[direction]);
+    if (labelsOf(endpoint) === null) return { allowed: false, by: { kind: "unknown profile" } };
+    const rulesOf = ({ inbound, outbound }: Policy | Profile): readonly Rule[] => (direction === "ingress" ? inbound : outbound);
+    for (const tier of tiersOf(endpoint)) {
+      const applying = tier.policies.filter((policy) => policy[direction]);
       if (applying.length === 0) continue;
-      let passed = false;
+      let passed = tier.defaultAction === "Pass";
       for (const policy of applying) {
-        const action = walk(direction === "ingress" ? policy.inbound : policy.outbound, packet);
-        if (action === "Pass") passed = true;
-        if (action === "Allow" || action === "Deny") return { allowed: action === "Allow", because: policy.id };
-        if (passed) break;
+        const rule = firstMatch(rulesOf(policy), packet);
+        if (rule === undefined) continue;
+        if (rule.action !== "Pass") return { allowed: rule.action === "Allow", by: { kind: "policy", tier: tier.name, policy: policy.id, rule: rule.index } };
+        passed = true;
+        break;
       }
-      if (!passed && (tierByName.get(name)?.defaultAction ?? "Deny") === "Deny") return { allowed: false, because: `end of tier ${name}` };
+      if (!passed) return { allowed: false, by: { kind: "end of tier", tier: tier.name } };
     }
     for (const id of endpoint.profiles) {
       const profile = profileById.get(id);
-      const action = walk(direction === "ingress" ? (profile?.inbound ?? []) : (profile?.outbound ?? []), packet);
-      if (action !== null) return { allowed: action === "Allow", because: id };
+      const rule = profile === undefined ? undefined : firstMatch(rulesOf(profile), packet);
+      if (rule !== undefined) return { allowed: rule.action === "Allow", by: { kind: "profile", profile: id, rule: rule.index } };
     }
-    return { allowed: false, because: "no policy and no profile allows" };
+    return { allowed: false, by: { kind: "no profile" } };
   }
 
   return {
     verdict,
-    passes(packet) {
-      const of = (address: IpAddress): WorkloadEndpoint[] => endpoints.filter(({ addresses }) => addresses.includes(address));
-      return of(packet.source.address).every((endpoint) => verdict(endpoint, "egress", packet).allowed) && of(packet.destination.address).every((endpoint) => verdict(endpoint, "ingress", packet).allowed);
-    },
+    endpointsAt,
+    passes: (packet) =>
+      endpointsAt(packet.source.address).every((endpoint) => verdict(endpoint, "egress", packet).allowed) && endpointsAt(packet.destination.address).every((endpoint) => verdict(endpoint, "ingress", packet).allowed),
+  };
+}
+
+const keyOf = ({ name, namespace, kind }: Policy): string => `${name}/${namespace}/${kind}`;
+const byText = (a: string, b: string): number => (a < b ? -1 : Number(a > b));
+
+/** null is last. */
+function byOrder(a: number | null, b: number | null): number {
+  const [one, other] = [a ?? Number.POSITIVE_INFINITY, b ?? Number.POSITIVE_INFINITY];
+  return one === other ? 0 : one - other;
+}
+
+/** The function, answering each argument once. */
+function remembered<A, R>(answer: (argument: A) => R): (argument: A) => R {
+  const answers = new Map<A, R>();
+  return (argument) => {
+    if (!answers.has(argument)) answers.set(argument, answer(argument));
+    return answers.get(argument) as R;
   };
 }

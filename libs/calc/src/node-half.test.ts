@@ -7,7 +7,7 @@ import type { IpSetId, NodeEndpoint, NodePolicy, NodeRule, NodeUpdate, ObjectKey
 import { createNodeHalf } from "./node-half.ts";
 import type { Attachment, ClusterUpdate } from "./ports.ts";
 import { FakeDataplane } from "./testing/dataplane.ts";
-import { clusterChange, selectorTexts } from "./testing/objects.ts";
+import { clusterChange, endpoint, ofEndpoint, ofProfile, profile, selectorTexts, servicePolicy, serviceSlice } from "./testing/objects.ts";
 
 const side = { nets: [], notNets: [], ports: [], notPorts: [], ipSets: [], notIpSets: [], portSets: [], notPortSets: [] };
 const nodeRule = (action: NodeRule["action"], ...sets: string[]): NodeRule => ({
@@ -222,64 +222,80 @@ const packet: fc.Arbitrary<Packet> = fc.record({
   destination: fc.record({ address: fc.constantFrom("10.0.0.1", "10.0.0.2") as unknown as fc.Arbitrary<IpAddress>, port: fc.constantFrom(80, 85, 8080, 53) }),
 });
 
+/** Both halves and the evaluator on the same changes: every packet, at every endpoint of n1, in both directions. How many verdicts were compared. */
+function compareVerdicts(changes: readonly ClusterUpdate[], packets: readonly Packet[]): number {
+  let judged = 0;
+  const dataplane = new FakeDataplane();
+  const node = createNodeHalf({ node: "n1", sink: dataplane });
+  node.onInSync();
+  const valueOf = (key: ObjectKey): NodeUpdate => {
+    const value = cluster.valueOf(key);
+    if (value === undefined) throw new Error(`${key} has no value`);
+    return value;
+  };
+  const wanted = new Set<ObjectKey>();
+  const cluster: ReturnType<typeof createClusterHalf> = createClusterHalf({
+    onValueChange: (key) => void (wanted.has(key) && node.onUpdate(valueOf(key))),
+    onIpSetDelta: (id, added, removed) => void (wanted.has(`IpSet:${id}`) && node.onUpdate({ kind: "IpSetDelta", id, added, removed })),
+    onInterestStart(name, key) {
+      if (name !== "n1" && name !== "*") return;
+      wanted.add(key);
+      node.onUpdate(valueOf(key));
+    },
+    onInterestStop(name, key) {
+      if (name !== "n1" && name !== "*") return;
+      wanted.delete(key);
+      node.onUpdate({ kind: "Remove", of: key.slice(0, key.indexOf(":")) as "Policy", id: key.slice(key.indexOf(":") + 1) });
+    },
+  });
+  const present = new Map<string, ClusterUpdate>();
+  for (const change of changes) {
+    cluster.onUpdate(change);
+    present.delete(`${change.kind}:${change.id}`);
+    if (change.value !== null) present.set(`${change.kind}:${change.id}`, change);
+    node.flush();
+  }
+  const all = <K extends ClusterUpdate["kind"]>(kind: K): NonNullable<Extract<ClusterUpdate, { kind: K }>["value"]>[] => [...present.values()].flatMap((change) => (change.kind === kind ? [change.value as never] : []));
+  const evaluator = createEvaluator({ policies: all("Policy"), tiers: all("Tier"), profiles: all("Profile"), endpoints: all("WorkloadEndpoint"), networkSets: all("NetworkSet"), serviceSlices: all("ServiceSlice") });
+  for (const endpoint of all("WorkloadEndpoint")) {
+    for (const each of packets) {
+      for (const direction of ["ingress", "egress"] as const) {
+        const allowed = dataplane.allows(endpoint.id, direction, each);
+        if (endpoint.node !== "n1") expect(allowed).toBeNull();
+        if (allowed === null) continue;
+        judged += 1;
+        expect({ allowed, endpoint: endpoint.id, direction, packet: each }).toEqual({ allowed: evaluator.verdict(endpoint, direction, each).allowed, endpoint: endpoint.id, direction, packet: each });
+      }
+    }
+  }
+  return judged;
+}
+
 it("both halves together judge packets as the evaluator does", () => {
   let judged = 0;
   fc.assert(fc.property(fc.array(clusterChange, { maxLength: 30, size: "max" }), fc.array(packet, { minLength: 1, maxLength: 8 }), (changes, packets) => {
-    const dataplane = new FakeDataplane();
-    const node = createNodeHalf({ node: "n1", sink: dataplane });
-    node.onInSync();
-    const valueOf = (key: ObjectKey): NodeUpdate => {
-      const value = cluster.valueOf(key);
-      if (value === undefined) throw new Error(`${key} has no value`);
-      return value;
-    };
-    const wanted = new Set<ObjectKey>();
-    const cluster: ReturnType<typeof createClusterHalf> = createClusterHalf({
-      onValueChange: (key) => void (wanted.has(key) && node.onUpdate(valueOf(key))),
-      onIpSetDelta: (id, added, removed) => void (wanted.has(`IpSet:${id}`) && node.onUpdate({ kind: "IpSetDelta", id, added, removed })),
-      onInterestStart(name, key) {
-        if (name !== "n1" && name !== "*") return;
-        wanted.add(key);
-        node.onUpdate(valueOf(key));
-      },
-      onInterestStop(name, key) {
-        if (name !== "n1" && name !== "*") return;
-        wanted.delete(key);
-        node.onUpdate({ kind: "Remove", of: key.slice(0, key.indexOf(":")) as "Policy", id: key.slice(key.indexOf(":") + 1) });
-      },
-    });
-    const present = new Map<string, ClusterUpdate>();
-    for (const change of changes) {
-      cluster.onUpdate(change);
-      present.delete(`${change.kind}:${change.id}`);
-      if (change.value !== null) present.set(`${change.kind}:${change.id}`, change);
-      node.flush();
-    }
-    const all = <K extends ClusterUpdate["kind"]>(kind: K): NonNullable<Extract<ClusterUpdate, { kind: K }>["value"]>[] => [...present.values()].flatMap((change) => (change.kind === kind ? [change.value as never] : []));
-    const evaluator = createEvaluator({ policies: all("Policy"), tiers: all("Tier"), profiles: all("Profile"), endpoints: all("WorkloadEndpoint"), networkSets: all("NetworkSet") });
-    for (const endpoint of all("WorkloadEndpoint")) {
-      for (const each of packets) {
-        for (const direction of ["ingress", "egress"] as const) {
-          const allowed = dataplane.allows(endpoint.id, direction, each);
-          if (endpoint.node !== "n1") expect(allowed).toBeNull();
-          if (allowed === null) continue;
-          judged += 1;
-          expect({ allowed, endpoint: endpoint.id, direction, packet: each }).toEqual({ allowed: evaluator.verdict(endpoint, direction, each).allowed, endpoint: endpoint.id, direction, packet: each });
-        }
-      }
-    }
+    judged += compareVerdicts(changes, packets);
   }), { numRuns: 1_500 });
+  expect(judged).toBeGreaterThan(1_000);
+});
+
+it("both halves together judge rules that name Services as the evaluator does", () => {
+  const pod = [ofProfile(profile("kns.a", {})), ofEndpoint(endpoint("x"))];
+  let judged = 0;
+  fc.assert(fc.property(fc.array(fc.oneof(serviceSlice, servicePolicy), { maxLength: 12 }), fc.array(packet, { minLength: 1, maxLength: 8 }), (changes, packets) => {
+    judged += compareVerdicts([...pod, ...changes], packets);
+  }), { numRuns: 500 });
   expect(judged).toBeGreaterThan(1_000);
 });
 
 describe("evaluator", () => {
   it("skips a tier without a policy for the direction and ends others with their default action", () => {
-    const world = { profiles: [], networkSets: [], endpoints: [], tiers: [{ name: "t", order: 1, defaultAction: "Deny" as const }] };
+    const world = { profiles: [], networkSets: [], serviceSlices: [], endpoints: [], tiers: [{ name: "t", order: 1, defaultAction: "Deny" as const }] };
     const base: Policy = { id: "p" as PolicyId, kind: "GlobalNetworkPolicy", namespace: "", name: "p", tier: "t", order: null, selector: selector("all()"), ingress: true, egress: false, inbound: [], outbound: [], doNotTrack: false, preDnat: false, applyOnForward: false, revision: "" };
     const evaluator = createEvaluator({ ...world, policies: [base] });
     const pod = { id: "e" as EndpointId, uid: "", node: "n1", namespace: "a", pod: "x", interfaceName: "", addresses: [], labels: {}, profiles: [], ports: [], revision: "" };
     const tcp: Packet = { protocol: 6, source: { address: "10.0.0.1" as IpAddress, port: 1 }, destination: { address: "10.0.0.2" as IpAddress, port: 80 } };
-    expect(evaluator.verdict(pod, "ingress", tcp)).toEqual({ allowed: false, because: "end of tier t" });
-    expect(evaluator.verdict(pod, "egress", tcp)).toEqual({ allowed: false, because: "no policy and no profile allows" });
+    expect(evaluator.verdict(pod, "ingress", tcp)).toEqual({ allowed: false, by: { kind: "end of tier", tier: "t" } });
+    expect(evaluator.verdict(pod, "egress", tcp)).toEqual({ allowed: false, by: { kind: "no profile" } });
   });
 });

@@ -1,6 +1,6 @@
 /** The ports of both halves of the calculation. */
 import type {
-  Block, Cidr, EndpointId, IpAddress, IpPool, NetworkSet, Node, Policy, PolicyId, Profile, ProfileId, Tier, WorkloadEndpoint,
+  Block, Cidr, EndpointId, IpAddress, IpPool, NetworkSet, Node, Policy, PolicyId, Profile, ProfileId, ServiceSlice, Tier, WorkloadEndpoint,
 } from "@calico/model";
 import type {
   IpSetId, IpSetType, NodeBlock, NodeEndpoint, NodePolicy, NodePool, NodeProfile, NodeUpdate, ObjectKey,
@@ -13,6 +13,7 @@ export type ClusterUpdate =
   | { readonly kind: "Profile"; readonly id: ProfileId; readonly value: Profile | null }
   | { readonly kind: "WorkloadEndpoint"; readonly id: EndpointId; readonly value: WorkloadEndpoint | null }
   | { readonly kind: "NetworkSet"; readonly id: string; readonly value: NetworkSet | null }
+  | { readonly kind: "ServiceSlice"; readonly id: string; readonly value: ServiceSlice | null }
   | { readonly kind: "IpPool"; readonly id: string; readonly value: IpPool | null }
   | { readonly kind: "Block"; readonly id: string; readonly value: Block | null }
   | { readonly kind: "Node"; readonly id: string; readonly value: Node | null };

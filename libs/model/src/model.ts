@@ -118,6 +118,15 @@ export type NetworkSet = {
   readonly nets: readonly Cidr[];
 };
 
+/** One EndpointSlice of a Service: each of the addresses serves each of the ports. */
+export type ServiceSlice = {
+  /** "<namespace>/<name>" of the slice. */
+  readonly id: string;
+  readonly service: ServiceRef;
+  readonly addresses: readonly IpAddress[];
+  readonly ports: readonly { readonly protocol: number; readonly port: number }[];
+};
+
 export type Encapsulation = "Never" | "Always" | "CrossSubnet";
 
 export type IpPool = {

@@ -1,12 +1,12 @@
 /** Members of IP sets, counted over those who contribute them. */
-import { cidrOf, type Cidr, type IpAddress, type NamedPort } from "@calico/model";
+import { cidrOf, type Cidr, type IpAddress } from "@calico/model";
 import type { IpSetId } from "../messages.ts";
 import type { SetDefinition } from "../rule-scanner/rule-scanner.ts";
 
-/** What an endpoint (addresses, ports) or a network set (nets) gives to the sets that match it. */
+/** What an endpoint or a slice of a Service (addresses, ports) or a network set (nets) gives to the sets that it belongs to. */
 export type Contributor = {
   readonly addresses: readonly IpAddress[];
-  readonly ports: readonly NamedPort[];
+  readonly ports: readonly { readonly name?: string; readonly protocol: number; readonly port: number }[];
   readonly nets: readonly Cidr[];
 };
 
@@ -96,6 +96,6 @@ function count(counts: Map<string, number>, member: string, by: 1 | -1): void {
 /** What one contributor gives to a set; a member may come twice when the contributor says it twice. */
 function membersOf({ port }: SetDefinition, { addresses, ports, nets }: Contributor): string[] {
   if (port === null) return [...addresses.map((address) => cidrOf(address)), ...nets];
-  const numbers = ports.filter(({ name, protocol }) => name === port.name && protocol === port.protocol);
-  return addresses.flatMap((address) => numbers.map((number) => `${address},${port.protocol},${number.port}`));
+  const wanted = port === "every" ? ports : ports.filter(({ name, protocol }) => name === port.name && protocol === port.protocol);
+  return addresses.flatMap((address) => wanted.map((number) => `${address},${number.protocol},${number.port}`));
 }

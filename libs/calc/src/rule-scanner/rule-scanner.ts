@@ -4,11 +4,14 @@ import { bytesToHex, utf8ToBytes } from "@noble/hashes/utils.js";
 import { all, type EntityMatch, type Rule, type Selector, type ServiceRef } from "@calico/model";
 import type { IpSetId, NodeEntityMatch, NodeRule } from "../messages.ts";
 
-/** What the members of a set are: addresses of all that the selector matches, or their ports of one name. */
+/** Whose addresses a set has: of all that a selector matches, or of those behind a Service. */
+export type SetOrigin = { readonly kind: "selector"; readonly selector: Selector } | { readonly kind: "service"; readonly service: ServiceRef };
+
+/** What the members of a set are: the addresses of its origin (null), or those together with their ports, all or those of one name. */
 export type SetDefinition = {
   readonly id: IpSetId;
-  readonly selector: Selector;
-  readonly port: { readonly name: string; readonly protocol: number } | null;
+  readonly origin: SetOrigin;
+  readonly port: { readonly name: string; readonly protocol: number } | "every" | null;
 };
 
 export type ScannedRules = {
@@ -22,8 +25,8 @@ type Sets = Map<IpSetId, SetDefinition>;
 /**
  * Binds rules to sets. A named port needs the rule's protocol: without one, a rule that asks for a named port
  * never matches and is left out. Without one a named port cannot be excluded either: what denies then denies
- * every port, anything else is left out. A rule that names a service refers to a set that has no members yet to be
- * told, so a node treats it as a rule whose set has not arrived.
+ * every port, anything else is left out. A Service as a destination stands for addresses with their protocols and
+ * ports, as a source for addresses alone.
  */
 export function scanRules(inbound: readonly Rule[], outbound: readonly Rule[]): ScannedRules {
   const sets: Sets = new Map();
@@ -33,8 +36,8 @@ export function scanRules(inbound: readonly Rule[], outbound: readonly Rule[]): 
 function bindAll(rules: readonly Rule[], sets: Sets): NodeRule[] {
   return rules.filter((rule) => !neverMatches(rule)).map((rule) => ({
     ...rule,
-    source: bind(rule.source, rule.protocol, sets),
-    destination: bind(rule.destination, rule.protocol, sets),
+    source: bind(rule.source, "source", rule.protocol, sets),
+    destination: bind(rule.destination, "destination", rule.protocol, sets),
   }));
 }
 
@@ -44,13 +47,13 @@ function neverMatches(rule: Rule): boolean {
     (side.namedPorts.length > 0 && side.ports.length === 0) || (side.notNamedPorts.length > 0 && rule.action !== "Deny"));
 }
 
-function bind(side: EntityMatch, protocol: number | null, sets: Sets): NodeEntityMatch {
+function bind(side: EntityMatch, which: "source" | "destination", protocol: number | null, sets: Sets): NodeEntityMatch {
   const portSets = bindPorts(side.namedPorts, side.selector, protocol, sets);
   const notPortSets = bindPorts(side.notNamedPorts, side.selector, protocol, sets);
   // The members of a named port set already match the selector: alone, they need no second look.
   const implied = portSets.length > 0 && side.ports.length === 0;
   const ipSets = side.selector === null || implied ? [] : [bindSelector(side.selector, sets)];
-  if (side.service !== null) ipSets.push(serviceSetId(side.service));
+  if (side.service !== null) (which === "destination" ? portSets : ipSets).push(bindService(side.service, which === "destination" ? "every" : null, sets));
   return {
     nets: side.nets, notNets: side.notNets, ports: side.ports, notPorts: side.notPorts,
     ipSets, notIpSets: side.notSelector === null ? [] : [bindSelector(side.notSelector, sets)],
@@ -60,7 +63,7 @@ function bind(side: EntityMatch, protocol: number | null, sets: Sets): NodeEntit
 
 function bindSelector(selector: Selector, sets: Sets): IpSetId {
   const id = selector.id as string as IpSetId;
-  sets.set(id, { id, selector, port: null });
+  sets.set(id, { id, origin: { kind: "selector", selector }, port: null });
   return id;
 }
 
@@ -69,13 +72,15 @@ function bindPorts(names: readonly string[], selector: Selector | null, protocol
   return [...new Set(names)].map((name) => {
     const of = selector ?? all();
     const id = hashed("n:", of.id, String(protocol), name);
-    sets.set(id, { id, selector: of, port: { name, protocol } });
+    sets.set(id, { id, origin: { kind: "selector", selector: of }, port: { name, protocol } });
     return id;
   });
 }
 
-function serviceSetId(service: ServiceRef): IpSetId {
-  return hashed("svc:", service.namespace, service.name);
+function bindService(service: ServiceRef, port: "every" | null, sets: Sets): IpSetId {
+  const id = hashed(port === null ? "svcnoport:" : "svc:", service.namespace, service.name);
+  sets.set(id, { id, origin: { kind: "service", service }, port });
+  return id;
 }
 
 function hashed(prefix: string, ...parts: readonly string[]): IpSetId {

@@ -27,14 +27,22 @@ export const selectorTexts = ["all()", 'app == "web"', 'app != "web"', 'team in 
 const anySelector = fc.constantFrom(...selectorTexts).map(selector);
 export const labels = fc.record({ app: fc.constantFrom("web", "db"), team: fc.constantFrom("red", "blue") }, { requiredKeys: [] });
 export const addresses = fc.array(fc.constantFrom("10.0.0.1", "10.0.0.2", "fd00::1") as fc.Arbitrary<IpAddress>, { maxLength: 3 });
+const service = fc.constantFrom({ namespace: "a", name: "v" }, { namespace: "a", name: "w" });
 const side = fc.record({
   selector: fc.option(anySelector), notSelector: fc.option(fc.constant(all())), namedPorts: fc.subarray(["http", "dns"]), notNamedPorts: fc.subarray(["http"]),
   ports: fc.subarray([{ first: 80, last: 90 }]),
 });
 export const profiles = fc.subarray(["kns.a", "ksa.a.s"]) as unknown as fc.Arbitrary<ProfileId[]>;
 const gone = <T>(value: fc.Arbitrary<T>): fc.Arbitrary<T | null> => fc.option(value, { freq: 3 });
-const anyRule = fc.tuple(fc.constantFrom("Allow", "Deny", "Pass", "Log"), side, side).map(([action, from, to]): Rule => ({ ...rule(from, to), action: action as Rule["action"] }));
+const bySide = fc.oneof(side, fc.record({ service }));
+const anyRule = fc.tuple(fc.constantFrom("Allow", "Deny", "Pass", "Log"), bySide, bySide).map(([action, from, to]): Rule => ({ ...rule(from, to), action: action as Rule["action"] }));
 const place = fc.record({ tier: fc.constantFrom("default", "t"), order: fc.constantFrom(null, 1, 2), ingress: fc.boolean(), egress: fc.boolean() });
+export const serviceSlice: fc.Arbitrary<ClusterUpdate> = fc.tuple(fc.constantFrom("a/v-1", "a/v-2", "a/w-1"), gone(fc.record({ service, addresses, ports: fc.subarray([{ protocol: 6, port: 80 }, { protocol: 6, port: 8080 }, { protocol: 17, port: 53 }]) })))
+  .map(([id, value]) => put({ kind: "ServiceSlice", id, value: value === null ? null : { id, ...value } }));
+/** A policy of every endpoint, whose rules name Services or nobody. */
+export const servicePolicy: fc.Arbitrary<ClusterUpdate> = fc.tuple(fc.constantFrom("Allow" as const, "Deny" as const), fc.record({ service }, { requiredKeys: [] }), fc.record({ service }, { requiredKeys: [] }), fc.constantFrom(null, 6, 17))
+  .map(([action, from, to, protocol]): Rule => ({ ...rule(from, to), action, protocol }))
+  .chain((first) => fc.constantFrom("p", "q").map((name) => ofPolicy({ ...policy(name, "all()", [first]), outbound: [first], egress: true })));
 export const clusterChange: fc.Arbitrary<ClusterUpdate> = fc.oneof(
   fc.record({ name: fc.constantFrom("p", "q"), applies: fc.constantFrom(...selectorTexts), inbound: fc.array(anyRule, { maxLength: 2 }), outbound: fc.array(anyRule, { maxLength: 2 }), place, there: fc.boolean() })
     .map(({ name, applies, inbound, outbound, place: at, there }) => put({ kind: "Policy", id: `NetworkPolicy/a/${name}`, value: there ? { ...policy(name, applies, inbound), outbound, ...at } : null })),
@@ -44,6 +52,7 @@ export const clusterChange: fc.Arbitrary<ClusterUpdate> = fc.oneof(
     .map(([pod, over]) => put({ kind: "WorkloadEndpoint", id: endpoint(pod).id, value: over === null ? null : endpoint(pod, over) })),
   fc.tuple(fc.constantFrom("s", "t"), gone(fc.record({ labels, profiles, nets: fc.subarray(["10.0.0.1/32", "192.168.0.0/16"]) })))
     .map(([name, value]) => put({ kind: "NetworkSet", id: `a/${name}`, value: value === null ? null : { id: `a/${name}`, ...value } })),
+  serviceSlice,
   fc.tuple(fc.constantFrom("10.0.0.0/26", "10.0.1.0/26", "10.0.1.64/32"), gone(fc.record({ node: fc.constantFrom("n1", "n2", null), lender: fc.constantFrom(null, "n1", "n3") })))
     .map(([cidr, value]) => put({ kind: "Block", id: cidr, value: value === null ? null : { cidr, node: value.node, borrowed: value.lender === null || value.lender === value.node ? [] : [{ address: cidr.slice(0, cidr.indexOf("/")), node: value.lender }] } })),
   fc.tuple(fc.constantFrom("10.0.0.0/16", "10.0.1.0/24"), gone(fc.constantFrom("Never", "Always", "CrossSubnet")))

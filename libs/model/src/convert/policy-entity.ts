@@ -1,6 +1,6 @@
 /** One side (source or destination) of a v3 rule. */
 import { parseCidr, type Cidr } from "../ip.ts";
-import type { EntityMatch, PortRange } from "../model.ts";
+import type { EntityMatch, PortRange, ServiceRef } from "../model.ts";
 import type { FindingCollector } from "./conversion.ts";
 import { suggestField } from "./did-you-mean.ts";
 import { entitySelectors } from "./policy-selector.ts";
@@ -12,15 +12,20 @@ import { UnusableRule, unusableField } from "./unusable.ts";
 const FIELDS = ["nets", "notNets", "selector", "notSelector", "namespaceSelector", "ports", "notPorts", "serviceAccounts", "services"];
 const PORT_NAME = /^[a-zA-Z0-9_.-]{1,128}$/;
 
-/** Reads a side; an absent one is anybody. `namespace` is that of the policy, null for a global one. Throws an UnusableRule. */
-export function readEntity(written: unknown, path: string, namespace: string | null, out: FindingCollector): EntityMatch {
+export type EntityContext = {
+  /** Of the policy; null for a global one. */
+  readonly namespace: string | null;
+  /** The side is that of the peer, who may be known by a Service: the destination of egress, the source of ingress. */
+  readonly isPeer: boolean;
+};
+
+/** Reads a side; an absent one is anybody. Throws an UnusableRule. */
+export function readEntity(written: unknown, path: string, context: EntityContext, out: FindingCollector): EntityMatch {
   if (isAbsent(written)) return ANYONE;
   if (!isObject(written)) throw new UnusableRule(path, `an object is needed, not ${show(written)}`);
   const [unknown] = unknownKeys(written, FIELDS);
   if (unknown !== undefined) throw unusableField(`${path}.${unknown}`, suggestField(unknown, FIELDS));
-  if (!isAbsent(written["services"])) {
-    throw new UnusableRule(`${path}.services`, "matching by service is not supported by this version", "select the pods behind the service and their ports");
-  }
+  const service = isAbsent(written["services"]) ? null : readService(written, path, context);
   const ports = readPorts(written, "ports", path);
   const notPorts = readPorts(written, "notPorts", path);
   return {
@@ -28,9 +33,32 @@ export function readEntity(written: unknown, path: string, namespace: string | n
     notNets: readNets(written, "notNets", path, out),
     ports: ports.ranges, namedPorts: ports.names,
     notPorts: notPorts.ranges, notNamedPorts: notPorts.names,
-    ...entitySelectors(written, path, namespace),
-    service: null,
+    ...entitySelectors(written, path, context.namespace),
+    service,
   };
+}
+
+const SERVICE_FIELDS = ["name", "namespace"];
+/** What says in another way who is meant. */
+const BESIDE_SERVICE = ["nets", "notNets", "selector", "notSelector", "namespaceSelector", "serviceAccounts"];
+
+/** A Service stands for the addresses behind it and, as a destination, for their ports. */
+function readService(entity: RawObject, path: string, { namespace, isPeer }: EntityContext): ServiceRef {
+  const field = `${path}.services`;
+  const written = entity["services"];
+  if (!isObject(written)) throw new UnusableRule(field, `the name of a Service is needed, not ${show(written)}`);
+  const [unknown] = unknownKeys(written, SERVICE_FIELDS);
+  if (unknown !== undefined) throw unusableField(`${field}.${unknown}`, suggestField(unknown, SERVICE_FIELDS));
+  if (!isPeer) throw new UnusableRule(field, "only the destination of an egress rule and the source of an ingress rule may be a Service");
+  const others = path.endsWith(".destination") ? [...BESIDE_SERVICE, "ports", "notPorts"] : BESIDE_SERVICE;
+  const beside = others.find((key) => !isAbsent(entity[key]));
+  if (beside !== undefined) throw new UnusableRule(`${path}.${beside}`, "cannot be combined with services", "make one rule for each");
+  const { name, namespace: inNamespace } = written;
+  if (typeof name !== "string" || name === "") throw new UnusableRule(`${field}.name`, `the name of a Service is needed, not ${show(name)}`);
+  if (!isAbsent(inNamespace) && typeof inNamespace !== "string") throw new UnusableRule(`${field}.namespace`, `the name of a namespace is needed, not ${show(inNamespace)}`);
+  const place = inNamespace || namespace;
+  if (place === null || place === "") throw new UnusableRule(`${field}.namespace`, "a global policy has to say in which namespace the Service is");
+  return { namespace: place, name };
 }
 
 /** The list in a field; an absent one is empty. */

@@ -14,6 +14,7 @@ const ICMP_FIELDS = ["type", "code"];
 const ACTIONS: readonly Action[] = ["Allow", "Deny", "Log", "Pass"];
 
 export type RuleContext = {
+  readonly direction: "ingress" | "egress";
   /** Of the policy; null for a global one. */
   readonly namespace: string | null;
   /** The policy has a field that may restrict its rules in a way this version does not know. */
@@ -39,7 +40,7 @@ function readOrClose(written: unknown, index: number, field: string, context: Ru
   const replacement = isDropped ? [] : [ruleForAll("Deny", index)];
   if (context.isRestricted && action !== "Deny") return replacement;
   try {
-    return [readRule(written, action, index, field, context.namespace, out)];
+    return [readRule(written, action, index, field, context, out)];
   } catch (error) {
     if (!(error instanceof UnusableRule)) throw error;
     out.error(error.field, `${error.message}; the rule ${isDropped ? "is left out" : "denies everything"}`, error.suggestion);
@@ -47,7 +48,7 @@ function readOrClose(written: unknown, index: number, field: string, context: Ru
   }
 }
 
-function readRule(written: unknown, action: Action | undefined, index: number, field: string, namespace: string | null, out: FindingCollector): Rule {
+function readRule(written: unknown, action: Action | undefined, index: number, field: string, { direction, namespace }: RuleContext, out: FindingCollector): Rule {
   if (!isObject(written)) throw new UnusableRule(field, `a rule is needed, not ${show(written)}`);
   const [unknown] = unknownKeys(written, FIELDS);
   if (unknown !== undefined) throw unusableField(`${field}.${unknown}`, suggestField(unknown, FIELDS));
@@ -61,8 +62,8 @@ function readRule(written: unknown, action: Action | undefined, index: number, f
     notProtocol: readProtocol(written, "notProtocol", field),
     icmp: readIcmp(written, "icmp", protocol, field),
     notIcmp: readIcmp(written, "notICMP", protocol, field),
-    source: readEntity(written["source"], `${field}.source`, namespace, out),
-    destination: readEntity(written["destination"], `${field}.destination`, namespace, out),
+    source: readEntity(written["source"], `${field}.source`, { namespace, isPeer: direction === "ingress" }, out),
+    destination: readEntity(written["destination"], `${field}.destination`, { namespace, isPeer: direction === "egress" }, out),
     index,
   };
   checkPorts(rule, field);

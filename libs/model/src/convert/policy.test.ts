@@ -83,6 +83,25 @@ test.each([
   expect(first(global, { action: "Allow", ...rule })).toMatchObject(expected);
 });
 
+describe("rule 12: Services", () => {
+  test("the destination of egress and the source of ingress; in the policy's own namespace unless it says another", () => {
+    const spec = {
+      types: ["Ingress", "Egress"],
+      ingress: [{ action: "Allow", protocol: "TCP", source: { services: { name: "client" }, ports: [80] } }],
+      egress: [{ action: "Allow", destination: { services: { name: "db", namespace: "data" } } }],
+    };
+    const { value, findings } = namespaced(spec);
+    expect(findings).toEqual([]);
+    expect(value?.inbound[0]?.source).toEqual({ ...ANYONE, service: { namespace: "shop", name: "client" }, ports: [{ first: 80, last: 80 }] });
+    expect(value?.outbound[0]?.destination).toEqual({ ...ANYONE, service: { namespace: "data", name: "db" } });
+  });
+
+  test.each([[{ destination: { services: { name: "db" }, ports: [80] } }, "destination.ports"], [{ source: { services: { name: "db" } } }, "source.services"]])("egress cannot use %j", (rule, field) => {
+    const { value, findings } = namespaced({ types: ["Egress"], egress: [{ action: "Allow", protocol: "TCP", ...rule }] });
+    expect([value?.outbound, findings]).toEqual([[], [expect.objectContaining({ severity: "error", field: `spec.egress[0].${field}` })]]);
+  });
+});
+
 /** Rules that cannot be used, with the field to be named. */
 const UNUSABLE: readonly [string, Record<string, unknown>, string][] = [
   ["a placeholder for a CIDR", { source: { nets: ["/32"] } }, "source.nets[0]"],
@@ -98,7 +117,12 @@ const UNUSABLE: readonly [string, Record<string, unknown>, string][] = [
   ["ports that are no list", { protocol: "TCP", destination: { ports: 80 } }, "destination.ports"],
   ["a single = in a selector", { source: { selector: "app = 'web'" } }, "source.selector"],
   ["global() outside of a namespaceSelector", { source: { selector: "global()" } }, "source.selector"],
-  ["a service", { destination: { services: { name: "x" } } }, "destination.services"],
+  ["a Service at its own end", { destination: { services: { name: "x", namespace: "a" } } }, "destination.services"],
+  ["a Service of a global policy in no namespace", { source: { services: { name: "x" } } }, "source.services.namespace"],
+  ["a Service without a name", { source: { services: { namespace: "a" } } }, "source.services.name"],
+  ["a Service and CIDRs", { source: { services: { name: "x", namespace: "a" }, nets: ["10.0.0.0/8"] } }, "source.nets"],
+  ["a Service and a selector", { source: { services: { name: "x", namespace: "a" }, notSelector: "a == 'b'" } }, "source.notSelector"],
+  ["a Service with ports of a newer version", { source: { services: { name: "x", namespace: "a", port: 80 } } }, "source.services.port"],
   ["HTTP", { http: { methods: ["GET"] } }, "http"],
   ["the syntax of Kubernetes", { from: [{ namespaceSelector: { matchLabels: { a: "b" } } }] }, "from"],
   ["a field of a newer version", { source: { domains: ["example.com"] } }, "source.domains"],

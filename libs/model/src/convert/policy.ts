@@ -58,8 +58,8 @@ function convert(raw: unknown, { name, namespace: inNamespace, revision }: Metad
     order: readOrder(written["order"], "spec.order", out),
     selector,
     ...types,
-    inbound: types.ingress ? readPolicyRules(written["ingress"], "spec.ingress", context, out) : [],
-    outbound: types.egress ? readPolicyRules(written["egress"], "spec.egress", context, out) : [],
+    inbound: types.ingress ? readPolicyRules(written["ingress"], "spec.ingress", { ...context, direction: "ingress" }, out) : [],
+    outbound: types.egress ? readPolicyRules(written["egress"], "spec.egress", { ...context, direction: "egress" }, out) : [],
     ...readStage(isGlobal ? written : {}, out),
     revision,
   });

@@ -29,7 +29,8 @@ const icmp = withRules(z.strictObject({ type: z.int().min(0).max(254).optional()
 
 const http = z.strictObject({ methods: z.array(z.string().max(64)).max(20).optional(), paths: z.array(z.strictObject({ exact: z.string().max(1024).optional(), prefix: z.string().max(1024).optional() })).max(20).optional() });
 
-export const policyRule = withRules(
+/** A rule of one direction; `own` is the side of whom the policy is about. */
+const policyRule = (own: "source" | "destination") => withRules(
   z.strictObject({
     // Needed, but as a rule: where a required field is missing, the API server does not evaluate the traps below.
     action: z.enum(["Allow", "Deny", "Log", "Pass"]).optional(),
@@ -43,6 +44,15 @@ export const policyRule = withRules(
   [
     { cel: "has(self.action)", path: ["action"], message: "every rule needs an action: Allow, Deny, Log or Pass", check: ({ action }) => action !== undefined },
     {
+      cel: `!has(self.${own}) || !has(self.${own}.services)`, path: [own], message: "only the destination of an egress rule and the source of an ingress rule may be a Service",
+      check: ({ [own]: side }) => side?.services === undefined,
+    },
+    {
+      cel: "!has(self.destination) || !has(self.destination.services) || !(has(self.destination.ports) || has(self.destination.notPorts))", path: ["destination"],
+      message: "a destination that is a Service has the Service's ports: ports and notPorts cannot be combined with services",
+      check: ({ destination }) => destination?.services === undefined || (destination.ports === undefined && destination.notPorts === undefined),
+    },
+    {
       cel: "!(has(self.icmp) || has(self.notICMP)) || (has(self.protocol) && (self.protocol == 'ICMP' || self.protocol == 'ICMPv6' || self.protocol == 1 || self.protocol == 58))", path: ["icmp"],
       message: "icmp and notICMP need protocol ICMP or ICMPv6",
       check: ({ icmp: yes, notICMP: no, protocol }) => (yes === undefined && no === undefined) || ["ICMP", "ICMPv6", 1, 58].some((known) => known === protocol),
@@ -50,14 +60,14 @@ export const policyRule = withRules(
   ],
 );
 
-const rules = z.array(policyRule).max(1024).optional();
+const rulesOf = (own: "source" | "destination") => z.array(policyRule(own)).max(1024).optional();
 const common = {
   tier: z.string().max(253).default("default"),
   order: z.number().optional(),
   selector: selector.optional(),
   serviceAccountSelector: selector.optional(),
   types: z.array(z.enum(["Ingress", "Egress"])).min(1).max(2).optional(),
-  ingress: rules, egress: rules,
+  ingress: rulesOf("destination"), egress: rulesOf("source"),
   performanceHints: z.array(z.enum(["AssumeNeededOnEveryNode"])).max(1).optional(),
   podSelector: trap(anyObject, `${kubernetesSyntax}; here it is selector: "app == 'web'"`),
   policyTypes: trap(z.array(z.string().max(16)).max(4), `${kubernetesSyntax}; here it is types`),

@@ -29,6 +29,8 @@ describe("validateResource", () => {
     ]],
     ["NetworkPolicy", { ingress: [{ action: "allow" }] }, ['spec.ingress[0].action: "allow" is none of Allow, Deny, Log, Pass (did you mean Allow?)']],
     ["NetworkPolicy", { ingress: [{ action: "Allow", source: { ports: [80] } }] }, ["spec.ingress[0].source.ports: ports need protocol TCP, UDP or SCTP (add protocol: TCP to the rule)"]],
+    ["NetworkPolicy", { egress: [{ action: "Allow", protocol: "TCP", destination: { services: { name: "db" }, ports: [80] } }] }, ["spec.egress[0].destination: a destination that is a Service has the Service's ports: ports and notPorts cannot be combined with services"]],
+    ["NetworkPolicy", { ingress: [{ action: "Allow", destination: { services: { name: "db" } } }] }, ["spec.ingress[0].destination: only the destination of an egress rule and the source of an ingress rule may be a Service"]],
     ["NetworkPolicy", { selector: "role = 'a'" }, ['spec.selector: "role = \'a\'": a single "=" is not an operator at character 6; use "=="']],
     ["GlobalNetworkPolicy", { ingress: [{ action: "Allow", source: { nets: ["/32"] } }] }, ['spec.ingress[0].source.nets[0]: "/32" is not a CIDR; write an address with its prefix length, such as "203.0.113.10/32"']],
     ["GlobalNetworkPolicy", { preDNAT: true }, ["spec.applyOnForward: a policy with preDNAT or doNotTrack needs applyOnForward: true"]],

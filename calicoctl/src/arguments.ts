@@ -21,6 +21,7 @@ export type Command =
     readonly verb: "policy status"; readonly policy: { readonly kind: string; readonly name: string } | null; readonly namespace: string | null;
     readonly output: StatusOutput; readonly timeoutMs: number; readonly waitMs: number; readonly nats: NatsOptions; readonly connection: Connection;
   }
+  | { readonly verb: "policy eval"; readonly files: readonly string[]; readonly probes: string; readonly output: "table" | "json" }
   | { readonly verb: "get"; readonly kind: string; readonly names: readonly string[]; readonly namespace: string | null; readonly output: Output; readonly connection: Connection }
   | { readonly verb: WriteVerb; readonly files: readonly string[]; readonly kind: string | null; readonly names: readonly string[]; readonly namespace: string; readonly skip: boolean; readonly connection: Connection }
   | { readonly verb: "patch"; readonly kind: string; readonly name: string; readonly namespace: string; readonly patch: string; readonly type: "merge" | "json"; readonly connection: Connection };
@@ -55,6 +56,7 @@ const OPTIONS = {
   "ipam release": { ip: { type: "string" }, force: { type: "boolean" }, "from-report": { type: "string", multiple: true } },
   "node status": { output: { type: "string", short: "o" }, timeout: { type: "string" }, ...NATS },
   "policy status": { output: { type: "string", short: "o" }, namespace: { type: "string", short: "n" }, "all-namespaces": { type: "boolean", short: "A" }, timeout: { type: "string" }, wait: { type: "string" }, ...NATS },
+  "policy eval": { filename: { type: "string", short: "f", multiple: true }, probes: { type: "string" }, output: { type: "string", short: "o" } },
   version: {},
 } as const satisfies Record<string, ParseArgsConfig["options"]>;
 
@@ -176,7 +178,8 @@ function parseNode([verb = "", ...args]: readonly string[]): Command {
 }
 
 function parsePolicy([verb = "", ...args]: readonly string[]): Command {
-  if (verb !== "status") throw new UsageError(`policy ${verb}: there is policy status`);
+  if (verb === "eval") return parseEval(args);
+  if (verb !== "status") throw new UsageError(`policy ${verb}: there is policy status and policy eval`);
   const { values, positionals: [which] } = take(args, OPTIONS["policy status"], 1);
   const [kind = "", name = "", more] = which?.split("/") ?? [];
   if (which !== undefined && (kind === "" || name === "" || more !== undefined)) throw new UsageError(`${which}: which policy? calicoctl policy status KIND/NAME -n NAMESPACE, for instance: calicoctl policy status gnp/default-deny`);
@@ -184,6 +187,18 @@ function parsePolicy([verb = "", ...args]: readonly string[]): Command {
   if (which !== undefined && values["all-namespaces"] === true) throw new UsageError("-A: one policy is in one namespace; give -n NAMESPACE");
   const namespace = values["all-namespaces"] === true ? null : which === undefined ? written : (written ?? "default");
   return { verb: "policy status", policy: which === undefined ? null : { kind, name }, namespace, waitMs: milliseconds(values, "wait", 0), ...statusOptions(values) };
+}
+
+function parseEval(args: readonly string[]): Command {
+  const { values } = take(args, OPTIONS["policy eval"], 0);
+  const files = (values["filename"] ?? []) as readonly string[];
+  const probes = text(values["probes"]);
+  if (files.length === 0) throw new UsageError("evaluate what? calicoctl policy eval -f MANIFESTS --probes PROBES");
+  if (probes === undefined) throw new UsageError('which connections? --probes FILE, a list such as [{"from": "shop/web", "to": "shop/db", "port": 5432, "protocol": "TCP"}]');
+  if (probes === "-" && files.includes("-")) throw new UsageError("standard input is read once: give the manifests or the probes in a file");
+  const output = text(values["output"]) ?? "table";
+  if (output !== "table" && output !== "json") throw new UsageError(`-o ${output}: there is json; without -o it is a table`);
+  return { verb: "policy eval", files, probes, output };
 }
 
 function statusOptions(values: Values): { output: StatusOutput; timeoutMs: number; nats: NatsOptions; connection: Connection } {

@@ -12,6 +12,10 @@ async function main(argv: readonly string[]): Promise<number> {
       say(USAGE);
       return 0;
     }
+    if (command.verb === "policy eval") {
+      (await import("./eval-command.ts")).policyEval(command, say);
+      return 0;
+    }
     // Loaded only now: help and mistakes are answered at once.
     const { get, patch, version, withDatastore, write } = await import("./commands.ts");
     await withDatastore(command.connection, async (datastore) => {

@@ -1,0 +1,157 @@
+/** Manifests as a cluster that does not exist: what policy means for the pods in them. */
+import type { World } from "@calico/calc";
+import type { KubeObject } from "@calico/datastore";
+import {
+  builtInTiers, canonicalAddress, convertEndpointSlice, convertGlobalNetworkPolicy, convertGlobalNetworkSet, convertKubernetesNetworkPolicy, convertNamespace, convertNetworkPolicy, convertNetworkSet,
+  convertPod, convertServiceAccount, convertTier, NODE_IPV4_ANNOTATION, NODE_IPV6_ANNOTATION, type Conversion, type IpAddress, type NetworkSet, type Policy, type Profile, type ServiceSlice, type Tier, type WorkloadEndpoint,
+} from "@calico/model";
+import type { Item } from "./documents.ts";
+import { hasName, problemsOf, shapeProblem } from "./files.ts";
+import { sliceOf } from "./service-slice.ts";
+
+export type Manifests = {
+  readonly world: World;
+  /** By "namespace/name". */
+  readonly pods: ReadonlyMap<string, WorkloadEndpoint>;
+  /** Pods on their node's own network, by "namespace/name": the node's name. */
+  readonly hostPods: ReadonlyMap<string, string>;
+  readonly nodes: ReadonlyMap<string, readonly IpAddress[]>;
+  /** What cannot be used, with file, line and field. Nothing may be concluded while there is any. */
+  readonly problems: readonly string[];
+  /** Objects that were passed over, by kind. */
+  readonly passedOver: ReadonlyMap<string, number>;
+};
+
+/** Kinds that change verdicts and that this version does not evaluate: an answer without them would be wrong. */
+const NOT_EVALUATED: Readonly<Record<string, string>> = {
+  "projectcalico.org/v3 HostEndpoint": "policy of hosts is not evaluated by this version",
+  "policy.networking.k8s.io/v1alpha2 ClusterNetworkPolicy": "is not enforced by this version; a GlobalNetworkPolicy in a tier of its own says the same",
+  "policy.networking.k8s.io/v1alpha1 AdminNetworkPolicy": "is not enforced; a GlobalNetworkPolicy in a tier of its own says the same",
+  "policy.networking.k8s.io/v1alpha1 BaselineAdminNetworkPolicy": "is not enforced; a GlobalNetworkPolicy in the last tier says the same",
+};
+const CLUSTER_SCOPED = new Set(["Namespace", "Node", "GlobalNetworkPolicy", "GlobalNetworkSet", "Tier"]);
+/** An address for who has none: of a range that no network has. */
+const NOBODYS = { pods: "240.0", nodes: "240.128" } as const;
+
+/** Reads manifests as the API server would: with its defaults, and with the namespaces and accounts that pods presuppose. */
+export function readManifests(items: readonly Item[]): Manifests {
+  const collected = collect(items);
+  const { policies, tiers, profiles, networkSets, slices, rawPods, services, nodes, problems, passedOver } = collected;
+  const { pods, hostPods } = readPods(rawPods, profiles);
+  const known = new Set(slices.map(({ service }) => `${service.namespace}/${service.name}`));
+  const derived = services.filter(({ metadata }) => !known.has(`${metadata.namespace ?? ""}/${metadata.name}`)).flatMap((service) => sliceOf(service, rawPods, pods));
+  return {
+    world: { policies, tiers: [...tiers.values()], profiles: [...profiles.values()], endpoints: [...pods.values()], networkSets, serviceSlices: [...slices, ...derived] },
+    pods, hostPods, nodes, problems, passedOver,
+  };
+}
+
+type Collected = {
+  readonly policies: Policy[];
+  readonly tiers: Map<string, Tier>;
+  readonly profiles: Map<string, Profile>;
+  readonly networkSets: NetworkSet[];
+  readonly slices: ServiceSlice[];
+  readonly rawPods: KubeObject[];
+  readonly services: KubeObject[];
+  readonly nodes: Map<string, readonly IpAddress[]>;
+  readonly problems: string[];
+  readonly passedOver: Map<string, number>;
+};
+
+/** The objects by what they are; each once. */
+function collect(items: readonly Item[]): Collected {
+  const collected: Collected = {
+    policies: [], tiers: new Map(builtInTiers.map((tier) => [tier.name, tier])), profiles: new Map(), networkSets: [], slices: [], rawPods: [], services: [], nodes: new Map(), problems: [], passedOver: new Map(),
+  };
+  const seen = new Map<string, string>();
+  for (const item of items) {
+    const written = item.value as KubeObject;
+    const refusal = shapeProblem(written) ?? (hasName(written) ? null : "metadata.name is missing");
+    if (refusal !== null) {
+      collected.problems.push(`${item.at}: ${refusal}`);
+      continue;
+    }
+    const object = CLUSTER_SCOPED.has(written.kind) ? written : { ...written, metadata: { ...written.metadata, namespace: written.metadata.namespace ?? "default" } };
+    const key = `${object.apiVersion} ${object.kind} ${object.metadata.namespace ?? ""}/${object.metadata.name}`;
+    const before = seen.get(key);
+    if (before === undefined) collectOne(object, item, collected);
+    else collected.problems.push(`${item.at}: ${object.kind} ${object.metadata.name} is at ${before} already`);
+    seen.set(key, before ?? item.at);
+  }
+  return collected;
+}
+
+function collectOne(object: KubeObject, { at, placeOf }: Item, { policies, tiers, profiles, networkSets, slices, rawPods, services, nodes, problems, passedOver }: Collected): void {
+  /** The value of a conversion without errors. */
+  function use<M>({ value, findings }: Conversion<M>): M[] {
+    const errors = findings.filter(({ severity }) => severity !== "warning");
+    problems.push(...errors.map(({ field, message, suggestion }) => `${placeOf(field)}: ${object.kind} ${object.metadata.name}: ${field}: ${message.split("; ")[0] ?? message}${suggestion === undefined ? "" : `; ${suggestion}`}`));
+    return value === null || errors.length > 0 ? [] : [value];
+  }
+  /** The same of an object whose definition the API server checks first. */
+  function checked<M>(convert: (raw: KubeObject) => Conversion<M>): M[] {
+    const refused = problemsOf(object, placeOf);
+    problems.push(...refused);
+    return refused.length > 0 ? [] : use(convert(object));
+  }
+  const type = `${object.apiVersion} ${object.kind}`;
+  switch (type) {
+    case "v1 Pod": rawPods.push(object); break;
+    case "v1 Service": services.push(object); break;
+    case "v1 Namespace": for (const profile of use(convertNamespace(named(object)))) profiles.set(profile.id, profile); break;
+    case "v1 ServiceAccount": for (const profile of use(convertServiceAccount(object))) profiles.set(profile.id, profile); break;
+    case "v1 Node": nodes.set(object.metadata.name, nodeAddresses(object, nodes.size)); break;
+    case "discovery.k8s.io/v1 EndpointSlice": slices.push(...use(convertEndpointSlice(object))); break;
+    case "networking.k8s.io/v1 NetworkPolicy": policies.push(...use(convertKubernetesNetworkPolicy(object))); break;
+    case "projectcalico.org/v3 NetworkPolicy": policies.push(...checked(convertNetworkPolicy)); break;
+    case "projectcalico.org/v3 GlobalNetworkPolicy": policies.push(...checked(convertGlobalNetworkPolicy)); break;
+    case "projectcalico.org/v3 Tier": for (const tier of checked(convertTier)) tiers.set(tier.name, tier); break;
+    case "projectcalico.org/v3 NetworkSet": networkSets.push(...checked(convertNetworkSet)); break;
+    case "projectcalico.org/v3 GlobalNetworkSet": networkSets.push(...checked(convertGlobalNetworkSet)); break;
+    default:
+      if (NOT_EVALUATED[type] !== undefined) problems.push(`${at}: ${object.kind} ${object.metadata.name}: ${NOT_EVALUATED[type]}`);
+      else passedOver.set(object.kind, (passedOver.get(object.kind) ?? 0) + 1);
+  }
+}
+
+/** Pods as endpoints; the namespaces and accounts that they presuppose join the profiles. */
+function readPods(rawPods: readonly KubeObject[], profiles: Map<string, Profile>): Pick<Manifests, "pods" | "hostPods"> {
+  const pods = new Map<string, WorkloadEndpoint>();
+  const hostPods = new Map<string, string>();
+  for (const raw of rawPods) {
+    const { spec = {} } = raw as KubeObject & { spec?: Record<string, unknown> };
+    const namespace = raw.metadata.namespace ?? "";
+    const account = typeof spec["serviceAccountName"] === "string" ? spec["serviceAccountName"] : "default";
+    const node = typeof spec["nodeName"] === "string" ? spec["nodeName"] : "";
+    const key = `${namespace}/${raw.metadata.name}`;
+    if (spec["hostNetwork"] === true) {
+      hostPods.set(key, node);
+      continue;
+    }
+    // One that no scheduler has seen yet counts as running somewhere.
+    const { value } = convertPod({ ...raw, spec: { ...spec, serviceAccountName: account, nodeName: node || "-" } });
+    if (value === null) continue;
+    const presupposed = [convertNamespace(named({ apiVersion: "v1", kind: "Namespace", metadata: { name: namespace } } as KubeObject)), convertServiceAccount({ metadata: { namespace, name: account } })];
+    for (const { value: profile } of presupposed) if (profile !== null && !profiles.has(profile.id)) profiles.set(profile.id, profile);
+    pods.set(key, { ...value, node, addresses: value.addresses.length > 0 ? value.addresses : [nobodys("pods", pods.size)] });
+  }
+  return { pods, hostPods };
+}
+
+/** A namespace with the label that the API server gives it. */
+function named(namespace: KubeObject): KubeObject {
+  const { name } = namespace.metadata;
+  return { ...namespace, metadata: { ...namespace.metadata, labels: { ...namespace.metadata.labels, "kubernetes.io/metadata.name": name } } };
+}
+
+function nodeAddresses({ metadata, ...object }: KubeObject, index: number): IpAddress[] {
+  const annotations = metadata.annotations as Record<string, string> | undefined;
+  const { status } = object as { status?: { addresses?: { type?: string; address?: string }[] } };
+  const reported = (status?.addresses ?? []).filter(({ type }) => type === "InternalIP").map(({ address }) => address ?? "");
+  const texts = [annotations?.[NODE_IPV4_ANNOTATION], annotations?.[NODE_IPV6_ANNOTATION], ...reported].map((text) => text?.split("/")[0] ?? "");
+  const addresses = [...new Set(texts.flatMap((text) => canonicalAddress(text) ?? []))];
+  return addresses.length > 0 ? addresses : [nobodys("nodes", index)];
+}
+
+const nobodys = (of: keyof typeof NOBODYS, index: number): IpAddress => `${NOBODYS[of]}.${(index >> 8) & 255}.${index & 255}` as IpAddress;

@@ -1,0 +1,122 @@
+/** `policy eval`: what policies in files mean for connections, without a cluster. Pure. */
+import { createEvaluator, type Evaluator, type Packet, type Verdict } from "@calico/calc";
+import { canonicalAddress, familyOf, nearest, parsePolicyId, protocolNumber, type IpAddress, type WorkloadEndpoint } from "@calico/model";
+import type { Manifests } from "./manifests.ts";
+import { grid } from "./print.ts";
+
+export type Probe = { readonly from: string; readonly to: string; readonly port: number; readonly protocol: string };
+
+/** What decided on one side: the tier, the policy ("NetworkPolicy/shop/allow-web", or a profile) and the number of its rule, counted from zero. */
+export type Side = { readonly allow: boolean; readonly tier: string | null; readonly policy: string | null; readonly rule: number | null; readonly because: string };
+
+/** A side is null when no policy is asked there: that of a node, or of an address that nobody has. */
+export type ProbeAnswer = Probe & { readonly allow: boolean; readonly egress: Side | null; readonly ingress: Side | null };
+
+/** The probes of a list; what is wrong with them, with their numbers. */
+export function readProbes(written: unknown): { probes: Probe[]; problems: string[] } {
+  if (!Array.isArray(written)) return { probes: [], problems: ["a list of probes is needed: [{from: shop/web, to: shop/db, port: 5432, protocol: TCP}]"] };
+  const probes: Probe[] = [];
+  const problems: string[] = [];
+  for (const [i, probe] of written.entries()) {
+    const { from, to, port = 0, protocol = "TCP", ...more } = (typeof probe === "object" && probe !== null ? probe : {}) as Record<string, unknown>;
+    const [unknown] = Object.keys(more);
+    const number = protocolNumber(protocol);
+    if (typeof from !== "string" || typeof to !== "string") problems.push(`[${i}]: from and to are needed: namespace/pod, node:NAME or an address`);
+    else if (unknown !== undefined) problems.push(`[${i}].${unknown}: there is no such field; a probe has from, to, port and protocol`);
+    else if (number === null) problems.push(`[${i}].protocol: ${JSON.stringify(protocol)} is no protocol`);
+    else if (typeof port !== "number" || !Number.isInteger(port) || port < 0 || port > 65_535) problems.push(`[${i}].port: ${JSON.stringify(port)} is no port`);
+    else probes.push({ from, to, port, protocol: String(protocol) });
+  }
+  return { probes, problems };
+}
+
+/** Somebody who sends or receives. */
+type Place = { readonly addresses: readonly IpAddress[]; readonly pod: WorkloadEndpoint | null; readonly node: string | null };
+
+const SOURCE_PORT = 40_000;
+const ICMP_TYPES = new Map([[1, 8], [58, 128]]);
+
+/** Answers probes in order; what cannot be answered, with their numbers. */
+export function answerProbes(manifests: Manifests, probes: readonly Probe[]): { answers: ProbeAnswer[]; problems: string[] } {
+  const evaluator = createEvaluator(manifests.world);
+  const answers: ProbeAnswer[] = [];
+  const problems: string[] = [];
+  for (const [i, probe] of probes.entries()) {
+    try {
+      answers.push(answer(manifests, evaluator, probe));
+    } catch (error) {
+      if (!(error instanceof UnknownPlace)) throw error;
+      problems.push(`[${i}].${error.message}`);
+    }
+  }
+  return { answers, problems };
+}
+
+class UnknownPlace extends Error {}
+
+function answer(manifests: Manifests, evaluator: Evaluator, probe: Probe): ProbeAnswer {
+  const from = placeOf(manifests, evaluator, probe.from, "from");
+  const to = placeOf(manifests, evaluator, probe.to, "to");
+  const pair = from.addresses.flatMap((source) => to.addresses.filter((destination) => familyOf(destination) === familyOf(source)).map((destination) => ({ source, destination })))[0];
+  if (pair === undefined) throw new UnknownPlace(`to: ${probe.to} and ${probe.from} have no addresses of one family`);
+  const protocol = protocolNumber(probe.protocol) ?? 0;
+  const echo = ICMP_TYPES.get(protocol);
+  const packet: Packet = { protocol, source: { address: pair.source, port: SOURCE_PORT }, destination: { address: pair.destination, port: probe.port }, ...(echo === undefined ? {} : { icmp: { type: echo, code: 0 } }) };
+  const side = (pod: WorkloadEndpoint | null, direction: "ingress" | "egress"): Side | null => (pod === null ? null : sideOf(evaluator.verdict(pod, direction, packet)));
+  const egress = side(from.pod, "egress");
+  const isOwnNode = from.node !== null && to.pod !== null && to.pod.node === from.node;
+  const ingress: Side | null = isOwnNode ? { allow: true, tier: null, policy: null, rule: null, because: "a node always reaches its own pods" } : side(to.pod, "ingress");
+  return { ...probe, allow: egress?.allow !== false && ingress?.allow !== false, egress, ingress };
+}
+
+function placeOf({ pods, hostPods, nodes }: Manifests, evaluator: Evaluator, text: string, field: string): Place {
+  const ofNode = (name: string): Place => {
+    const addresses = nodes.get(name);
+    if (addresses === undefined) throw new UnknownPlace(`${field}: there is no Node ${name}${suggestion(name, [...nodes.keys()])}`);
+    return { addresses, pod: null, node: name };
+  };
+  if (text.startsWith("node:")) return ofNode(text.slice("node:".length));
+  const address = canonicalAddress(text);
+  if (address !== null) {
+    const [node] = [...nodes].find(([, addresses]) => addresses.includes(address)) ?? [];
+    return { addresses: [address], pod: evaluator.endpointsAt(address)[0] ?? null, node: node ?? null };
+  }
+  const pod = pods.get(text);
+  if (pod !== undefined) return { addresses: pod.addresses, pod, node: null };
+  const host = hostPods.get(text);
+  if (host !== undefined) {
+    if (host === "") throw new UnknownPlace(`${field}: ${text} is on its node's network, and spec.nodeName does not say which node`);
+    return ofNode(host);
+  }
+  throw new UnknownPlace(`${field}: ${JSON.stringify(text)} is no pod of the manifests that takes part${suggestion(text, [...pods.keys()])}`);
+}
+
+function suggestion(written: string, known: readonly string[]): string {
+  const near = nearest(written, known);
+  return near === null ? "" : `; did you mean ${near}?`;
+}
+
+function sideOf({ allowed, by }: Verdict): Side {
+  const side = (tier: string | null, policy: string | null, rule: number | null, because: string): Side => ({ allow: allowed, tier, policy, rule, because });
+  switch (by.kind) {
+    case "policy": {
+      const policy = policyName(by.policy);
+      return side(by.tier, policy, by.rule, `rule ${by.rule} of ${policy}`);
+    }
+    case "end of tier": return side(by.tier, null, null, `no rule of the policies in tier ${by.tier} matches`);
+    case "profile": return side(null, `Profile/${by.profile}`, by.rule, `no policy decides, and profile ${by.profile} ${allowed ? "allows" : "denies"}`);
+    case "no profile": return side(null, null, null, "no policy and no profile allows it");
+    case "unknown profile": return side(null, null, null, "a profile of the pod is not known");
+  }
+}
+
+/** "NetworkPolicy/shop/allow-web", "GlobalNetworkPolicy/default-deny". */
+function policyName(id: string): string {
+  const parts = parsePolicyId(id);
+  return parts === null ? id : [parts.kind, parts.namespace, parts.name].filter((part) => part !== "").join("/");
+}
+
+export function renderAnswers(answers: readonly ProbeAnswer[]): string {
+  const words = (side: Side | null): string => (side === null ? "-" : `${side.allow ? "allow" : "deny"}: ${side.because}`);
+  return grid(["FROM", "TO", "PORT", "PROTOCOL", "VERDICT", "EGRESS", "INGRESS"], answers.map(({ from, to, port, protocol, allow, egress, ingress }) => [from, to, String(port), protocol, allow ? "allow" : "deny", words(egress), words(ingress)]));
+}

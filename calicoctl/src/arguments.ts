@@ -1,6 +1,6 @@
 /** The command line, taken apart. Pure. */
 import { parseArgs, type ParseArgsConfig } from "node:util";
-import { nearest } from "@calico/model";
+import { nearest, protocolNumber } from "@calico/model";
 import { UsageError } from "./usage.ts";
 
 export type Output = "table" | "wide" | "yaml" | "json" | "name";
@@ -22,11 +22,12 @@ export type Command =
     readonly output: StatusOutput; readonly timeoutMs: number; readonly waitMs: number; readonly nats: NatsOptions; readonly connection: Connection;
   }
   | { readonly verb: "policy eval"; readonly files: readonly string[]; readonly probes: string; readonly output: "table" | "json" }
+  | { readonly verb: "explain"; readonly from: string; readonly to: string; readonly port: number; readonly protocol: string; readonly output: "text" | "json"; readonly connection: Connection }
   | { readonly verb: "get"; readonly kind: string; readonly names: readonly string[]; readonly namespace: string | null; readonly output: Output; readonly connection: Connection }
   | { readonly verb: WriteVerb; readonly files: readonly string[]; readonly kind: string | null; readonly names: readonly string[]; readonly namespace: string; readonly skip: boolean; readonly connection: Connection }
   | { readonly verb: "patch"; readonly kind: string; readonly name: string; readonly namespace: string; readonly patch: string; readonly type: "merge" | "json"; readonly connection: Connection };
 
-const VERBS = ["get", "create", "apply", "replace", "delete", "patch", "ipam", "node", "policy", "version", "help"];
+const VERBS = ["get", "create", "apply", "replace", "delete", "patch", "ipam", "node", "policy", "explain", "version", "help"];
 /** Commands of Calico's calicoctl that this version does not have, and what serves meanwhile. */
 const NOT_BUILT: Readonly<Record<string, string>> = {
   label: "kubectl label serves every kind",
@@ -57,6 +58,7 @@ const OPTIONS = {
   "node status": { output: { type: "string", short: "o" }, timeout: { type: "string" }, ...NATS },
   "policy status": { output: { type: "string", short: "o" }, namespace: { type: "string", short: "n" }, "all-namespaces": { type: "boolean", short: "A" }, timeout: { type: "string" }, wait: { type: "string" }, ...NATS },
   "policy eval": { filename: { type: "string", short: "f", multiple: true }, probes: { type: "string" }, output: { type: "string", short: "o" } },
+  explain: { output: { type: "string", short: "o" } },
   version: {},
 } as const satisfies Record<string, ParseArgsConfig["options"]>;
 
@@ -71,6 +73,7 @@ export function parseCommand(argv: readonly string[]): Command {
     case "ipam": return parseIpam(rest);
     case "node": return parseNode(rest);
     case "policy": return parsePolicy(rest);
+    case "explain": return parseExplain(rest);
     case "version": return { verb, connection: connectionOf(take(rest, OPTIONS.version, 0).values) };
     default: throw new UsageError(unknownVerb(verb));
   }
@@ -199,6 +202,16 @@ function parseEval(args: readonly string[]): Command {
   const output = text(values["output"]) ?? "table";
   if (output !== "table" && output !== "json") throw new UsageError(`-o ${output}: there is json; without -o it is a table`);
   return { verb: "policy eval", files, probes, output };
+}
+
+function parseExplain(args: readonly string[]): Command {
+  const { values, positionals: [from, to, where = "0/ICMP"] } = take(args, OPTIONS.explain, 3);
+  if (from === undefined || to === undefined) throw new UsageError("explain what? calicoctl explain FROM TO PORT[/PROTOCOL], for instance: calicoctl explain shop/web shop/db 5432/TCP");
+  const [, port, protocol = "TCP"] = /^(\d{1,5})(?:\/([a-z0-9]+))?$/i.exec(where) ?? [];
+  if (port === undefined || Number(port) > 65_535 || protocolNumber(protocol) === null) throw new UsageError(`${where}: PORT[/PROTOCOL] is needed, such as 80, 53/UDP or 0/ICMP`);
+  const output = text(values["output"]) ?? "text";
+  if (output !== "text" && output !== "json") throw new UsageError(`-o ${output}: there is json; without -o it is text`);
+  return { verb: "explain", from, to, port: Number(port), protocol: protocol.toUpperCase(), output, connection: connectionOf(values) };
 }
 
 function statusOptions(values: Values): { output: StatusOutput; timeoutMs: number; nats: NatsOptions; connection: Connection } {

@@ -1,4 +1,4 @@
-/** Manifests as a cluster that does not exist: what policy means for the pods in them. */
+/** Objects of files or of a cluster, as the calculation sees them: what policy means for the pods among them. */
 import type { World } from "@calico/calc";
 import type { KubeObject } from "@calico/datastore";
 import {
@@ -33,11 +33,16 @@ const CLUSTER_SCOPED = new Set(["Namespace", "Node", "GlobalNetworkPolicy", "Glo
 /** An address for who has none: of a range that no network has. */
 const NOBODYS = { pods: "240.0", nodes: "240.128" } as const;
 
-/** Reads manifests as the API server would: with its defaults, and with the namespaces and accounts that pods presuppose. */
-export function readManifests(items: readonly Item[]): Manifests {
-  const collected = collect(items);
+/**
+ * Where objects come from. Files are read as the API server would: checked, with its defaults, and with the namespaces,
+ * accounts and addresses that pods presuppose. What a cluster has is taken as it is, and as far as it can be used.
+ */
+export type Origin = "files" | "cluster";
+
+export function readManifests(items: readonly Item[], origin: Origin = "files"): Manifests {
+  const collected = collect(items, origin);
   const { policies, tiers, profiles, networkSets, slices, rawPods, services, nodes, problems, passedOver } = collected;
-  const { pods, hostPods } = readPods(rawPods, profiles);
+  const { pods, hostPods } = readPods(rawPods, profiles, origin);
   const known = new Set(slices.map(({ service }) => `${service.namespace}/${service.name}`));
   const derived = services.filter(({ metadata }) => !known.has(`${metadata.namespace ?? ""}/${metadata.name}`)).flatMap((service) => sliceOf(service, rawPods, pods));
   return {
@@ -60,7 +65,7 @@ type Collected = {
 };
 
 /** The objects by what they are; each once. */
-function collect(items: readonly Item[]): Collected {
+function collect(items: readonly Item[], origin: Origin): Collected {
   const collected: Collected = {
     policies: [], tiers: new Map(builtInTiers.map((tier) => [tier.name, tier])), profiles: new Map(), networkSets: [], slices: [], rawPods: [], services: [], nodes: new Map(), problems: [], passedOver: new Map(),
   };
@@ -75,23 +80,23 @@ function collect(items: readonly Item[]): Collected {
     const object = CLUSTER_SCOPED.has(written.kind) ? written : { ...written, metadata: { ...written.metadata, namespace: written.metadata.namespace ?? "default" } };
     const key = `${object.apiVersion} ${object.kind} ${object.metadata.namespace ?? ""}/${object.metadata.name}`;
     const before = seen.get(key);
-    if (before === undefined) collectOne(object, item, collected);
+    if (before === undefined) collectOne(object, item, origin, collected);
     else collected.problems.push(`${item.at}: ${object.kind} ${object.metadata.name} is at ${before} already`);
     seen.set(key, before ?? item.at);
   }
   return collected;
 }
 
-function collectOne(object: KubeObject, { at, placeOf }: Item, { policies, tiers, profiles, networkSets, slices, rawPods, services, nodes, problems, passedOver }: Collected): void {
+function collectOne(object: KubeObject, { at, placeOf }: Item, origin: Origin, { policies, tiers, profiles, networkSets, slices, rawPods, services, nodes, problems, passedOver }: Collected): void {
   /** The value of a conversion without errors. */
   function use<M>({ value, findings }: Conversion<M>): M[] {
     const errors = findings.filter(({ severity }) => severity !== "warning");
     problems.push(...errors.map(({ field, message, suggestion }) => `${placeOf(field)}: ${object.kind} ${object.metadata.name}: ${field}: ${message.split("; ")[0] ?? message}${suggestion === undefined ? "" : `; ${suggestion}`}`));
-    return value === null || errors.length > 0 ? [] : [value];
+    return value === null || (origin === "files" && errors.length > 0) ? [] : [value];
   }
   /** The same of an object whose definition the API server checks first. */
   function checked<M>(convert: (raw: KubeObject) => Conversion<M>): M[] {
-    const refused = problemsOf(object, placeOf);
+    const refused = origin === "files" ? problemsOf(object, placeOf) : [];
     problems.push(...refused);
     return refused.length > 0 ? [] : use(convert(object));
   }
@@ -116,7 +121,7 @@ function collectOne(object: KubeObject, { at, placeOf }: Item, { policies, tiers
 }
 
 /** Pods as endpoints; the namespaces and accounts that they presuppose join the profiles. */
-function readPods(rawPods: readonly KubeObject[], profiles: Map<string, Profile>): Pick<Manifests, "pods" | "hostPods"> {
+function readPods(rawPods: readonly KubeObject[], profiles: Map<string, Profile>, origin: Origin): Pick<Manifests, "pods" | "hostPods"> {
   const pods = new Map<string, WorkloadEndpoint>();
   const hostPods = new Map<string, string>();
   for (const raw of rawPods) {
@@ -129,9 +134,13 @@ function readPods(rawPods: readonly KubeObject[], profiles: Map<string, Profile>
       hostPods.set(key, node);
       continue;
     }
-    // One that no scheduler has seen yet counts as running somewhere.
-    const { value } = convertPod({ ...raw, spec: { ...spec, serviceAccountName: account, nodeName: node || "-" } });
+    // In files, one that no scheduler has seen yet counts as running somewhere.
+    const { value } = convertPod(origin === "cluster" ? raw : { ...raw, spec: { ...spec, serviceAccountName: account, nodeName: node || "-" } });
     if (value === null) continue;
+    if (origin === "cluster") {
+      pods.set(key, value);
+      continue;
+    }
     const presupposed = [convertNamespace(named({ apiVersion: "v1", kind: "Namespace", metadata: { name: namespace } } as KubeObject)), convertServiceAccount({ metadata: { namespace, name: account } })];
     for (const { value: profile } of presupposed) if (profile !== null && !profiles.has(profile.id)) profiles.set(profile.id, profile);
     pods.set(key, { ...value, node, addresses: value.addresses.length > 0 ? value.addresses : [nobodys("pods", pods.size)] });

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { stringify } from "yaml";
 import { policyEval } from "./eval-command.ts";
-import type { ProbeAnswer } from "./policy-eval.ts";
+import { renderAnswer, type ProbeAnswer } from "./policy-eval.ts";
 import { CommandError } from "./usage.ts";
 
 let dir: string;
@@ -96,6 +96,21 @@ describe("policy eval", () => {
     expect(verdicts(objects, ["shop/web", "shop/db", 0, "ICMP"], ["shop/web", "shop/db"])).toEqual([[true, ":Profile/kns.shop:0", ":Profile/kns.shop:0"], [false, ":Profile/kns.shop:0", "security::"]]);
   });
 
+  it("says of a denial which rule would have allowed it, and what keeps it from doing so", () => {
+    const rules = [{ action: "Allow", protocol: "UDP" }, { action: "Allow", protocol: "TCP", source: { selector: "app == 'frontend'" }, destination: { ports: [8080] } }];
+    const [denied, allowed] = evaluate([web, db, calico("NetworkPolicy", "in", { selector: "app == 'db'", ingress: rules }, "shop")], [{ from: "shop/web", to: "shop/db", port: 8080 }, { from: "shop/web", to: "shop/db", port: 53, protocol: "UDP" }]);
+    expect(denied?.ingress?.nearest).toEqual({ policy: "NetworkPolicy/shop/in", rule: 0, because: ["it is about UDP, not TCP"] });
+    expect([denied?.egress?.nearest, allowed?.ingress?.nearest]).toEqual([null, null]);
+    const [other] = evaluate([web, db, calico("NetworkPolicy", "in", { selector: "app == 'db'", ingress: rules.slice(1) }, "shop")], [{ from: "shop/web", to: "shop/db", port: 8080 }]);
+    expect(other === undefined ? "" : renderAnswer(other)).toBe([
+      "shop/web > shop/db port 8080 TCP: deny",
+      "  egress of shop/web   allow: no policy decides, and profile kns.shop allows",
+      "  ingress of shop/db   deny: no rule of the policies in tier default matches",
+      "    rule 0 of NetworkPolicy/shop/in would allow it, but:",
+      '      source shop/web: label app is "web", not "frontend"', "",
+    ].join("\n"));
+  });
+
   it("answers nothing while a manifest cannot be used, and says where and why", () => {
     const bad = [
       web, web,
@@ -119,7 +134,7 @@ describe("policy eval", () => {
       "probes.json: [2].port: 70000 is no port", 'probes.json: [3].protocol: "QUIC" is no protocol', "probes.json: [4]: from and to are needed: namespace/pod, node:NAME or an address",
     ]);
     expect(refusal([web], [{ from: "shop/webb", to: "10.0.0.1" }, { from: "node:n1", to: "shop/web" }, { from: "fd00::1", to: "shop/web" }])).toEqual([
-      'probes.json: [0].from: "shop/webb" is no pod of the manifests that takes part; did you mean shop/web?', "probes.json: [1].from: there is no Node n1", "probes.json: [2].to: shop/web and fd00::1 have no addresses of one family",
+      'probes.json: [0].from: "shop/webb" is no pod that takes part; did you mean shop/web?', "probes.json: [1].from: there is no Node n1", "probes.json: [2].to: shop/web and fd00::1 have no addresses of one family",
     ]);
   });
 

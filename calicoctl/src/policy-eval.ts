@@ -1,5 +1,5 @@
 /** `policy eval`: what policies in files mean for connections, without a cluster. Pure. */
-import { createEvaluator, type Evaluator, type Packet, type Verdict } from "@calico/calc";
+import { createEvaluator, type Evaluator, type NearestMiss, type Packet, type Verdict } from "@calico/calc";
 import { canonicalAddress, familyOf, nearest, parsePolicyId, protocolNumber, type IpAddress, type WorkloadEndpoint } from "@calico/model";
 import type { Manifests } from "./manifests.ts";
 import { grid } from "./print.ts";
@@ -7,7 +7,11 @@ import { grid } from "./print.ts";
 export type Probe = { readonly from: string; readonly to: string; readonly port: number; readonly protocol: string };
 
 /** What decided on one side: the tier, the policy ("NetworkPolicy/shop/allow-web", or a profile) and the number of its rule, counted from zero. */
-export type Side = { readonly allow: boolean; readonly tier: string | null; readonly policy: string | null; readonly rule: number | null; readonly because: string };
+export type Side = {
+  readonly allow: boolean; readonly tier: string | null; readonly policy: string | null; readonly rule: number | null; readonly because: string;
+  /** Of a denial, the Allow rule that the fewest things keep from matching, and what these are. */
+  readonly nearest: { readonly policy: string; readonly rule: number; readonly because: readonly string[] } | null;
+};
 
 /** A side is null when no policy is asked there: that of a node, or of an address that nobody has. */
 export type ProbeAnswer = Probe & { readonly allow: boolean; readonly egress: Side | null; readonly ingress: Side | null };
@@ -58,14 +62,19 @@ function answer(manifests: Manifests, evaluator: Evaluator, probe: Probe): Probe
   const from = placeOf(manifests, evaluator, probe.from, "from");
   const to = placeOf(manifests, evaluator, probe.to, "to");
   const pair = from.addresses.flatMap((source) => to.addresses.filter((destination) => familyOf(destination) === familyOf(source)).map((destination) => ({ source, destination })))[0];
+  for (const [field, { addresses }] of [["from", from], ["to", to]] as const) if (addresses.length === 0) throw new UnknownPlace(`${field}: ${probe[field]} has no address yet`);
   if (pair === undefined) throw new UnknownPlace(`to: ${probe.to} and ${probe.from} have no addresses of one family`);
   const protocol = protocolNumber(probe.protocol) ?? 0;
   const echo = ICMP_TYPES.get(protocol);
   const packet: Packet = { protocol, source: { address: pair.source, port: SOURCE_PORT }, destination: { address: pair.destination, port: probe.port }, ...(echo === undefined ? {} : { icmp: { type: echo, code: 0 } }) };
-  const side = (pod: WorkloadEndpoint | null, direction: "ingress" | "egress"): Side | null => (pod === null ? null : sideOf(evaluator.verdict(pod, direction, packet)));
+  const side = (pod: WorkloadEndpoint | null, direction: "ingress" | "egress"): Side | null => {
+    if (pod === null) return null;
+    const verdict = evaluator.verdict(pod, direction, packet);
+    return sideOf(verdict, verdict.allowed ? null : evaluator.nearestMiss(pod, direction, packet));
+  };
   const egress = side(from.pod, "egress");
   const isOwnNode = from.node !== null && to.pod !== null && to.pod.node === from.node;
-  const ingress: Side | null = isOwnNode ? { allow: true, tier: null, policy: null, rule: null, because: "a node always reaches its own pods" } : side(to.pod, "ingress");
+  const ingress: Side | null = isOwnNode ? { allow: true, tier: null, policy: null, rule: null, because: "a node always reaches its own pods", nearest: null } : side(to.pod, "ingress");
   return { ...probe, allow: egress?.allow !== false && ingress?.allow !== false, egress, ingress };
 }
 
@@ -88,7 +97,7 @@ function placeOf({ pods, hostPods, nodes }: Manifests, evaluator: Evaluator, tex
     if (host === "") throw new UnknownPlace(`${field}: ${text} is on its node's network, and spec.nodeName does not say which node`);
     return ofNode(host);
   }
-  throw new UnknownPlace(`${field}: ${JSON.stringify(text)} is no pod of the manifests that takes part${suggestion(text, [...pods.keys()])}`);
+  throw new UnknownPlace(`${field}: ${JSON.stringify(text)} is no pod that takes part${suggestion(text, [...pods.keys()])}`);
 }
 
 function suggestion(written: string, known: readonly string[]): string {
@@ -96,8 +105,9 @@ function suggestion(written: string, known: readonly string[]): string {
   return near === null ? "" : `; did you mean ${near}?`;
 }
 
-function sideOf({ allowed, by }: Verdict): Side {
-  const side = (tier: string | null, policy: string | null, rule: number | null, because: string): Side => ({ allow: allowed, tier, policy, rule, because });
+function sideOf({ allowed, by }: Verdict, miss: NearestMiss | null): Side {
+  const nearestRule = miss === null ? null : { policy: policyName(miss.policy), rule: miss.rule, because: miss.misses };
+  const side = (tier: string | null, policy: string | null, rule: number | null, because: string): Side => ({ allow: allowed, tier, policy, rule, because, nearest: nearestRule });
   switch (by.kind) {
     case "policy": {
       const policy = policyName(by.policy);
@@ -116,7 +126,18 @@ function policyName(id: string): string {
   return parts === null ? id : [parts.kind, parts.namespace, parts.name].filter((part) => part !== "").join("/");
 }
 
+const words = (side: Side | null): string => (side === null ? "-" : `${side.allow ? "allow" : "deny"}: ${side.because}`);
+
 export function renderAnswers(answers: readonly ProbeAnswer[]): string {
-  const words = (side: Side | null): string => (side === null ? "-" : `${side.allow ? "allow" : "deny"}: ${side.because}`);
   return grid(["FROM", "TO", "PORT", "PROTOCOL", "VERDICT", "EGRESS", "INGRESS"], answers.map(({ from, to, port, protocol, allow, egress, ingress }) => [from, to, String(port), protocol, allow ? "allow" : "deny", words(egress), words(ingress)]));
+}
+
+/** One answer in full sentences. */
+export function renderAnswer({ from, to, port, protocol, allow, egress, ingress }: ProbeAnswer): string {
+  const side = (title: string, of: Side | null): string[] => [
+    `  ${title}  ${of === null ? "no policy is asked there" : words(of)}`,
+    ...(of?.nearest == null ? [] : [`    rule ${of.nearest.rule} of ${of.nearest.policy} would allow it, but:`, ...of.nearest.because.map((miss) => `      ${miss}`)]),
+  ];
+  const width = Math.max(from.length, to.length);
+  return `${[`${from} > ${to} ${port === 0 ? "" : `port ${port} `}${protocol}: ${allow ? "allow" : "deny"}`, ...side(`egress of ${from.padEnd(width)} `, egress), ...side(`ingress of ${to.padEnd(width)}`, ingress)].join("\n")}\n`;
 }

@@ -22,9 +22,10 @@ usage: calicoctl <command> [arguments]
   node status [NODE...]    what felix, BIRD, ipam and cni of each node say   -o json|yaml, --timeout SECONDS
   policy status [KIND/NAME]    on how many nodes policies are in force   -n NAMESPACE, -o json|yaml, --wait SECONDS
   policy eval -f FILE --probes FILE    what policies in files mean for connections, without a cluster   -o json
+  explain FROM TO PORT[/PROTOCOL]      why a connection is allowed or denied, and by what little it misses   -o json
   version                  of this program and of the cluster
 
-FILE is a YAML or JSON file, a folder of such, or - for standard input. A file is checked as a whole before anything is written.
+FROM and TO are NAMESPACE/POD, node:NAME or an address. FILE is a YAML or JSON file, a folder of such, or - for standard input. A file is checked as a whole before anything is written.
 
   --kubeconfig FILE        else KUBECONFIG, the cluster it runs in, or ~/.kube/config
   --context NAME           a context of the kubeconfig

@@ -7,10 +7,12 @@ import { DEMO_PORT } from "../lab/demo.ts";
 import type { Lab } from "../lab/lab.ts";
 import { nodeBinary, repositoryRoot } from "../lab/paths.ts";
 import { untilTrue } from "../lab/wait.ts";
-import { controlOf, calicoPolicy, denyInto, startDemoLab, stopLab, withoutPolicies } from "./cluster.ts";
+import { controlOf, calicoPolicy, denyInto, startDemoLab, stopLab, untilReach, withoutPolicies } from "./cluster.ts";
 
 type Run = { readonly status: number | null; readonly stdout: string; readonly stderr: string };
 type NodeJson = { readonly name: string; readonly felix: Record<string, unknown>; readonly bird: Record<string, unknown>; readonly ipam: Record<string, unknown>; readonly cni: Record<string, unknown> };
+type SideJson = { readonly allow: boolean; readonly policy: string | null };
+type ProbeJson = { readonly allow: boolean; readonly egress: SideJson | null; readonly ingress: SideJson | null };
 type PolicyJson = { readonly kind: string; readonly name: string; readonly nodes: number; readonly inForce: number; readonly endpoints: number; readonly missing: readonly { readonly node: string; readonly unknown: boolean; readonly reason: string }[] };
 
 describe("calicoctl asks the nodes", () => {
@@ -102,6 +104,22 @@ describe("calicoctl asks the nodes", () => {
     const after = await calicoctl("policy", "status", "--wait", "30", "-o", "json");
     expect([after.status, policiesOf(after).map(({ name }) => name)]).toEqual([0, ["none"]]);
   }, 120_000);
+
+  it("explain says what packets do, which rule decided, and what little a denial misses", async () => {
+    await lab.apply([
+      calicoPolicy("shop", "in", { selector: "app == 'backend'", ingress: [{ action: "Allow", protocol: "TCP", source: { selector: "app == 'frontend'" }, destination: { ports: ["http"] } }] }),
+      calicoPolicy("monitoring", "out", { selector: "app == 'curious'", egress: [{ action: "Deny", protocol: "TCP", destination: { ports: [DEMO_PORT] } }, { action: "Allow" }] }),
+    ]);
+    await untilReach(lab, (from, to) => (to !== "shop/backend" || from === "shop/frontend") && from !== "monitoring/curious");
+    const explained = async (from: string, to: string): Promise<ProbeJson> => JSON.parse((await calicoctl("explain", from, to, `${DEMO_PORT}/TCP`, "-o", "json")).stdout) as ProbeJson;
+    for (const [from, to] of [["shop/frontend", "shop/backend"], ["shop/database", "shop/backend"], ["monitoring/curious", "shop/frontend"], ["monitoring/scraper", "monitoring/curious"], ["node:node-1", "shop/backend"]] as const) {
+      expect({ from, to, allow: (await explained(from, to)).allow }).toEqual({ from, to, allow: (await lab.probe(from.replace("node:", "node/"), to, DEMO_PORT)).reached });
+    }
+    expect(await explained("shop/database", "shop/backend")).toMatchObject({ egress: { allow: true, policy: "Profile/kns.shop" }, ingress: { allow: false, tier: "default", policy: null, nearest: { policy: "NetworkPolicy/shop/in", rule: 0, because: ['source shop/database: label app is "database", not "frontend"'] } } });
+    expect(await explained("monitoring/curious", "shop/frontend")).toMatchObject({ egress: { allow: false, tier: "default", policy: "NetworkPolicy/monitoring/out", rule: 0 } });
+    expect((await calicoctl("explain", "shop/frontend", "shop/backend", "53/UDP")).stdout).toContain("    rule 0 of NetworkPolicy/shop/in would allow it, but:\n      it is about TCP, not UDP\n");
+    expect(await calicoctl("explain", "shop/frontent", "shop/backend", "80")).toMatchObject({ status: 1, stderr: 'from: "shop/frontent" is no pod that takes part; did you mean shop/frontend?\n' });
+  }, 60_000);
 
   it("says what is missing when NATS is not known or not there", async () => {
     const secret = { namespace: "calico-system", name: "calicoctl-nats" };

@@ -3,6 +3,7 @@
  * halves, so that it can judge them. Semantics as Calico's (policies, tiers, profiles). What is asked again is remembered.
  */
 import { contains, familyOf, type EntityMatch, type IpAddress, type Labels, type NetworkSet, type Policy, type PolicyId, type Profile, type ProfileId, type Rule, type Selector, type ServiceRef, type ServiceSlice, type Tier, type WorkloadEndpoint } from "@calico/model";
+import { missesOf, type NearestMiss } from "./nearest-miss.ts";
 
 export type Packet = {
   /** IP protocol number. */
@@ -39,6 +40,8 @@ export type Verdict = { readonly allowed: boolean; readonly by: Decider };
 export interface Evaluator {
   /** The verdict of one endpoint's policies on the first packet of a connection. */
   verdict(endpoint: WorkloadEndpoint, direction: Direction, packet: Packet): Verdict;
+  /** Of the policies that an endpoint has in a direction, the Allow rule that misses a packet by least; the first of such. Null: there is none. */
+  nearestMiss(endpoint: WorkloadEndpoint, direction: Direction, packet: Packet): NearestMiss | null;
   /** Endpoints that have an address. */
   endpointsAt(address: IpAddress): readonly WorkloadEndpoint[];
   /** True when the endpoints that have the packet's addresses let it out and in. */
@@ -145,8 +148,24 @@ export function createEvaluator({ policies, tiers, profiles, endpoints, networkS
     return { allowed: false, by: { kind: "no profile" } };
   }
 
+  function nearestMiss(endpoint: WorkloadEndpoint, direction: Direction, packet: Packet): NearestMiss | null {
+    const applying = tiersOf(endpoint).flatMap((tier) => tier.policies).filter((policy) => policy[direction]);
+    const allowing = applying.flatMap((policy) => (direction === "ingress" ? policy.inbound : policy.outbound).filter(({ action }) => action === "Allow").map((rule) => ({ policy: policy.id, rule })));
+    const misses = allowing.map(({ policy, rule }): NearestMiss => ({ policy, rule: rule.index, misses: missesOf(rule, packet, { whoIsAt, hasNamedPort, isBehind }) }));
+    return misses.filter((miss) => miss.misses.length > 0).reduce<NearestMiss | null>((best, miss) => (best === null || miss.misses.length < best.misses.length ? miss : best), null);
+  }
+
+  function whoIsAt(address: IpAddress): { name: string; labels: Labels }[] {
+    const items = [...endpointsAt(address).map((item) => ({ name: `${item.namespace}/${item.pod}`, item })), ...networkSetsAt(address).map((item) => ({ name: `network set ${item.id.replace(/^\//, "")}`, item }))];
+    return items.flatMap(({ name, item }) => {
+      const labels = labelsOf(item);
+      return labels === null ? [] : [{ name, labels }];
+    });
+  }
+
   return {
     verdict,
+    nearestMiss,
     endpointsAt,
     passes: (packet) =>
       endpointsAt(packet.source.address).every((endpoint) => verdict(endpoint, "egress", packet).allowed) && endpointsAt(packet.destination.address).every((endpoint) => verdict(endpoint, "ingress", packet).allowed),

@@ -5,3 +5,4 @@ export * from "./ip.ts";
 export * from "./selector/selector.ts";
 export * from "./names.ts";
 export * from "./convert/index.ts";
+export { unmetConditions } from "./selector/unmet.ts";

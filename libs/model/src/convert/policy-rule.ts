@@ -4,7 +4,7 @@ import type { Action, EntityMatch, IcmpMatch, Rule } from "../model.ts";
 import type { FindingCollector } from "./conversion.ts";
 import { nearest, suggestField } from "./did-you-mean.ts";
 import { readEntity } from "./policy-entity.ts";
-import { hasPorts, ICMP, ICMPV6, PROTOCOL_NAMES, protocolNumber } from "./protocol.ts";
+import { hasPorts, ICMP, ICMPV6, PROTOCOL_NAMES, protocolNumber, TCP } from "./protocol.ts";
 import { isAbsent, isObject, show, unknownKeys, type RawObject } from "./raw.ts";
 import { ruleForAll } from "./rules.ts";
 import { UnusableRule, unusableField } from "./unusable.ts";
@@ -53,8 +53,8 @@ function readRule(written: unknown, action: Action | undefined, index: number, f
   const [unknown] = unknownKeys(written, FIELDS);
   if (unknown !== undefined) throw unusableField(`${field}.${unknown}`, suggestField(unknown, FIELDS));
   if (action === undefined) throw unknownAction(written["action"], `${field}.action`);
-  if (!isAbsent(written["http"])) throw new UnusableRule(`${field}.http`, "matching by HTTP method or path is not supported by this version");
   const protocol = readProtocol(written, "protocol", field);
+  if (!isAbsent(written["http"])) checkHttp({ direction, action, protocol }, `${field}.http`, out);
   const rule: Rule = {
     action,
     ipVersion: 0,
@@ -68,6 +68,12 @@ function readRule(written: unknown, action: Action | undefined, index: number, f
   };
   checkPorts(rule, field);
   return { ...rule, ipVersion: ipVersionOf(rule, written, field) };
+}
+
+/** Who reads requests is a proxy; below it, the rule is what the rest of it says. */
+function checkHttp({ direction, action, protocol }: { direction: RuleContext["direction"]; action: Action; protocol: number | null }, field: string, out: FindingCollector): void {
+  if (direction !== "ingress" || action !== "Allow" || (protocol !== null && protocol !== TCP)) throw new UnusableRule(field, "only an ingress rule of action Allow over TCP may ask for HTTP methods and paths");
+  out.warning(field, "is for a proxy that reads requests: the kernel lets through whatever the rest of the rule allows");
 }
 
 function unknownAction(written: unknown, field: string): UnusableRule {

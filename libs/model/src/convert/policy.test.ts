@@ -102,6 +102,13 @@ describe("rule 12: Services", () => {
   });
 });
 
+test("rule 14: HTTP is a proxy's business, with a word about it; elsewhere than in an ingress Allow it cannot be used", () => {
+  const http = { methods: ["GET"], paths: [{ prefix: "/api" }] };
+  const { value, findings } = namespaced({ types: ["Ingress", "Egress"], ingress: [{ action: "Allow", protocol: "TCP", http, destination: { ports: [80] } }, { action: "Deny", http }], egress: [{ action: "Allow", http }] });
+  expect(value).toMatchObject({ inbound: [{ ...ruleForAll("Allow", 0), protocol: 6, destination: { ports: [{ first: 80, last: 80 }] } }, ruleForAll("Deny", 1)], outbound: [] });
+  expect(findings.map(({ severity, field }) => [severity, field])).toEqual([["warning", "spec.ingress[0].http"], ["error", "spec.ingress[1].http"], ["error", "spec.egress[0].http"]]);
+});
+
 /** Rules that cannot be used, with the field to be named. */
 const UNUSABLE: readonly [string, Record<string, unknown>, string][] = [
   ["a placeholder for a CIDR", { source: { nets: ["/32"] } }, "source.nets[0]"],
@@ -123,7 +130,7 @@ const UNUSABLE: readonly [string, Record<string, unknown>, string][] = [
   ["a Service and CIDRs", { source: { services: { name: "x", namespace: "a" }, nets: ["10.0.0.0/8"] } }, "source.nets"],
   ["a Service and a selector", { source: { services: { name: "x", namespace: "a" }, notSelector: "a == 'b'" } }, "source.notSelector"],
   ["a Service with ports of a newer version", { source: { services: { name: "x", namespace: "a", port: 80 } } }, "source.services.port"],
-  ["HTTP", { http: { methods: ["GET"] } }, "http"],
+  ["HTTP over UDP", { protocol: "UDP", http: { methods: ["GET"] } }, "http"],
   ["the syntax of Kubernetes", { from: [{ namespaceSelector: { matchLabels: { a: "b" } } }] }, "from"],
   ["a field of a newer version", { source: { domains: ["example.com"] } }, "source.domains"],
   ["a protocol nobody knows", { protocol: "QUIC" }, "protocol"],

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { countOf, readReport, renderTable } from "./report.ts";
+import { countOf, readReport, renderTable, withSecondRun } from "./report.ts";
 
 const spec = (name: string, State: string, message = ""): object => ({ LeafNodeType: "It", ContainerHierarchyTexts: ["[sig-network] Services"], LeafNodeText: name, State, RunTime: 2_000_000_000, ...(message === "" ? {} : { Failure: { Message: message } }) });
 const text = JSON.stringify([{ SpecReports: [
@@ -25,5 +25,12 @@ describe("the report of Kubernetes' own tests", () => {
 
   it("is a table whose cells cannot break it", () => {
     expect(renderTable(results).split("\n").slice(0, 4)).toEqual(["| Test | Outcome | Reason |", "|---|---|---|", "| Services a passes | passed |  |", "| Services b fails | failed | timed out \\| waiting |"]);
+  });
+
+  it("takes the failures of a run from a second one, and says that it did", () => {
+    const again = readReport(JSON.stringify([{ SpecReports: [spec("b fails", "passed")] }]), () => true);
+    const [first, second, ...others] = results;
+    expect(withSecondRun(results, again)).toEqual([first, { ...second, outcome: "passed", reason: "in a second run; in the first: timed out | waiting" }, ...others]);
+    expect(withSecondRun(results, [])).toEqual(results);
   });
 });

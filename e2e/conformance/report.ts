@@ -24,6 +24,16 @@ function resultOf({ LeafNodeText, ContainerHierarchyTexts, State, RunTime, Failu
   return [{ name, outcome: "failed", seconds: RunTime / 1e9, reason: message || State }];
 }
 
+/** The results of a run with those of another, in which what failed was tried again. */
+export function withSecondRun(results: readonly Result[], again: readonly Result[]): Result[] {
+  const second = new Map(again.map((result) => [result.name, result]));
+  return results.map((result) => {
+    const retried = second.get(result.name);
+    if (retried === undefined) return result;
+    return retried.outcome === "passed" ? { ...retried, reason: `in a second run; in the first: ${result.reason}` } : retried;
+  });
+}
+
 export function countOf(results: readonly Result[]): Readonly<Record<Outcome, number>> {
   const count = { passed: 0, failed: 0, skipped: 0 };
   for (const { outcome } of results) count[outcome] += 1;

@@ -29,7 +29,7 @@ int main(void) {
 `;
 
 /** Programs that tests start inside a container of agnhost, and busybox for what is missing (its wget crashes where names are looked up). */
-const PROGRAMS = ["/usr/bin/curl", "/usr/bin/wget", "/usr/bin/nc", "/usr/bin/dig", "/usr/bin/ping", "/usr/bin/bash", "/usr/bin/dash"];
+const PROGRAMS = ["/usr/bin/curl", "/usr/bin/wget", "/usr/bin/nc", "/usr/bin/dig", "/usr/bin/ping", "/usr/bin/getent", "/usr/bin/bash", "/usr/bin/dash"];
 const BUSYBOX_NAMES = ["awk", "cat", "chmod", "cut", "date", "echo", "env", "grep", "head", "hostname", "id", "ip", "ls", "mkdir", "netstat", "nslookup", "ping6", "ps", "rm", "sed", "seq", "sleep", "sort", "tail", "tee", "test", "timeout", "touch", "tr", "traceroute", "uniq", "wc", "xargs"];
 
 type Recipe = { readonly file: string; readonly build: (root: string) => Promise<Omit<ImageConfig, "root">> };
@@ -45,7 +45,7 @@ const recipes = {
     },
   },
   agnhost: {
-    file: "agnhost-2.63.0-4.tar",
+    file: "agnhost-2.63.0-5.tar",
     async build(root) {
       copyFileSync((await testPrograms(() => undefined)).agnhost, join(root, "agnhost"));
       // As the image of that name has it, for tests with a DNS server of their own.
@@ -55,14 +55,14 @@ const recipes = {
     },
   },
   dnsTesting: {
-    file: "glibc-dns-testing-2.0.0-3.tar",
+    file: "glibc-dns-testing-2.0.0-4.tar",
     async build(root) {
       copyTools(root);
       return { name: DNS_TESTING_IMAGE, entrypoint: ["/bin/sh", "-c", "sleep 86400"] };
     },
   },
   busybox: {
-    file: "busybox-1.37.0-3.tar",
+    file: "busybox-1.37.0-4.tar",
     async build(root) {
       copyTools(root);
       return { name: BUSYBOX_IMAGE, entrypoint: [] };
@@ -100,6 +100,8 @@ function compilePause(root: string): string {
 /** A root with the programs that tests use and the libraries of each. Throws when one is not installed. */
 function copyTools(root: string): void {
   for (const dir of ["bin", "etc", "tmp"]) mkdirSync(join(root, dir), { mode: dir === "tmp" ? 0o1777 : 0o755 });
+  // Without it, the C library would ask a DNS server first and leave it at that.
+  writeFileSync(join(root, "etc", "nsswitch.conf"), "hosts: files dns\n");
   copyFileSync("/bin/busybox", join(root, "bin", "busybox"));
   for (const name of BUSYBOX_NAMES) symlinkSync("busybox", join(root, "bin", name));
   const missing = PROGRAMS.filter((program) => !existsSync(program));

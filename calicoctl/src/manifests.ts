@@ -2,7 +2,7 @@
 import type { World } from "@calico/calc";
 import type { KubeObject } from "@calico/datastore";
 import {
-  builtInTiers, canonicalAddress, convertEndpointSlice, convertGlobalNetworkPolicy, convertGlobalNetworkSet, convertKubernetesNetworkPolicy, convertNamespace, convertNetworkPolicy, convertNetworkSet,
+  builtInTiers, canonicalAddress, convertClusterNetworkPolicy, convertEndpointSlice, convertGlobalNetworkPolicy, convertGlobalNetworkSet, convertKubernetesNetworkPolicy, convertNamespace, convertNetworkPolicy, convertNetworkSet,
   convertPod, convertServiceAccount, convertTier, NODE_IPV4_ANNOTATION, NODE_IPV6_ANNOTATION, type Conversion, type IpAddress, type NetworkSet, type Policy, type Profile, type ServiceSlice, type Tier, type WorkloadEndpoint,
 } from "@calico/model";
 import type { Item } from "./documents.ts";
@@ -25,11 +25,10 @@ export type Manifests = {
 /** Kinds that change verdicts and that this version does not evaluate: an answer without them would be wrong. */
 const NOT_EVALUATED: Readonly<Record<string, string>> = {
   "projectcalico.org/v3 HostEndpoint": "policy of hosts is not evaluated by this version",
-  "policy.networking.k8s.io/v1alpha2 ClusterNetworkPolicy": "is not enforced by this version; a GlobalNetworkPolicy in a tier of its own says the same",
-  "policy.networking.k8s.io/v1alpha1 AdminNetworkPolicy": "is not enforced; a GlobalNetworkPolicy in a tier of its own says the same",
-  "policy.networking.k8s.io/v1alpha1 BaselineAdminNetworkPolicy": "is not enforced; a GlobalNetworkPolicy in the last tier says the same",
+  "policy.networking.k8s.io/v1alpha1 AdminNetworkPolicy": "is not enforced; ClusterNetworkPolicy has taken its place",
+  "policy.networking.k8s.io/v1alpha1 BaselineAdminNetworkPolicy": "is not enforced; a ClusterNetworkPolicy of tier Baseline has taken its place",
 };
-const CLUSTER_SCOPED = new Set(["Namespace", "Node", "GlobalNetworkPolicy", "GlobalNetworkSet", "Tier"]);
+const CLUSTER_SCOPED = new Set(["Namespace", "Node", "ClusterNetworkPolicy", "GlobalNetworkPolicy", "GlobalNetworkSet", "Tier"]);
 /** An address for who has none: of a range that no network has. */
 const NOBODYS = { pods: "240.0", nodes: "240.128" } as const;
 
@@ -109,6 +108,7 @@ function collectOne(object: KubeObject, { at, placeOf }: Item, origin: Origin, {
     case "v1 Node": nodes.set(object.metadata.name, nodeAddresses(object, nodes.size)); break;
     case "discovery.k8s.io/v1 EndpointSlice": slices.push(...use(convertEndpointSlice(object))); break;
     case "networking.k8s.io/v1 NetworkPolicy": policies.push(...use(convertKubernetesNetworkPolicy(object))); break;
+    case "policy.networking.k8s.io/v1alpha2 ClusterNetworkPolicy": policies.push(...use(convertClusterNetworkPolicy(object))); break;
     case "projectcalico.org/v3 NetworkPolicy": policies.push(...checked(convertNetworkPolicy)); break;
     case "projectcalico.org/v3 GlobalNetworkPolicy": policies.push(...checked(convertGlobalNetworkPolicy)); break;
     case "projectcalico.org/v3 Tier": for (const tier of checked(convertTier)) tiers.set(tier.name, tier); break;

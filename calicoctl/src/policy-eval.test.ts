@@ -111,6 +111,23 @@ describe("policy eval", () => {
     ].join("\n"));
   });
 
+  it("what administrators say comes before and after everybody else", () => {
+    const cluster = (name: string, spec: object): object => ({ apiVersion: "policy.networking.k8s.io/v1alpha2", kind: "ClusterNetworkPolicy", metadata: { name }, spec: { priority: 1, subject: { namespaces: {} }, ...spec } });
+    const other = pod("other/client");
+    const objects = [
+      web, db, other,
+      cluster("admin", { tier: "Admin", ingress: [{ action: "Pass", from: [{ pods: { namespaceSelector: {}, podSelector: { matchLabels: { app: "web" } } } }] }, { action: "Deny", from: [{ namespaces: { matchLabels: { "kubernetes.io/metadata.name": "other" } } }], protocols: [{ destinationNamedPort: "http" }] }] }),
+      kubernetes("db", { podSelector: { matchLabels: { app: "db" } }, ingress: [{}] }),
+      cluster("baseline", { tier: "Baseline", ingress: [{ action: "Deny", from: [{ namespaces: {} }] }] }),
+    ];
+    expect(verdicts(objects, ["other/client", "shop/db"], ["other/client", "shop/db", 80], ["shop/web", "shop/db"], ["shop/db", "shop/web", 80])).toEqual([
+      [false, ":Profile/kns.other:0", "kube-admin:KubernetesClusterNetworkPolicy/admin:1"],
+      [true, ":Profile/kns.other:0", "default:KubernetesNetworkPolicy/shop/db:0"],
+      [true, ":Profile/kns.shop:0", "default:KubernetesNetworkPolicy/shop/db:0"],
+      [false, ":Profile/kns.shop:0", "kube-baseline:KubernetesClusterNetworkPolicy/baseline:0"],
+    ]);
+  });
+
   it("answers nothing while a manifest cannot be used, and says where and why", () => {
     const bad = [
       web, web,

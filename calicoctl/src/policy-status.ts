@@ -2,7 +2,7 @@
 import { createClusterHalf } from "@calico/calc";
 import { compareRevisions, type KubeObject } from "@calico/datastore";
 import {
-  convertGlobalNetworkPolicy, convertKubernetesNetworkPolicy, convertNamespace, convertNetworkPolicy, convertPod, convertServiceAccount, parsePolicyId, policyId, type Conversion, type Policy, type PolicyId,
+  convertClusterNetworkPolicy, convertGlobalNetworkPolicy, convertKubernetesNetworkPolicy, convertNamespace, convertNetworkPolicy, convertPod, convertServiceAccount, parsePolicyId, policyId, type Conversion, type Policy, type PolicyId,
   type PolicyKind,
 } from "@calico/model";
 import type { felix } from "@calico/proto/status";
@@ -50,7 +50,7 @@ export type PolicyReport = {
 export type FelixAnswers = ReadonlyMap<string, Answer<felix.StatusResponse>>;
 
 const CONVERT: Readonly<Record<PolicyKind, (raw: unknown) => Conversion<Policy>>> = {
-  NetworkPolicy: convertNetworkPolicy, GlobalNetworkPolicy: convertGlobalNetworkPolicy, KubernetesNetworkPolicy: convertKubernetesNetworkPolicy,
+  NetworkPolicy: convertNetworkPolicy, GlobalNetworkPolicy: convertGlobalNetworkPolicy, KubernetesNetworkPolicy: convertKubernetesNetworkPolicy, KubernetesClusterNetworkPolicy: convertClusterNetworkPolicy,
 };
 
 /** Whom each policy must protect, found as typha finds it. A pod that is being deleted may have lost its network already, so it asks for nothing. */

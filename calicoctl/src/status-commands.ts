@@ -87,24 +87,33 @@ async function look(queries: Queries, datastore: Datastore, kind: PolicyKind | n
 }
 
 const POLICY_TYPES: Readonly<Record<PolicyKind, ResourceType>> = {
-  KubernetesNetworkPolicy: coreTypes.networkPolicies, NetworkPolicy: calicoTypes.networkPolicies, GlobalNetworkPolicy: calicoTypes.globalNetworkPolicies,
+  KubernetesNetworkPolicy: coreTypes.networkPolicies, KubernetesClusterNetworkPolicy: coreTypes.clusterNetworkPolicies, NetworkPolicy: calicoTypes.networkPolicies, GlobalNetworkPolicy: calicoTypes.globalNetworkPolicies,
 };
 const POLICY_NAMES: Readonly<Record<PolicyKind, readonly string[]>> = {
   KubernetesNetworkPolicy: ["kubernetesnetworkpolicy", "knp", "netpol", "networkpolicy.networking.k8s.io", "networkpolicies.networking.k8s.io"],
+  KubernetesClusterNetworkPolicy: ["kubernetesclusternetworkpolicy", "kcnp", "clusternetworkpolicy", "clusternetworkpolicies"],
   NetworkPolicy: ["networkpolicy", "networkpolicies", "np", "cnp", "networkpolicy.projectcalico.org", "networkpolicies.projectcalico.org"],
   GlobalNetworkPolicy: ["globalnetworkpolicy", "globalnetworkpolicies", "gnp", "globalnetworkpolicy.projectcalico.org", "globalnetworkpolicies.projectcalico.org"],
 };
 
 function policyKindCalled(name: string): PolicyKind {
   const found = (Object.keys(POLICY_NAMES) as PolicyKind[]).find((kind) => POLICY_NAMES[kind].includes(name.toLowerCase()));
-  if (found === undefined) throw new UsageError(`there is no kind of policy "${name}"; there is gnp and np of Calico, and netpol of Kubernetes`);
+  if (found === undefined) throw new UsageError(`there is no kind of policy "${name}"; there is gnp and np of Calico, and netpol and clusternetworkpolicy of Kubernetes`);
   return found;
 }
 
 async function clusterObjects(datastore: Datastore, kind: PolicyKind | null, name: string | null, namespace: string | null): Promise<ClusterObjects> {
-  const within = namespace === null || kind === "GlobalNetworkPolicy" ? {} : { namespace };
-  const list = async (type: ResourceType): Promise<readonly KubeObject[]> => (await datastore.list<KubeObject>(type, type.namespaced ? within : {})).items;
-  const wanted = kind === null ? (["KubernetesNetworkPolicy", "NetworkPolicy", ...(namespace === null ? ["GlobalNetworkPolicy" as const] : [])] as const) : [kind];
+  const within = namespace === null || (kind !== null && !POLICY_TYPES[kind].namespaced) ? {} : { namespace };
+  const list = async (type: ResourceType): Promise<readonly KubeObject[]> => {
+    try {
+      return (await datastore.list<KubeObject>(type, type.namespaced ? within : {})).items;
+    } catch (error) {
+      // A cluster need not have every kind of policy.
+      if (type === coreTypes.clusterNetworkPolicies && isDatastoreError(error, "NotFound")) return [];
+      throw error;
+    }
+  };
+  const wanted = kind === null ? (["KubernetesNetworkPolicy", "NetworkPolicy", ...(namespace === null ? (["GlobalNetworkPolicy", "KubernetesClusterNetworkPolicy"] as const) : [])] as const) : [kind];
   const policiesOf = async (of: PolicyKind): Promise<readonly KubeObject[]> => (name === null ? list(POLICY_TYPES[of]) : [await onePolicy(datastore, of, name, within)]);
   const [policies, pods, namespaces, serviceAccounts] = await Promise.all([
     Promise.all(wanted.map(async (of) => (await policiesOf(of)).map((object) => ({ kind: of, object })))), list(coreTypes.pods), list(coreTypes.namespaces), list(coreTypes.serviceAccounts),

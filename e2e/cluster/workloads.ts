@@ -14,6 +14,17 @@ const server = { name: "server", image: SERVER_IMAGE, ports: [{ name: "http", co
 /** Answers with its own name, and has the programs of a client. */
 const agnhost = { name: "agnhost", image: AGNHOST_IMAGE, args: ["netexec", `--http-port=${DEMO_PORT}`, `--udp-port=${DEMO_PORT}`], ports: [{ name: "http", containerPort: DEMO_PORT }], readinessProbe: { httpGet: { path: "/hostname", port: DEMO_PORT }, periodSeconds: 1 } };
 
+/** Who wants policies of this kind brings its definition; this is as much of it as the tests need. */
+export const clusterPolicyDefinition = {
+  apiVersion: "apiextensions.k8s.io/v1", kind: "CustomResourceDefinition",
+  // The API server wants to be told that a definition in a group of Kubernetes' own is meant to be there.
+  metadata: { name: "clusternetworkpolicies.policy.networking.k8s.io", annotations: { "api-approved.kubernetes.io": "https://github.com/kubernetes-sigs/network-policy-api/pull/300" } },
+  spec: {
+    group: "policy.networking.k8s.io", scope: "Cluster", names: { kind: "ClusterNetworkPolicy", plural: "clusternetworkpolicies", singular: "clusternetworkpolicy" },
+    versions: [{ name: "v1alpha2", served: true, storage: true, schema: { openAPIV3Schema: { type: "object", "x-kubernetes-preserve-unknown-fields": true } } }],
+  },
+};
+
 export const namespace = (name: string): object => ({ apiVersion: "v1", kind: "Namespace", metadata: { name, labels: { team: name } } });
 
 export const deployment = (ns: string, name: string, replicas: number, kind: "server" | "agnhost" = "agnhost"): object => ({

@@ -58,7 +58,7 @@ async function main(): Promise<number> {
   });
   try {
     lab = await startLab({ name: "e2e", octet: 19, dir: mkdtempSync(join(tmpdir(), "e2e-")), nodes: Number(values.nodes), kubernetes: "cluster", cluster: { values: conformanceValues }, onProgress: say });
-    await lab.cluster?.importImages(await Promise.all([labImage("agnhost"), labImage("dnsTesting"), labImage("busybox")]));
+    await lab.cluster?.importImages(await Promise.all([labImage("agnhost"), labImage("dnsTesting"), labImage("busybox"), labImage("pauseForTests")]));
     say("running Kubernetes' own tests");
     const child = spawn(ginkgo, [
       "run", `--procs=${procs}`, "--no-color", "--timeout=3h", "--json-report=report.json", `--output-dir=${output}`, `--focus=${focus}`, `--skip=${skipPattern}`, "--poll-progress-after=120s", programs["e2e.test"], "--",
@@ -89,7 +89,9 @@ function lastResults(): Result[] {
 }
 
 /** A regular expression of these names. The runner matches it against more than the name, so it has no ends. */
-const anyOf = (names: readonly string[]): string => `(${names.map((name) => name.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&")).join("|")})`;
+function anyOf(names: readonly string[]): string {
+  return `(${names.map((name) => name.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&")).join("|")})`;
+}
 
 /** Replaces the table of the document; what stands above it is written by hand. */
 function document(results: readonly Result[]): void {

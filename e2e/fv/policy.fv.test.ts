@@ -1,5 +1,6 @@
 import { calicoTypes, coreTypes, type KubeObject } from "@calico/datastore";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { clusterPolicyDefinition } from "../cluster/workloads.ts";
 import type { Lab } from "../lab/lab.ts";
 import { untilTrue } from "../lab/wait.ts";
 import { calicoPolicy, denyInto, globalPolicy, inject, onKubernetes, rules, run, startDemoLab, stopLab, untilReach, withoutPolicies } from "./cluster.ts";
@@ -92,6 +93,28 @@ describe("policies in the kernel", () => {
     for (const name of ["web-1", "clients-1"]) await lab.datastore.delete(coreTypes.endpointSlices, { namespace: "shop", name });
     await untilReach(lab, (from, to) => from !== "shop/frontend" && to !== "shop/backend");
   }, 60_000);
+
+  it("of administrators come first and last, once the cluster has the kind", async () => {
+    const cluster = (name: string, spec: object): KubeObject => ({ apiVersion: "policy.networking.k8s.io/v1alpha2", kind: "ClusterNetworkPolicy", metadata: { name }, spec: { priority: 1, subject: { namespaces: { matchLabels: { team: "shop" } } }, ...spec } } as KubeObject);
+    const everybody = { namespaces: {} };
+    await lab.apply([clusterPolicyDefinition]);
+    await untilTrue("the kind to be served", () => lab.apply([cluster("baseline", { tier: "Baseline", ingress: [{ action: "Deny", from: [everybody] }] })]).then(() => true), 10_000);
+    try {
+      // Typha asks for the kind every half minute.
+      await untilReach(lab, (_, to) => !to.startsWith("shop/"), 45_000);
+      await lab.apply([calicoPolicy("shop", "open", { selector: "app == 'backend'", ingress: [{ action: "Allow" }] })]);
+      await untilReach(lab, (_, to) => !to.startsWith("shop/") || to === "shop/backend");
+      const curious = { pods: { namespaceSelector: {}, podSelector: { matchLabels: { app: "curious" } } } };
+      await lab.apply([cluster("admin", { tier: "Admin", ingress: [{ action: "Deny", from: [curious], protocols: [{ tcp: { destinationPort: { number: 8080 } } }] }] })]);
+      await untilReach(lab, (from, to) => !to.startsWith("shop/") || (to === "shop/backend" && from !== "monitoring/curious"));
+      expect((await lab.probe("monitoring/curious", "shop/backend", 8080, "icmp")).reached).toBe(true);
+    } finally {
+      for (const { metadata } of (await lab.datastore.list(coreTypes.clusterNetworkPolicies)).items) await lab.datastore.delete(coreTypes.clusterNetworkPolicies, metadata);
+      await lab.datastore.delete(coreTypes.customResourceDefinitions, clusterPolicyDefinition.metadata);
+    }
+    await withoutPolicies(lab);
+    await untilReach(lab, () => true);
+  }, 120_000);
 
   it("tell protocols apart", async () => {
     await lab.apply([calicoPolicy("shop", "p", { selector: "app == 'backend'", ingress: [{ action: "Allow", protocol: "ICMP", icmp: { type: 8 } }] })]);

@@ -2,6 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { createAuthority } from "@calico/pki";
 import { SERVER_IMAGE } from "../demo.ts";
 import { cacheFolder, goTool } from "../programs/go.ts";
 import { testPrograms } from "../programs/kubernetes.ts";
@@ -12,6 +13,7 @@ export const COREDNS_IMAGE = "localhost/lab/coredns:1";
 /** Under the names by which Kubernetes' own tests ask for them. */
 export const DNS_TESTING_IMAGE = "registry.k8s.io/e2e-test-images/glibc-dns-testing:2.0.0";
 export const BUSYBOX_IMAGE = "registry.k8s.io/e2e-test-images/busybox:1.37.0-1";
+export const PAUSE_IMAGE = "registry.k8s.io/pause:3.10.2";
 export const AGNHOST_IMAGE = "registry.k8s.io/e2e-test-images/agnhost:2.63.0";
 
 /** Waits until it is told to end, and collects the children that others left to it. */
@@ -45,11 +47,12 @@ const recipes = {
     },
   },
   agnhost: {
-    file: "agnhost-2.63.0-5.tar",
+    file: "agnhost-2.63.0-6.tar",
     async build(root) {
       copyFileSync((await testPrograms(() => undefined)).agnhost, join(root, "agnhost"));
       // As the image of that name has it, for tests with a DNS server of their own.
       copyFileSync(await goTool("coredns", () => undefined), join(root, "coredns"));
+      await writeServerCertificate(root);
       copyTools(root);
       return { name: AGNHOST_IMAGE, entrypoint: ["/agnhost"], command: ["pause"] };
     },
@@ -61,6 +64,7 @@ const recipes = {
       return { name: DNS_TESTING_IMAGE, entrypoint: ["/bin/sh", "-c", "sleep 86400"] };
     },
   },
+  pauseForTests: { file: "pause-3.10.2.tar", build: async (root) => ({ name: PAUSE_IMAGE, entrypoint: [compilePause(root)] }) },
   busybox: {
     file: "busybox-1.37.0-4.tar",
     async build(root) {
@@ -87,6 +91,14 @@ export async function labImage(which: LabImage): Promise<string> {
   return archive;
 }
 
+/** Of the servers that agnhost is on request; whoever asks them does not check it. */
+async function writeServerCertificate(root: string): Promise<void> {
+  const lifetime = { now: new Date(), lifetimeMs: 10 * 365 * 24 * 3_600_000 };
+  const authority = await createAuthority({ commonName: "agnhost", ...lifetime });
+  const { certificate, key } = await authority.issue({ commonName: "localhost", dns: ["localhost"], ip: ["127.0.0.1", "::1"], ...lifetime });
+  writeFileSync(join(root, "localhost.crt"), certificate);
+  writeFileSync(join(root, "localhost.key"), key);
+}
 
 function compilePause(root: string): string {
   const source = join(root, "pause.c");

@@ -13,7 +13,7 @@ try {
   const programs = await clusterPrograms(say);
   const tools = [await goTool("helm", say), await goTool("coredns", say)];
   const tests = process.argv.includes("--tests") ? Object.values(await testPrograms(say)) : [];
-  const images = process.argv.includes("--images") ? [await calicoImages(say), ...(await Promise.all((["pause", "server", "coredns", "agnhost", "dnsTesting", "busybox"] as const).map(labImage)))] : [];
+  const images = process.argv.includes("--images") ? [await calicoImages(say), ...(await Promise.all((["pause", "server", "coredns", "agnhost", "dnsTesting", "busybox", "pauseForTests"] as const).map(labImage)))] : [];
   say([...Object.values(programs), ...tools, ...tests, ...images].join("\n"));
 } catch (error) {
   process.stderr.write(`kubernetes: ${error instanceof Error ? error.message : String(error)}\n`);

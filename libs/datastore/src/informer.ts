@@ -23,6 +23,8 @@ export interface InformerOptions<T extends KubeObject, M> extends Pick<SelectOpt
   readonly handler: InformerHandler<M>;
   /** A watch without data and bookmark for this long is opened anew; 90 s when absent. */
   readonly silenceMs?: number;
+  /** A kind that a cluster need not have: as long as the server does not know it, there are none, and it is asked for again every half minute. */
+  readonly isOptional?: boolean;
   readonly clock?: Clock;
   readonly random?: Random;
   readonly log?: Log;
@@ -43,6 +45,7 @@ export interface Informer {
 }
 
 const SILENCE_MS = 90_000;
+const ABSENT_MS = 30_000;
 /** A server that is older than what was seen for this long was set back: its own state counts then. */
 const SET_BACK_MS = 30_000;
 /** A relist that loses more than half of at least so many objects is confirmed by a second, consistent read. */
@@ -130,6 +133,16 @@ export function createInformer<T extends KubeObject, M>(opts: InformerOptions<T,
     synced.resolve();
   }
 
+  function absent(): void {
+    revision = "";
+    trouble = null;
+    if (isSynced) return;
+    isSynced = true;
+    log.info("The cluster has no such kind", { kind: type.kind });
+    handler.onSynced("");
+    synced.resolve();
+  }
+
   /** Watches until the stream ends; resolves to the error that ended it, if one did. */
   function watch(): Promise<DatastoreError | undefined> {
     return new Promise((resolve) => {
@@ -185,6 +198,13 @@ export function createInformer<T extends KubeObject, M>(opts: InformerOptions<T,
         throw error;
       } catch (error) {
         if (abort.signal.aborted) return;
+        // What is known goes by a watch before its kind does: a server that does not know the kind meanwhile is not believed.
+        if (opts.isOptional === true && known.size === 0 && isDatastoreError(error, "NotFound")) {
+          absent();
+          listed = false;
+          await sleep(clock, ABSENT_MS, abort.signal);
+          continue;
+        }
         if (isDatastoreError(error, "Gone")) {
           log.info("The history of a watch is gone, listing again", { kind: type.kind });
           listed = false;

@@ -15,7 +15,7 @@ export type EndpointId = string & { readonly brand: "EndpointId" };
 /** "kns.<namespace>", "ksa.<namespace>.<service account>" or the name of a profile. */
 export type ProfileId = string & { readonly brand: "ProfileId" };
 
-export type PolicyKind = "NetworkPolicy" | "GlobalNetworkPolicy" | "KubernetesNetworkPolicy";
+export type PolicyKind = "NetworkPolicy" | "GlobalNetworkPolicy" | "KubernetesNetworkPolicy" | "KubernetesClusterNetworkPolicy";
 
 /** Inclusive range of ports. */
 export type PortRange = { readonly first: number; readonly last: number };

@@ -40,12 +40,14 @@ export function policyId(kind: PolicyKind, namespace: string, name: string): Pol
   return join(kind, namespace, name) as PolicyId;
 }
 
+const POLICY_KINDS: readonly PolicyKind[] = ["NetworkPolicy", "GlobalNetworkPolicy", "KubernetesNetworkPolicy", "KubernetesClusterNetworkPolicy"];
+
 /** The parts of a policy's id; null for another text. */
 export function parsePolicyId(id: string): { kind: PolicyKind; namespace: string; name: string } | null {
   const [kind, namespace, name, more] = split(id);
   if (name === undefined || namespace === undefined || more !== undefined) return null;
-  if (kind !== "NetworkPolicy" && kind !== "GlobalNetworkPolicy" && kind !== "KubernetesNetworkPolicy") return null;
-  return { kind, namespace, name };
+  const known = POLICY_KINDS.find((candidate) => candidate === kind);
+  return known === undefined ? null : { kind: known, namespace, name };
 }
 
 export function workloadEndpointId(namespace: string, pod: string, uid: string): EndpointId {

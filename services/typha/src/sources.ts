@@ -2,7 +2,7 @@
 import type { ClusterHalf, ClusterUpdate } from "@calico/calc";
 import { apiVersionOf, calicoTypes, coreTypes, createInformer, type Datastore, type Informer, type KubeObject, type ObjectKey, type ResourceType } from "@calico/datastore";
 import {
-  builtInTiers, convertBlock, convertEndpointSlice, convertGlobalNetworkPolicy, convertGlobalNetworkSet, convertIpPool, convertKubernetesNetworkPolicy, convertNamespace, convertNetworkPolicy, convertNetworkSet,
+  builtInTiers, convertBlock, convertClusterNetworkPolicy, convertEndpointSlice, convertGlobalNetworkPolicy, convertGlobalNetworkSet, convertIpPool, convertKubernetesNetworkPolicy, convertNamespace, convertNetworkPolicy, convertNetworkSet,
   convertNode, convertPod, convertServiceAccount, convertTier, policyId, type Block, type Conversion, type Finding, type Labels, type PolicyKind, type ServiceSlice, type WorkloadEndpoint,
 } from "@calico/model";
 import { startSpan, traceparentOf, type Logger } from "@calico/service-kit";
@@ -36,6 +36,8 @@ export type SourceOptions = {
 
 /** How a kind enters the calculation. */
 type Kind<M> = {
+  /** The cluster need not have it. */
+  readonly isOptional?: boolean;
   readonly type: ResourceType;
   readonly convert: (raw: KubeObject) => { readonly value: M | null; readonly findings: readonly Finding[] };
   readonly apply: (key: ObjectKey, value: M | null) => void;
@@ -47,7 +49,7 @@ export function createSources({ datastore, half, hub, config, findings, log, onU
   const blockCidrs = new Map<string, string>();
   const update = (change: ClusterUpdate): void => half.onUpdate(change);
 
-  function kind<M>({ type, convert, apply }: Kind<M>): Informer {
+  function kind<M>({ type, convert, apply, isOptional = false }: Kind<M>): Informer {
     const traced = (work: () => void): void => {
       const span = startSpan("typha.update", { kind: type.kind });
       hub.traceparent = traceparentOf(span);
@@ -61,7 +63,7 @@ export function createSources({ datastore, half, hub, config, findings, log, onU
     };
     const refOf = ({ namespace = "", name }: ObjectKey, uid = "", generation = 0): ObjectRef => ({ apiVersion: apiVersionOf(type), kind: type.kind, namespace, name, uid, generation });
     return createInformer<KubeObject, { value: M | null; findings: readonly Finding[]; uid: string | undefined; generation: number | undefined }>({
-      datastore, type, log, transform: (raw) => ({ ...convert(raw), uid: raw.metadata.uid, generation: raw.metadata.generation }),
+      datastore, type, log, isOptional, transform: (raw) => ({ ...convert(raw), uid: raw.metadata.uid, generation: raw.metadata.generation }),
       handler: {
         onUpsert: (key, converted, revision) => traced(() => {
           findings.set(refOf(key, converted.uid, converted.generation), revision, converted.findings);
@@ -143,6 +145,7 @@ export function createSources({ datastore, half, hub, config, findings, log, onU
     }),
     pods: kind<WorkloadEndpoint>({ type: coreTypes.pods, convert: convertPod, apply: applyPod }),
     "networkpolicies.networking.k8s.io": keyed(coreTypes.networkPolicies, convertKubernetesNetworkPolicy, policyUpdate("KubernetesNetworkPolicy")),
+    clusternetworkpolicies: kind({ type: coreTypes.clusterNetworkPolicies, isOptional: true, convert: convertClusterNetworkPolicy, apply: (key, value) => update(policyUpdate("KubernetesClusterNetworkPolicy")(key, value)) }),
     "networkpolicies.projectcalico.org": keyed(calicoTypes.networkPolicies, convertNetworkPolicy, policyUpdate("NetworkPolicy")),
     globalnetworkpolicies: keyed(calicoTypes.globalNetworkPolicies, convertGlobalNetworkPolicy, policyUpdate("GlobalNetworkPolicy")),
     tiers: keyed(calicoTypes.tiers, convertTier, (key, value) => ({ kind: "Tier", id: key.name, value: value ?? builtIn.get(key.name) ?? null })),

@@ -6,6 +6,7 @@ export { convertNode } from "./node.ts";
 export { convertBlock, convertIpPool } from "./ip-pool.ts";
 export { builtInTiers, convertTier } from "./tier.ts";
 export { convertGlobalNetworkSet, convertNetworkSet } from "./network-set.ts";
+export { convertClusterNetworkPolicy } from "./cluster-policy.ts";
 export { convertEndpointSlice } from "./endpoint-slice.ts";
 export { convertKubernetesNetworkPolicy } from "./kubernetes-policy.ts";
 export { convertGlobalNetworkPolicy, convertNetworkPolicy } from "./policy.ts";

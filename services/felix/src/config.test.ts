@@ -1,7 +1,7 @@
 import { validateResource } from "@calico/model/resources";
-import { commonParams } from "@calico/service-kit";
+import { commonParams, resolveConfig } from "@calico/service-kit";
 import { expect, it } from "vitest";
-import { felixParams } from "./config.ts";
+import { ENV_PREFIX, felixParams } from "./config.ts";
 
 it("every parameter that the cluster may set is a field of FelixConfiguration", () => {
   const settable = Object.entries({ ...felixParams, ...commonParams }).filter(([, param]) => !param.isLocal).map(([name]) => name);
@@ -11,4 +11,10 @@ it("every parameter that the cluster may set is a field of FelixConfiguration", 
   });
   expect(settable.length).toBeGreaterThan(15);
   expect(refused).toEqual([]);
+});
+
+it("a limit of the log that is none is refused in words, and nothing is limited", () => {
+  const { values, issues } = resolveConfig(felixParams, { env: { FELIX_LOGACTIONRATELIMIT: "10 per minute" }, envPrefix: ENV_PREFIX });
+  expect(issues).toMatchObject([{ name: "FELIX_LOGACTIONRATELIMIT", message: "is not a number and second, minute, hour or day, such as 10/minute" }]);
+  expect(values.logActionRateLimit).toBe("");
 });

@@ -1,5 +1,5 @@
 /** Parameters of felix, under Calico's names. */
-import { bool, defineParams, duration, int, oneOf, port, text, typhaClientParams, type ParamValues, type ServiceDescription } from "@calico/service-kit";
+import { bool, defineParams, duration, int, oneOf, pattern, port, text, typhaClientParams, type ParamValues, type ServiceDescription } from "@calico/service-kit";
 
 export const felixParams = defineParams({
   ...typhaClientParams,
@@ -18,7 +18,9 @@ export const felixParams = defineParams({
   nftablesRefreshInterval: duration(180_000).doc("How often the kernel's rules are compared with what they should be; 0: only when something changed them."),
   routeRefreshInterval: duration(90_000).doc("How often the kernel's routes are compared with what they should be; 0: only when something changed them."),
   dataplaneWatchdogTimeout: duration(90_000).doc("The dataplane counts as dead when it was silent for this long."),
-  logPrefix: text("calico-packet").restartsDataplane().doc("What the kernel's log lines of Log rules begin with."),
+  logPrefix: text("calico-packet").restartsDataplane().doc("What the kernel's log lines of Log rules begin with; %t is the tier, %k the kind (np, gnp, knp, kcnp, pro), %n the name and %p namespace/name of the policy."),
+  logActionRateLimit: pattern("", /^$|^[1-9]\d{0,4}\/(?:second|minute|hour|day)$/, "a number and second, minute, hour or day, such as 10/minute").restartsDataplane().doc("How many packets each Log rule may log, \"10/minute\"; empty: all."),
+  logActionRateLimitBurst: int(5, { min: 1, max: 10_000 }).restartsDataplane().doc("How many packets a Log rule may log at once beyond its rate."),
   healthEnabled: bool(false).doc("Serve /liveness and /readiness."),
   healthHost: text("localhost").doc("Address of the health port."),
   healthPort: port(9099).doc("Port of health."),

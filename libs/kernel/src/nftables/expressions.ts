@@ -22,6 +22,8 @@ const NAT_RANGE_PROTO_RANDOM_FULLY = 16;
 const REJECT = { TCP_RST: 1, ICMPX: 2, ICMPX_ADMIN_PROHIBITED: 3 } as const;
 /** Kernel log level of Log rules: info. */
 const LOG_LEVEL_INFO = 6;
+/** NFT_LIMIT_PKTS */
+const LIMIT_PACKETS = 0;
 
 /** Writes a rule's statements as the list of its expressions. Throws a RangeError for values that cannot be expressed. */
 export function writeStatements(writer: NetlinkWriter, statements: readonly Statement[]): void {
@@ -100,6 +102,7 @@ class ExpressionWriter {
         this.#meta(META.MARK, REG);
         this.#bitwise(4, little32(~s.mask), little32(s.value));
         return this.#expression("meta", () => this.#w.attributeU32Be(2, META.MARK).attributeU32Be(3, REG));
+      case "limit": return this.#expression("limit", () => this.#w.attributeU64Be(1, BigInt(s.rate)).attributeU64Be(2, BigInt(s.unitSeconds)).attributeU32Be(3, s.burst).attributeU32Be(4, LIMIT_PACKETS).attributeU32Be(5, 0));
       case "log": return this.#log(s);
       case "reject":
         return this.#expression("reject", () => {

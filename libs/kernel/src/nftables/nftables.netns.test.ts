@@ -41,6 +41,7 @@ describe("statements, as nft prints them", () => {
     [[{ kind: "set-mark", mask: 0x10, value: 0 }], "meta mark set meta mark & 0xffffffef"],
     [[{ kind: "counter" }, { kind: "verdict", verdict: "drop" }], "counter packets 0 bytes 0 drop"],
     [[{ kind: "log", prefix: "calico" }], 'log prefix "calico" level info'],
+    [[{ kind: "limit", rate: 10, unitSeconds: 60, burst: 7 }], "limit rate 10/minute burst 7 packets"],
     [[{ kind: "reject", how: "admin-prohibited" }], "reject with icmpx admin-prohibited"],
     [[{ kind: "protocol", protocol: 6 }, { kind: "reject", how: "tcp-reset" }], "reject with tcp reset"],
     [[{ kind: "verdict", verdict: "return" }], "return"],

@@ -38,6 +38,8 @@ export type Statement =
   /** Goes where the map says for (protocol, destination port). */
   | { readonly kind: "port-map"; readonly map: string }
   | { readonly kind: "counter" }
+  /** Holds for at most so many packets in a unit of time, and for `burst` more at once. All rules count on their own. */
+  | { readonly kind: "limit"; readonly rate: number; readonly unitSeconds: number; readonly burst: number }
   | { readonly kind: "set-mark"; readonly mask: number; readonly value: number }
   | { readonly kind: "log"; readonly prefix: string; readonly group?: number }
   | { readonly kind: "reject"; readonly how: "tcp-reset" | "admin-prohibited" }

@@ -25,6 +25,8 @@ export const felixConfigurationSpec = z.strictObject({
   dataplaneWatchdogTimeout: duration.optional(),
   reportingInterval: duration.optional(),
   logPrefix: z.string().max(96).optional(),
+  logActionRateLimit: z.string().max(16).regex(/^([1-9][0-9]{0,4}\/(second|minute|hour|day))?$/, 'write a number and second, minute, hour or day, such as "10/minute"').optional(),
+  logActionRateLimitBurst: z.int().min(1).max(10_000).optional(),
   logSeverityScreen: severity,
   logSeverityFile: severity,
   failsafeInboundHostPorts: failsafePorts,

@@ -56,6 +56,18 @@ export function text(fallback: string): Param<string> {
   return new Param<string>({ parse: (value) => value, shape: "text", fallback });
 }
 
+/** Text of a form; `form` is the form in words. */
+export function pattern(fallback: string, regExp: RegExp, form: string): Param<string> {
+  return new Param<string>({
+    parse(given) {
+      if (regExp.test(given)) return given;
+      throw new ParamError(`is not ${form}`);
+    },
+    shape: "text",
+    fallback,
+  });
+}
+
 /** One of a few words, in any case. */
 export function oneOf<const T extends string>(values: readonly T[], fallback: T): Param<T> {
   return new Param<T>({

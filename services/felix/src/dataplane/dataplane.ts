@@ -8,6 +8,7 @@ import { MAP, POOL_SET } from "../rules/constants.ts";
 import { renderEndpoint, type EndpointChains } from "../rules/endpoint-chains.ts";
 import { fromEndpointChain, policyChain, profileChain, toEndpointChain, type Direction } from "../rules/names.ts";
 import { renderRules } from "../rules/policy-rules.ts";
+import type { RuleOwner } from "../rules/log-prefix.ts";
 import type { RenderSettings } from "../rules/settings.ts";
 import { OVERLAY_CHAINS, staticChains, staticSets, vxlanSendersSet } from "../rules/static-chains.ts";
 import { createForeignChains, type ForeignChains } from "./foreign-chains.ts";
@@ -175,8 +176,8 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log
     for (const { id, inbound, outbound } of profiles.values()) if (mentions([...inbound, ...outbound], renamed)) dirtyProfiles.add(id);
   }
 
-  function stageRules(to: NftTable, chain: string, rules: NodePolicy["inbound"] | null, direction: Direction, inProfile: boolean, label: string): void {
-    const rendered = rules === null ? null : renderRules(rules, { direction, inProfile, label, settings, setName: (id, family) => ipSets.nameOf(id, family) });
+  function stageRules(to: NftTable, chain: string, rules: NodePolicy["inbound"] | null, direction: Direction, inProfile: boolean, owner: RuleOwner): void {
+    const rendered = rules === null ? null : renderRules(rules, { direction, inProfile, owner, settings, setName: (id, family) => ipSets.nameOf(id, family) });
     const literals = rendered?.literals ?? [];
     for (const { spec, elements } of literals) {
       const uses = literalUses.get(spec.name) ?? 0;
@@ -199,14 +200,15 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log
   function stagePolicies(to: NftTable): void {
     for (const id of dirtyPolicies) {
       const policy = policies.get(id);
-      const label = policy === undefined ? "" : `${policy.kind} ${policy.namespace === "" ? "" : `${policy.namespace}/`}${policy.name}`;
-      stageRules(to, policyChain(id, "ingress"), policy?.inbound ?? null, "ingress", false, label);
-      stageRules(to, policyChain(id, "egress"), policy?.outbound ?? null, "egress", false, label);
+      const owner: RuleOwner = policy ?? { tier: "", kind: "NetworkPolicy", namespace: "", name: "" };
+      stageRules(to, policyChain(id, "ingress"), policy?.inbound ?? null, "ingress", false, owner);
+      stageRules(to, policyChain(id, "egress"), policy?.outbound ?? null, "egress", false, owner);
     }
     for (const id of dirtyProfiles) {
       const profile = profiles.get(id);
-      stageRules(to, profileChain(id, "ingress"), profile?.inbound ?? null, "ingress", true, `profile ${id}`);
-      stageRules(to, profileChain(id, "egress"), profile?.outbound ?? null, "egress", true, `profile ${id}`);
+      const owner: RuleOwner = { tier: "", kind: "Profile", namespace: "", name: id };
+      stageRules(to, profileChain(id, "ingress"), profile?.inbound ?? null, "ingress", true, owner);
+      stageRules(to, profileChain(id, "egress"), profile?.outbound ?? null, "egress", true, owner);
     }
     dirtyPolicies.clear();
     dirtyProfiles.clear();

@@ -4,6 +4,7 @@ import { disjointCover, familyOf, formatAddress, joinRanges } from "@calico/mode
 import type { Family, Rule, Side, Statement } from "@calico/kernel";
 import { rule, type LiteralSet } from "./chain.ts";
 import { CHAIN, PASS_MARK, PROTOCOL } from "./constants.ts";
+import { logLimit, logPrefix, ownerName, type RuleOwner } from "./log-prefix.ts";
 import { literalSetName, type Direction } from "./names.ts";
 import type { RenderSettings } from "./settings.ts";
 
@@ -16,8 +17,7 @@ export type RuleContext = {
   readonly settings: RenderSettings;
   /** Pass in a profile means Deny. */
   readonly inProfile: boolean;
-  /** In front of the rule's number in the comment. */
-  readonly label: string;
+  readonly owner: RuleOwner;
 };
 
 export type RenderedRules = { readonly rules: readonly Rule[]; readonly literals: readonly LiteralSet[] };
@@ -26,11 +26,14 @@ export type RenderedRules = { readonly rules: readonly Rule[]; readonly literals
 export function renderRules(rules: readonly NodeRule[], context: RuleContext): RenderedRules {
   const literals = new Map<string, LiteralSet>();
   const rendered = rules.flatMap((policyRule) => {
-    const comment = `${context.label} ${context.direction} rule ${policyRule.index}`;
+    const comment = `${labelOf(context.owner)} ${context.direction} rule ${policyRule.index}`;
     return variantsOf(policyRule, context, literals).flatMap((matches) => actionsOf(policyRule, context).map((action) => rule([...matches, ...action], comment)));
   });
   return { rules: rendered, literals: [...literals.values()] };
 }
+
+/** In front of a rule's number in its comment: "NetworkPolicy shop/allow", "profile kns.shop". */
+const labelOf = (owner: RuleOwner): string => `${owner.kind === "Profile" ? "profile" : owner.kind} ${ownerName(owner)}`;
 
 /** Match lists of which any may hold: one per family where that matters, and per way in which ports may match. */
 function variantsOf(policyRule: NodeRule, context: RuleContext, literals: Map<string, LiteralSet>): Statement[][] {
@@ -114,9 +117,12 @@ function inverted(not: boolean): { not?: true } {
 }
 
 /** What is done on a match; several lists when it takes several rules. */
-function actionsOf({ action }: NodeRule, { direction, settings, inProfile }: RuleContext): Statement[][] {
+function actionsOf({ action }: NodeRule, { direction, settings, inProfile, owner }: RuleContext): Statement[][] {
   const counter: Statement = { kind: "counter" };
-  if (action === "Log") return [[counter, { kind: "log", prefix: `${settings.logPrefix}: ` }]];
+  if (action === "Log") {
+    const limit = logLimit(settings.logActionRateLimit);
+    return [[counter, ...(limit === null ? [] : [{ kind: "limit" as const, ...limit, burst: settings.logActionRateLimitBurst }]), { kind: "log", prefix: logPrefix(settings.logPrefix, owner) }]];
+  }
   if (action === "Allow") return [[counter, direction === "egress" ? { kind: "goto", chain: CHAIN.towards } : { kind: "verdict", verdict: "accept" }]];
   if (action === "Pass" && !inProfile) return [[counter, { kind: "set-mark", mask: PASS_MARK, value: PASS_MARK }, { kind: "verdict", verdict: "return" }]];
   return denials(settings).map((denial) => [counter, ...denial]);

@@ -11,4 +11,6 @@ export type RenderSettings = {
   readonly allowIPIPPacketsFromWorkloads: boolean;
   readonly ipv6Support: boolean;
   readonly logPrefix: string;
+  readonly logActionRateLimit: string;
+  readonly logActionRateLimitBurst: number;
 };

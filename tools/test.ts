@@ -57,6 +57,7 @@ if (wants("kubernetes") || wants("cluster")) {
     else if (!run("the cluster's images", "npm", ["run", "--silent", "kubernetes", "--", "--tests", "--images"], e2e)) fail("the images of the cluster");
     else {
       collect("e2e", run("the chart on a real cluster", "npm", ["run", "--silent", "e2e"], e2e));
+      collect("fv-cluster", run("the lab's suites of the main job and of policy on a real cluster", "npm", ["run", "--silent", "fv-cluster"], e2e));
       collectConformance(run("Kubernetes' own network tests, a dozen of them", bin + "/node", ["--disable-warning=ExperimentalWarning", "conformance/main.ts", "--chosen", "--quiet"], e2e));
     }
   }

@@ -14,12 +14,16 @@ import { startLab, type Lab, type LabOptions } from "../lab/lab.ts";
 import { processesOf } from "../lab/sweep.ts";
 import { untilTrue } from "../lab/wait.ts";
 
+/** True: the labs are real clusters, in which the components are containers. */
+export const onCluster = process.env["CALICO_LAB_API"] === "cluster";
 /** True: the labs stand before Kubernetes' own API server. Tests of its misbehaviour need the embedded one. */
-export const onKubernetes = process.env["CALICO_LAB_API"] === "kubernetes";
+export const onKubernetes = onCluster || process.env["CALICO_LAB_API"] === "kubernetes";
+/** How long a lab with the demo's pods may take to be there. */
+export const LAB_TIMEOUT_MS = onCluster ? 300_000 : 90_000;
 
 /** Starts a lab of its own name and addresses with the demo's pods running. */
 export async function startDemoLab(name: string, octet: number, options: Partial<LabOptions> = {}): Promise<Lab> {
-  const lab = await startLab({ name, octet, dir: mkdtempSync(join(tmpdir(), `${name}-`)), nodes: 3, kubernetes: onKubernetes ? "api-server" : undefined, ...options });
+  const lab = await startLab({ name, octet, dir: mkdtempSync(join(tmpdir(), `${name}-`)), nodes: 3, kubernetes: onCluster ? "cluster" : onKubernetes ? "api-server" : undefined, ...options });
   try {
     await lab.apply([...demoNamespaces, ...demoPods]);
     await lab.untilRunning(demoPods.map((pod) => `${(pod as KubeObject).metadata.namespace}/${(pod as KubeObject).metadata.name}`));

@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { clusterPolicyDefinition } from "../cluster/workloads.ts";
 import type { Lab } from "../lab/lab.ts";
 import { untilTrue } from "../lab/wait.ts";
-import { calicoPolicy, denyInto, globalPolicy, inject, onKubernetes, rules, run, startDemoLab, stopLab, untilReach, withoutPolicies } from "./cluster.ts";
+import { calicoPolicy, denyInto, globalPolicy, inject, LAB_TIMEOUT_MS, onKubernetes, rules, run, startDemoLab, stopLab, untilReach, withoutPolicies } from "./cluster.ts";
 
 type Reach = (from: string, to: string) => boolean;
 /** Into one pod only from some; everything else is open. */
@@ -16,7 +16,7 @@ describe("policies in the kernel", () => {
   let lab: Lab;
   beforeAll(async () => {
     lab = await startDemoLab("fvpol", 24);
-  }, 90_000);
+  }, LAB_TIMEOUT_MS);
   afterAll(async () => expect(await stopLab(lab)).toEqual([]), 30_000);
   afterEach(() => withoutPolicies(lab), 30_000);
 

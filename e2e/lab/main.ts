@@ -1,6 +1,7 @@
 /** `npm run lab`: reads the command line, runs a lab or asks the one that runs. */
 import { spawn, spawnSync } from "node:child_process";
 import { mkdirSync, openSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { resolve } from "node:path";
 import { parseArguments, USAGE, UsageError, type Command } from "./arguments.ts";
 import { runDemo } from "./demo-run.ts";
 import { labFront, type Front, type Status } from "./front.ts";
@@ -31,7 +32,7 @@ process.exit(await main(process.argv.slice(2)));
 
 async function main(argv: readonly string[]): Promise<number> {
   try {
-    return await run(parseArguments(argv));
+    return await run(fromWhereItWasCalled(parseArguments(argv)));
   } catch (error) {
     if (error instanceof UsageError) {
       process.stderr.write(`lab: ${error.message}\n`);
@@ -40,6 +41,13 @@ async function main(argv: readonly string[]): Promise<number> {
     process.stderr.write(`lab: ${error instanceof Error ? error.message : String(error)}\n`);
     return error instanceof RemoteError ? error.exitCode : 1;
   }
+}
+
+/** npm runs everything in the checkout: files are named from where the user is. */
+function fromWhereItWasCalled(command: Command): Command {
+  if (command.verb !== "use") return command;
+  const place = (file: string): string => resolve(process.env["INIT_CWD"] ?? process.cwd(), file);
+  return { ...command, kubeconfig: place(command.kubeconfig), values: command.values === null ? null : place(command.values) };
 }
 
 async function run(command: Command): Promise<number> {

@@ -2,7 +2,7 @@
  * A cluster of the user's own as a lab: Calico is installed by the chart unless it is there, the commands of the lab
  * go through the API server, and nothing is touched that the lab did not make.
  */
-import { mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { coreTypes, openKubernetesDatastore, resolveConnection, systemClock } from "@calico/datastore";
 import type { Front } from "../front.ts";
 import { untilNodesReady } from "../nodes-ready.ts";
@@ -32,6 +32,7 @@ const READY_TIMEOUT_MS = 180_000;
 export async function openOwnCluster(options: OwnClusterOptions): Promise<Front> {
   const { dir, onProgress, signal } = options;
   const { kubeconfig } = labPaths(dir);
+  for (const [flag, file] of [["--kubeconfig", options.kubeconfig], ["--values", options.values]] as const) if (file !== null && !existsSync(file)) throw new Error(`${flag} ${file}: there is no such file`);
   mkdirSync(dir, { recursive: true, mode: 0o700 });
   const programs = await ownPrograms(onProgress);
   // Whole: files that it names by a relative path are found, and another current context later changes nothing.

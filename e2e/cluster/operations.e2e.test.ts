@@ -11,7 +11,7 @@ import { startLab, type Lab } from "../lab/lab.ts";
 import type { NodeHost } from "../lab/node-host.ts";
 import { hasKubernetes } from "../lab/programs/kubernetes.ts";
 import { untilTrue } from "../lab/wait.ts";
-import { endLab } from "../fv/cluster.ts";
+import { stopLab } from "../fv/cluster.ts";
 import { apply, clusterOf, kubectlOk, readyNodes, startTraffic, untilAllReady, untilRolledOut } from "./tools.ts";
 import { deployment, namespace, podOn } from "./workloads.ts";
 
@@ -29,8 +29,7 @@ describe.skipIf(!hasKubernetes())("a running cluster", () => {
     await lab.untilRunning(["ops/on-1", "ops/on-2", "ops/on-3", "outside/stranger"]);
     await untilTrue("the pods to reach each other", async () => (await Promise.all(PAIRS.map(([from, to]) => lab.probe(from, to, DEMO_PORT)))).every(({ reached }) => reached), 20_000);
   }, 400_000);
-  // An API server that has just started refuses until it knows the roles: what was refused then says nothing.
-  afterAll(async () => expect(await endLab(lab)).toEqual([]), 60_000);
+  afterAll(async () => expect(await stopLab(lab)).toEqual([]), 60_000);
 
   const values = (more: object = {}): object => ({ ...labValues(lab.plan.controlAddress), ...more });
   const tool = (): Parameters<typeof helm>[0] => clusterOf(lab).helm;

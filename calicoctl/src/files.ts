@@ -48,8 +48,8 @@ function refusalOf(object: Partial<KubeObject>): string | null {
 }
 
 /** What makes a document no object of Kubernetes; null: it has a kind of a version. */
-export function shapeProblem(object: Partial<KubeObject>): string | null {
-  if (typeof object !== "object" || typeof object.kind !== "string") return "kind is missing";
+export function shapeProblem(object: Partial<KubeObject> | null): string | null {
+  if (typeof object !== "object" || object === null || typeof object.kind !== "string") return "kind is missing";
   return typeof object.apiVersion === "string" ? null : "apiVersion is missing";
 }
 

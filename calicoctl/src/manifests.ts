@@ -3,7 +3,7 @@ import type { World } from "@calico/calc";
 import type { KubeObject } from "@calico/datastore";
 import {
   builtInTiers, canonicalAddress, convertClusterNetworkPolicy, convertEndpointSlice, convertGlobalNetworkPolicy, convertGlobalNetworkSet, convertKubernetesNetworkPolicy, convertNamespace, convertNetworkPolicy, convertNetworkSet,
-  convertPod, convertServiceAccount, convertTier, NODE_IPV4_ANNOTATION, NODE_IPV6_ANNOTATION, type Conversion, type IpAddress, type NetworkSet, type Policy, type Profile, type ServiceSlice, type Tier, type WorkloadEndpoint,
+  convertPod, convertServiceAccount, convertTier, listOf, NODE_IPV4_ANNOTATION, NODE_IPV6_ANNOTATION, objectOf, specOf, textOf, type Conversion, type IpAddress, type NetworkSet, type Policy, type Profile, type ServiceSlice, type Tier, type WorkloadEndpoint,
 } from "@calico/model";
 import type { Item } from "./documents.ts";
 import { hasName, problemsOf, shapeProblem } from "./files.ts";
@@ -125,10 +125,10 @@ function readPods(rawPods: readonly KubeObject[], profiles: Map<string, Profile>
   const pods = new Map<string, WorkloadEndpoint>();
   const hostPods = new Map<string, string>();
   for (const raw of rawPods) {
-    const { spec = {} } = raw as KubeObject & { spec?: Record<string, unknown> };
+    const spec = specOf(raw);
     const namespace = raw.metadata.namespace ?? "";
-    const account = typeof spec["serviceAccountName"] === "string" ? spec["serviceAccountName"] : "default";
-    const node = typeof spec["nodeName"] === "string" ? spec["nodeName"] : "";
+    const account = textOf(spec["serviceAccountName"]) || "default";
+    const node = textOf(spec["nodeName"]);
     const key = `${namespace}/${raw.metadata.name}`;
     if (spec["hostNetwork"] === true) {
       hostPods.set(key, node);
@@ -151,14 +151,13 @@ function readPods(rawPods: readonly KubeObject[], profiles: Map<string, Profile>
 /** A namespace with the label that the API server gives it. */
 function named(namespace: KubeObject): KubeObject {
   const { name } = namespace.metadata;
-  return { ...namespace, metadata: { ...namespace.metadata, labels: { ...namespace.metadata.labels, "kubernetes.io/metadata.name": name } } };
+  return { ...namespace, metadata: { ...namespace.metadata, labels: { ...objectOf(namespace.metadata.labels), "kubernetes.io/metadata.name": name } } };
 }
 
-function nodeAddresses({ metadata, ...object }: KubeObject, index: number): IpAddress[] {
-  const annotations = metadata.annotations as Record<string, string> | undefined;
-  const { status } = object as { status?: { addresses?: { type?: string; address?: string }[] } };
-  const reported = (status?.addresses ?? []).filter(({ type }) => type === "InternalIP").map(({ address }) => address ?? "");
-  const texts = [annotations?.[NODE_IPV4_ANNOTATION], annotations?.[NODE_IPV6_ANNOTATION], ...reported].map((text) => text?.split("/")[0] ?? "");
+function nodeAddresses({ metadata, status }: KubeObject, index: number): IpAddress[] {
+  const annotations = objectOf(metadata.annotations);
+  const reported = listOf(objectOf(status)["addresses"]).map(objectOf).filter(({ type }) => type === "InternalIP").map(({ address }) => address);
+  const texts = [annotations[NODE_IPV4_ANNOTATION], annotations[NODE_IPV6_ANNOTATION], ...reported].map((text) => textOf(text).split("/")[0] ?? "");
   const addresses = [...new Set(texts.flatMap((text) => canonicalAddress(text) ?? []))];
   return addresses.length > 0 ? addresses : [nobodys("nodes", index)];
 }

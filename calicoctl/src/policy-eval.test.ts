@@ -2,8 +2,10 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import fc from "fast-check";
 import { stringify } from "yaml";
 import { policyEval } from "./eval-command.ts";
+import { readManifests } from "./manifests.ts";
 import { renderAnswer, type ProbeAnswer } from "./policy-eval.ts";
 import { CommandError } from "./usage.ts";
 
@@ -161,4 +163,14 @@ describe("policy eval", () => {
     const probes = Array.from({ length: 10_000 }, (_, i) => ({ from: `ns-${i % 10}/pod-${i % 300}`, to: `ns-${(i * 7) % 10}/pod-${(i * 7) % 300}`, port: (i % 300) + 1, protocol: "TCP" }));
     expect(evaluate([...pods, ...policies], probes)).toHaveLength(10_000);
   }, 15_000);
+});
+
+it("answers any manifest with objects or problems", () => {
+  const junk = fc.oneof(fc.jsonValue({ maxDepth: 3 }), fc.constantFrom<unknown>(null, [null], {}, [{}], [{ ports: null }], "x", -1));
+  const kinds = fc.constantFrom(["v1", "Pod"], ["v1", "Service"], ["v1", "Node"], ["v1", "Namespace"], ["v1", "ServiceAccount"], ["discovery.k8s.io/v1", "EndpointSlice"], ["networking.k8s.io/v1", "NetworkPolicy"], ["projectcalico.org/v3", "NetworkPolicy"], ["policy.networking.k8s.io/v1alpha2", "ClusterNetworkPolicy"]);
+  const object = fc.oneof(junk, fc.tuple(kinds, fc.oneof(junk, fc.record({ selector: fc.constant({ a: "b" }), ports: junk, containers: junk, nodeName: junk })), junk, junk).map(([[apiVersion, kind], spec, status, labels]) => ({ apiVersion, kind, metadata: { name: "x", namespace: "a", labels }, spec, status })));
+  fc.assert(fc.property(fc.array(object, { maxLength: 4 }), fc.constantFrom("files" as const, "cluster" as const), (values, origin) => {
+    const items = values.map((value) => ({ value, at: "x:1", placeOf: () => "x:1" }));
+    expect(readManifests(items, origin).problems.every((problem) => problem.startsWith("x:1: "))).toBe(true);
+  }), { numRuns: 2_000 });
 });

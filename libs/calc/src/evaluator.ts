@@ -80,9 +80,10 @@ export function createEvaluator({ policies, tiers, profiles, endpoints, networkS
       && (selector === null ? labelsOf(endpoint) !== null : matchingLabels(selector, endpoint)));
   }
 
+  const slicesByService = Map.groupBy(serviceSlices, ({ service }) => serviceKey(service));
   /** As a destination a Service stands for its ports too. */
-  function isBehind({ namespace, name }: ServiceRef, { address, port }: Packet["source"], protocol: number | null): boolean {
-    return serviceSlices.some(({ service, addresses, ports }) => service.namespace === namespace && service.name === name && addresses.includes(address)
+  function isBehind(service: ServiceRef, { address, port }: Packet["source"], protocol: number | null): boolean {
+    return (slicesByService.get(serviceKey(service)) ?? []).some(({ addresses, ports }) => addresses.includes(address)
       && (protocol === null || ports.some((served) => served.protocol === protocol && served.port === port)));
   }
 
@@ -172,6 +173,7 @@ export function createEvaluator({ policies, tiers, profiles, endpoints, networkS
   };
 }
 
+const serviceKey = ({ namespace, name }: ServiceRef): string => `${namespace}/${name}`;
 const keyOf = ({ name, namespace, kind }: Policy): string => `${name}/${namespace}/${kind}`;
 const byText = (a: string, b: string): number => (a < b ? -1 : Number(a > b));
 

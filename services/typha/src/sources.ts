@@ -3,7 +3,7 @@ import type { ClusterHalf, ClusterUpdate } from "@calico/calc";
 import { apiVersionOf, calicoTypes, coreTypes, createInformer, type Datastore, type Informer, type KubeObject, type ObjectKey, type ResourceType } from "@calico/datastore";
 import {
   builtInTiers, convertBlock, convertClusterNetworkPolicy, convertEndpointSlice, convertGlobalNetworkPolicy, convertGlobalNetworkSet, convertIpPool, convertKubernetesNetworkPolicy, convertNamespace, convertNetworkPolicy, convertNetworkSet,
-  convertNode, convertPod, convertServiceAccount, convertTier, policyId, type Block, type Conversion, type Finding, type Labels, type PolicyKind, type ServiceSlice, type WorkloadEndpoint,
+  convertNode, convertPod, convertServiceAccount, convertTier, policyId, type Block, type Conversion, type Finding, type Labels, type PolicyKind, type WorkloadEndpoint,
 } from "@calico/model";
 import { startSpan, traceparentOf, type Logger } from "@calico/service-kit";
 import type { Findings, ObjectRef } from "./findings.ts";
@@ -97,16 +97,6 @@ export function createSources({ datastore, half, hub, config, findings, log, onU
     }
   }
 
-  const slices = new Map<string, ServiceSlice>();
-  /** Most updates of a slice are of what is ready. */
-  function applySlice({ namespace = "", name }: ObjectKey, value: ServiceSlice | null): void {
-    const id = `${namespace}/${name}`;
-    if (JSON.stringify(slices.get(id) ?? null) === JSON.stringify(value)) return;
-    if (value === null) slices.delete(id);
-    else slices.set(id, value);
-    update({ kind: "ServiceSlice", id, value });
-  }
-
   /** A block is identified by its CIDR, which its name gives only one way. */
   function applyBlock({ name }: ObjectKey, value: Block | null): void {
     const cidr = value?.cidr ?? blockCidrs.get(name);
@@ -151,7 +141,7 @@ export function createSources({ datastore, half, hub, config, findings, log, onU
     tiers: keyed(calicoTypes.tiers, convertTier, (key, value) => ({ kind: "Tier", id: key.name, value: value ?? builtIn.get(key.name) ?? null })),
     networksets: keyed(calicoTypes.networkSets, convertNetworkSet, (key, value) => ({ kind: "NetworkSet", id: `${key.namespace ?? ""}/${key.name}`, value })),
     globalnetworksets: keyed(calicoTypes.globalNetworkSets, convertGlobalNetworkSet, (key, value) => ({ kind: "NetworkSet", id: `/${key.name}`, value })),
-    endpointslices: kind<ServiceSlice>({ type: coreTypes.endpointSlices, convert: convertEndpointSlice, apply: applySlice }),
+    endpointslices: keyed(coreTypes.endpointSlices, convertEndpointSlice, (key, value) => ({ kind: "ServiceSlice", id: `${key.namespace ?? ""}/${key.name}`, value })),
     ippools: keyed(calicoTypes.ipPools, convertIpPool, (key, value) => ({ kind: "IpPool", id: key.name, value })),
     ipamblocks: kind<Block>({ type: calicoTypes.ipamBlocks, convert: convertBlock, apply: applyBlock }),
     felixconfigurations: specKind(calicoTypes.felixConfigurations, (name, spec) => config.setFelixConfiguration(name, spec)),

@@ -13,3 +13,4 @@ export { convertGlobalNetworkPolicy, convertNetworkPolicy } from "./policy.ts";
 export { nearest } from "./did-you-mean.ts";
 export { joinRanges } from "./ports.ts";
 export { protocolNumber } from "./protocol.ts";
+export { listOf, objectOf, specOf, textOf } from "./raw.ts";

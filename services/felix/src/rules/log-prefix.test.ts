@@ -9,6 +9,7 @@ test.each<[string, RuleOwner, string]>([
   ["%k %p", { ...policy, kind: "GlobalNetworkPolicy", namespace: "" }, "gnp deny: "],
   ["%t|%k", { tier: "", kind: "Profile", namespace: "", name: "kns.shop" }, "|pro: "],
   ["100%% %x", policy, "100%% %x: "],
+  ["paquet refusé\n%n", policy, "paquet refus??deny: "],
   ["%n", { ...policy, name: "n".repeat(253) }, `${"n".repeat(125)}: `],
 ])("%s", (template, owner, prefix) => expect(logPrefix(template, owner)).toBe(prefix));
 

@@ -10,15 +10,15 @@ export type RuleOwner = {
 };
 
 const SHORT_NAMES: Readonly<Record<RuleOwner["kind"], string>> = { NetworkPolicy: "np", GlobalNetworkPolicy: "gnp", KubernetesNetworkPolicy: "knp", KubernetesClusterNetworkPolicy: "kcnp", Profile: "pro" };
-/** The kernel keeps 127 bytes (NF_LOG_PREFIXLEN), the colon and the blank included. */
+/** The kernel refuses a rule whose prefix has more than 127 bytes (NF_LOG_PREFIXLEN), the colon and the blank included. */
 const LONGEST = 125;
 
 export const ownerName = ({ namespace, name }: RuleOwner): string => (namespace === "" ? name : `${namespace}/${name}`);
 
-/** Calico's `logPrefix`: %t stands for the tier, %k for the kind's short name, %n for the name, %p for namespace/name. Cut to what the kernel keeps. */
+/** Calico's `logPrefix`: %t stands for the tier, %k for the kind's short name, %n for the name, %p for namespace/name. In ASCII, cut to what the kernel takes. */
 export function logPrefix(template: string, owner: RuleOwner): string {
   const values: Readonly<Record<string, string>> = { t: owner.tier, k: SHORT_NAMES[owner.kind], n: owner.name, p: ownerName(owner) };
-  return `${template.replaceAll(/%([tknp])/g, (_, key: string) => values[key] ?? "").slice(0, LONGEST)}: `;
+  return `${template.replaceAll(/%([tknp])/g, (_, key: string) => values[key] ?? "").replaceAll(/[^\x20-\x7e]/g, "?").slice(0, LONGEST)}: `;
 }
 
 export type LogLimit = { readonly rate: number; readonly unitSeconds: number };

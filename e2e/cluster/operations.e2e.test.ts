@@ -27,10 +27,12 @@ describe.skipIf(!hasKubernetes())("a running cluster", () => {
     await clusterOf(lab).importImages([await labImage("agnhost")]);
     await apply(lab, namespace("ops"), namespace("outside"), isolated, ...["1", "2", "3"].map((number) => podOn(`node-${number}`, "ops", `on-${number}`)), podOn("node-1", "outside", "stranger"));
     await lab.untilRunning(["ops/on-1", "ops/on-2", "ops/on-3", "outside/stranger"]);
-    await untilTrue("the pods to reach each other", async () => (await Promise.all(PAIRS.map(([from, to]) => lab.probe(from, to, DEMO_PORT)))).every(({ reached }) => reached), 20_000);
+    await untilConnected(20_000);
   }, 400_000);
   afterAll(async () => expect(await stopLab(lab)).toEqual([]), 60_000);
 
+  const untilConnected = (timeoutMs: number): Promise<void> =>
+    untilTrue("the pods to reach each other", async () => (await Promise.all(PAIRS.map(([from, to]) => lab.probe(from, to, DEMO_PORT)))).every(({ reached }) => reached), timeoutMs);
   const values = (more: object = {}): object => ({ ...labValues(lab.plan.controlAddress), ...more });
   const tool = (): Parameters<typeof helm>[0] => clusterOf(lab).helm;
   const host = (name: string): NodeHost => lab.hosts.find(({ plan }) => plan.name === name) as NodeHost;
@@ -99,7 +101,7 @@ describe.skipIf(!hasKubernetes())("a running cluster", () => {
     await rebootNode(lab.plan, host("node-2"), lab.supervisor);
     await untilTrue("the node to be Ready and its pod to run", async () => (await readyNodes(lab)).length === 3 && (await kubectlOk(lab, ["get", "pod", "-n", "ops", "on-2", "-o", `jsonpath={.status.conditions[?(@.type=="Ready")].status}`])) === "True", 150_000);
     await lab.untilRunning(["ops/on-2"]);
-    await untilTrue("the pods to reach each other", async () => (await Promise.all(PAIRS.map(([from, to]) => lab.probe(from, to, DEMO_PORT)))).every(({ reached }) => reached), 60_000);
+    await untilConnected(60_000);
     expect((await lab.probe("outside/stranger", "ops/on-2", DEMO_PORT)).reached).toBe(false);
     expect(await kubectlOk(lab, ["exec", "-n", NAMESPACE, `pod/${await felixOf("node-2")}`, "--", "nft", "list", "tables"])).toContain("table inet calico");
   }, 300_000);
@@ -113,7 +115,7 @@ describe.skipIf(!hasKubernetes())("a running cluster", () => {
     await untilAllReady(lab, 120_000);
     await apply(lab, podOn("node-3", "ops", "on-3"));
     await lab.untilRunning(["ops/on-3"], 90_000);
-    await untilTrue("the pods to reach each other", async () => (await Promise.all(PAIRS.map(([from, to]) => lab.probe(from, to, DEMO_PORT)))).every(({ reached }) => reached), 60_000);
+    await untilConnected(60_000);
   }, 400_000);
 
   it("a Node that is made anew under its pods is announced again, and they are reached as before", async () => {
@@ -123,7 +125,7 @@ describe.skipIf(!hasKubernetes())("a running cluster", () => {
     await kubectlOk(lab, ["delete", "node", "node-3"]);
     lab.supervisor.resume("kubelet@node-3");
     await untilAllReady(lab, 60_000);
-    await untilTrue("the pods to reach each other", async () => (await Promise.all(PAIRS.map(([from, to]) => lab.probe(from, to, DEMO_PORT)))).every(({ reached }) => reached), 60_000);
+    await untilConnected(60_000);
     expect(await uid()).toBe(before);
   }, 200_000);
 

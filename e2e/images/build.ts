@@ -98,8 +98,10 @@ async function saveArchive(builder: Builder, images: readonly { reference: strin
   onProgress(`saving ${archive}`);
   mkdirSync(dir, { recursive: true });
   // Somebody may be reading the one that is there.
-  await builder.save(images.map(({ reference }) => reference), `${archive}.new`);
-  renameSync(`${archive}.new`, archive);
+  // Its own name: two labs may start at once.
+  const unfinished = `${archive}.new-${process.pid}`;
+  await builder.save(images.map(({ reference }) => reference), unfinished);
+  renameSync(unfinished, archive);
   writeFileSync(listFile, list);
   return archive;
 }

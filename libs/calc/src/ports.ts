@@ -75,6 +75,30 @@ export type ResolvedEndpoint = {
   readonly profiles: readonly ProfileId[];
 };
 
+/** A host endpoint of this node with the policies of each place where a packet meets it. */
+export type ResolvedHostEndpoint = {
+  readonly id: EndpointId;
+  readonly name: string;
+  /** "*": every interface of the host that is no workload's; "": the one that has one of the expected addresses. */
+  readonly interfaceName: string;
+  readonly expectedIps: readonly IpAddress[];
+  /** For what this host itself sends and receives: all policies with neither doNotTrack nor preDNAT. */
+  readonly tiers: readonly EndpointTier[];
+  /** Those with doNotTrack: before connection tracking, in both directions. */
+  readonly untracked: readonly EndpointTier[];
+  /** Those with preDNAT: before the destination is translated, ingress only. */
+  readonly preDnat: readonly EndpointTier[];
+  /** Those of `tiers` with applyOnForward: for what this host forwards. */
+  readonly forward: readonly EndpointTier[];
+  readonly profiles: readonly ProfileId[];
+};
+
+/** What the node half reports of host endpoints: after the policies and profiles that they refer to, removals before those'. */
+export interface HostEndpointSink {
+  onHostEndpointUpdate(endpoint: ResolvedHostEndpoint): void;
+  onHostEndpointRemove(id: EndpointId): void;
+}
+
 /** This node as the overlay sees it. */
 export type LocalNode = {
   /** IPv4, with the prefix length of its subnet. */

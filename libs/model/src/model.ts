@@ -109,6 +109,21 @@ export type WorkloadEndpoint = {
   readonly revision: string;
 };
 
+/** An interface of a node itself, or all of them, that policies can be for. */
+export type HostEndpoint = {
+  readonly id: EndpointId;
+  readonly name: string;
+  readonly node: string;
+  /** "*": every interface of the host that is no workload's; "": the one that has one of the expected addresses. */
+  readonly interfaceName: string;
+  /** With an empty `interfaceName` these find the interface; in any case they are the addresses that selectors give for it. */
+  readonly expectedIps: readonly IpAddress[];
+  readonly labels: Labels;
+  readonly profiles: readonly ProfileId[];
+  readonly ports: readonly NamedPort[];
+  readonly revision: string;
+};
+
 /** A NetworkSet or GlobalNetworkSet: CIDRs that selectors match by label. */
 export type NetworkSet = {
   /** "<namespace>/<name>"; the namespace is empty for a GlobalNetworkSet. */

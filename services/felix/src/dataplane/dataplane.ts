@@ -7,7 +7,9 @@ import { chainContent, type LiteralSet } from "../rules/chain.ts";
 import { MAP, POOL_SET } from "../rules/constants.ts";
 import { renderEndpoint, type EndpointChains } from "../rules/endpoint-chains.ts";
 import { fromEndpointChain, policyChain, profileChain, toEndpointChain, type Direction } from "../rules/names.ts";
+import type { ListedPolicy } from "../rules/policy-list.ts";
 import { renderRules } from "../rules/policy-rules.ts";
+import { sameShape, shapeOf, UNKNOWN_SHAPE } from "../rules/policy-shape.ts";
 import type { RuleOwner } from "../rules/log-prefix.ts";
 import type { RenderSettings } from "../rules/settings.ts";
 import { OVERLAY_CHAINS, staticChains, staticSets, vxlanSendersSet } from "../rules/static-chains.ts";
@@ -16,6 +18,7 @@ import { createIpSets } from "./ip-sets.ts";
 import { createNftTable, desiredSet, type NftTable } from "./nft-table.ts";
 import { createOverlay, type Overlay, type OverlaySettings } from "./overlay.ts";
 import { createRoutes, type Routes } from "./routes.ts";
+import { SharedChains } from "./shared-chains.ts";
 import { prepareHost } from "./host-settings.ts";
 
 export type DataplaneConfig = RenderSettings & OverlaySettings & { readonly nftablesRefreshInterval: number; readonly routeRefreshInterval: number };
@@ -80,8 +83,9 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log
   const endpointsOn = new Map<string, Set<string>>();
   const pools = new Map<string, NodePool>();
   const blocks = new Set<string>();
-  /** How many endpoints use a shared chain, and how many chains a literal set. */
-  const chainUses = new Map<string, number>();
+  const listed: Record<Direction, Map<PolicyId, ListedPolicy>> = { ingress: new Map(), egress: new Map() };
+  const lists = new SharedChains();
+  /** How many chains use a literal set. */
   const literalUses = new Map<string, number>();
   const literalsOf = new Map<string, readonly LiteralSet[]>();
   const dirtyPolicies = new Set<PolicyId>();
@@ -94,10 +98,11 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log
   let hadRefusals = false;
   const ready = new Set<string>();
 
-  const hasPass = (id: PolicyId, direction: Direction): boolean => {
-    const policy = policies.get(id);
-    return policy !== undefined && (direction === "ingress" ? policy.inbound : policy.outbound).some(({ action }) => action === "Pass");
-  };
+  const contextOf = (direction: Direction) => ({
+    policy: (id: PolicyId): ListedPolicy => listed[direction].get(id) ?? { id, chain: policyChain(id, direction), shape: UNKNOWN_SHAPE },
+    known: (name: string) => lists.get(name),
+  });
+  const contexts = { ingress: contextOf("ingress"), egress: contextOf("egress") };
 
   const sink: DataplaneSink = {
     ...overlay.sink,
@@ -105,10 +110,8 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log
     onIpSetDelta: (id, added, removed) => ipSets.change(id, added, removed),
     onIpSetRemove: (id) => ipSets.remove(id),
     onPolicyUpdate(policy) {
-      const passed = DIRECTIONS.map((direction) => hasPass(policy.id, direction));
       policies.set(policy.id, policy);
       dirtyPolicies.add(policy.id);
-      if (DIRECTIONS.some((direction, i) => hasPass(policy.id, direction) !== passed[i])) refreshEndpointsWith(policy.id);
     },
     onPolicyRemove(id) {
       policies.delete(id);
@@ -148,19 +151,11 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log
     },
   };
 
-  /** The tier chains of these endpoints look at the mark of Pass or not. */
-  function refreshEndpointsWith(id: PolicyId): void {
-    for (const { endpoint } of endpoints.values()) {
-      if (dirtyEndpoints.has(endpoint.id) || !endpoint.tiers.some(({ ingress, egress }) => ingress.includes(id) || egress.includes(id))) continue;
-      dirtyEndpoints.set(endpoint.id, endpoint);
-      ready.delete(endpoint.id);
-    }
-  }
-
   function renderAgain(): void {
     for (const id of policies.keys()) dirtyPolicies.add(id);
     for (const id of profiles.keys()) dirtyProfiles.add(id);
     for (const [id, { endpoint }] of endpoints) if (!dirtyEndpoints.has(id)) dirtyEndpoints.set(id, endpoint);
+    lists.invalidate();
     everythingDirty = true;
     poolsDirty = true;
   }
@@ -204,6 +199,7 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log
       stageRules(to, policyChain(id, "ingress"), policy?.inbound ?? null, "ingress", false, owner);
       stageRules(to, policyChain(id, "egress"), policy?.outbound ?? null, "egress", false, owner);
     }
+    for (const direction of DIRECTIONS) stageShapes(to, direction);
     for (const id of dirtyProfiles) {
       const profile = profiles.get(id);
       const owner: RuleOwner = { tier: "", kind: "Profile", namespace: "", name: id };
@@ -214,23 +210,38 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log
     dirtyProfiles.clear();
   }
 
+  /** Lists follow what their policies ask for. */
+  function stageShapes(to: NftTable, direction: Direction): void {
+    const changed: { id: PolicyId; portsOnly: boolean }[] = [];
+    for (const id of dirtyPolicies) {
+      const before = listed[direction].get(id)?.shape;
+      const policy = policies.get(id);
+      if (policy === undefined) {
+        listed[direction].delete(id);
+        continue;
+      }
+      const shape = shapeOf(direction === "ingress" ? policy.inbound : policy.outbound);
+      if (before !== undefined && sameShape(before, shape)) continue;
+      listed[direction].set(id, { id, chain: policyChain(id, direction), shape });
+      changed.push({ id, portsOnly: before !== undefined && before.hasPass === shape.hasPass && before.isEmpty === shape.isEmpty });
+    }
+    for (const { id, portsOnly } of changed) lists.recompile(id, portsOnly, to);
+  }
+
   /** Returns the interfaces and the endpoints that were touched. */
   function stageEndpoints(to: NftTable, kernel: Routes): Set<string> {
     const interfaces = new Set<string>();
     for (const [id, endpoint] of dirtyEndpoints) {
       const before = endpoints.get(id);
       if (endpoint !== null) {
-        const chains = renderEndpoint(endpoint, settings, hasPass);
-        for (const [name, content] of chains.chains) {
-          chainUses.set(name, (chainUses.get(name) ?? 0) + 1);
-          to.setChain(name, content);
-        }
+        const chains = renderEndpoint(endpoint, settings, contexts);
+        for (const list of chains.lists) lists.acquire(list, to);
         endpoints.set(id, { endpoint, chains });
         join(id, endpoint.interfaceName);
         interfaces.add(endpoint.interfaceName);
       } else endpoints.delete(id);
       if (before === undefined) continue;
-      release(to, before.chains);
+      for (const { name } of before.chains.lists) lists.release(name, to);
       for (const address of before.endpoint.addresses) if (endpoint === null || !endpoint.addresses.includes(address)) freedAddresses.add(address);
       const { interfaceName } = before.endpoint;
       interfaces.add(interfaceName);
@@ -258,23 +269,7 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log
   function stageInterface(name: string, to: NftTable, kernel: Routes): void {
     const newest = endpoints.get([...(endpointsOn.get(name) ?? [])].at(-1) ?? "");
     kernel.setInterface(name, newest?.endpoint.addresses ?? []);
-    if (newest === undefined) return;
-    const { chains, from, to: towards } = newest.chains;
-    for (const chain of [from, towards]) {
-      const content = chains.get(chain);
-      if (content !== undefined) to.setChain(chain, content);
-    }
-  }
-
-  function release(to: NftTable, { chains }: EndpointChains): void {
-    for (const name of chains.keys()) {
-      const uses = (chainUses.get(name) ?? 1) - 1;
-      if (uses > 0) chainUses.set(name, uses);
-      else {
-        chainUses.delete(name);
-        to.setChain(name, null);
-      }
-    }
+    for (const chain of [fromEndpointChain(name), toEndpointChain(name)]) to.setChain(chain, newest?.chains.chains.get(chain) ?? null);
   }
 
   function stageDispatch(to: NftTable, interfaces: ReadonlySet<string>): void {
@@ -333,12 +328,16 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log
     }
   }
 
+  function isAmong({ chains, lists: roots }: EndpointChains, names: ReadonlyMap<string, unknown>): boolean {
+    return [...chains.keys()].some((name) => names.has(name)) || roots.some(({ name }) => lists.leadsTo(name, names));
+  }
+
   /** Notes whether an endpoint is in force. */
   function judge(id: string, { refused }: NftTable, kernel: Routes): void {
     const rendered = endpoints.get(id);
     if (rendered === undefined) return;
     const { endpoint, chains } = rendered;
-    const isRefused = refused.size > 0 && [...chains.chains.keys()].some((name) => refused.has(name));
+    const isRefused = refused.size > 0 && isAmong(chains, refused);
     if (!isRefused && kernel.missing(endpoint.interfaceName) === null) ready.add(id);
     else ready.delete(id);
   }
@@ -441,7 +440,7 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log
 
   function ownerOf(chain: string): string {
     for (const id of policies.keys()) for (const direction of DIRECTIONS) if (policyChain(id, direction) === chain) return id;
-    for (const [id, { chains }] of endpoints) if (chains.chains.has(chain)) return id;
+    for (const [id, { chains }] of endpoints) if (isAmong(chains, new Map([[chain, ""]]))) return id;
     return chain;
   }
 }

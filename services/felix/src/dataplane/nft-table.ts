@@ -26,6 +26,8 @@ export type NftTableOptions = {
   readonly onForeignChange: () => void;
 };
 
+const MAP_FLAG = setFlags({ name: "", key: ["ifname"], map: true });
+
 /** Refused chains that are set aside before a commit gives up. */
 const MAX_REFUSALS = 50;
 
@@ -73,12 +75,14 @@ export function createNftTable({ log, onForeignChange }: NftTableOptions): NftTa
   function plan(now: Actual): Command[] {
     const commands: Command[] = [];
     const maps: Command[] = [];
+    const goneMaps: Command[] = [];
     const endings: Command[] = [];
     for (const [name, members] of dirtySets) {
       const wanted = sets.get(name);
       const present = now.sets.get(name);
       if (wanted === undefined) {
-        if (present !== undefined) endings.push({ do: "delete-set", set: name });
+        // A map holds on to the chains that it leads to.
+        if (present !== undefined) (isMap(present.flags) ? goneMaps : endings).push({ do: "delete-set", set: name });
         continue;
       }
       if (present !== undefined && present.flags !== setFlags(wanted.spec)) throw new Error(`set ${name} is there with other flags`);
@@ -101,7 +105,7 @@ export function createNftTable({ log, onForeignChange }: NftTableOptions): NftTa
       for (const [i, each] of (content?.rules ?? []).entries()) commands.push({ do: "add-rule", chain: name, rule: each, hash: content?.hashes[i] ?? "" });
     }
     const gone = [...dirtyChains].filter((name) => !chains.has(name) && now.chains.has(name));
-    return [...commands, ...maps, ...gone.map((chain): Command => ({ do: "flush-chain", chain })), ...gone.map((chain): Command => ({ do: "delete-chain", chain })), ...endings];
+    return [...commands, ...maps, ...gone.map((chain): Command => ({ do: "flush-chain", chain })), ...goneMaps, ...gone.map((chain): Command => ({ do: "delete-chain", chain })), ...endings];
   }
 
   function elementCommands({ spec, elements }: DesiredSet, present: ReadonlySet<string>, members: ReadonlySet<string> | null): Command[] {
@@ -219,19 +223,19 @@ export function createNftTable({ log, onForeignChange }: NftTableOptions): NftTa
   };
 }
 
+const isMap = (flags: number): boolean => (flags & MAP_FLAG) !== 0;
+
 function sameHashes(a: readonly string[], b: readonly string[] | undefined): boolean {
   return b !== undefined && a.length === b.length && a.every((hash, i) => hash === b[i]);
 }
 
 /** A member from its canonical text, as far as deleting it needs. */
 function parseElement(text: string, spec: SetSpec): SetElement {
-  if (spec.interval === true) {
-    const at = text.indexOf("-");
-    const end = text.slice(at + 1);
-    return { start: text.slice(0, at), end: end === "" ? null : end };
-  }
   const [key = ""] = spec.map === true ? text.split(" : ") : [text];
-  return { key: key.split(" . ") };
+  if (spec.interval !== true) return { key: key.split(" . ") };
+  const at = key.indexOf("-");
+  const end = key.slice(at + 1);
+  return { start: key.slice(0, at), end: end === "" ? null : end };
 }
 
 /** A set with these members. */

@@ -1,10 +1,11 @@
 /** Chains of endpoints: where a packet from or to one interface goes. */
-import type { EndpointTier, PolicyId, ResolvedEndpoint } from "@calico/calc";
+import type { EndpointTier, ResolvedEndpoint } from "@calico/calc";
 import { familyOf } from "@calico/model";
 import type { Family, Rule, Statement } from "@calico/kernel";
 import { chainContent, rule, type ChainContent } from "./chain.ts";
 import { CHAIN, PASS_MARK, PROTOCOL } from "./constants.ts";
-import { fromEndpointChain, listChain, policyChain, profileChain, tierChain, toEndpointChain, type Direction } from "./names.ts";
+import { fromEndpointChain, listChain, profileChain, tierChain, toEndpointChain, type Direction } from "./names.ts";
+import { compileList, type ChainNode, type ListContext } from "./policy-list.ts";
 import { denials } from "./policy-rules.ts";
 import type { RenderSettings } from "./settings.ts";
 
@@ -13,23 +14,25 @@ const DROP: Statement = { kind: "verdict", verdict: "drop" };
 const COUNTER: Statement = { kind: "counter" };
 
 export type EndpointChains = {
-  /** Everything that this endpoint needs; shared chains have equal content wherever they come from. */
+  /** Its own two. */
   readonly chains: ReadonlyMap<string, ChainContent>;
-  readonly from: string;
-  readonly to: string;
+  /** Where these lead: shared with all endpoints that have the same policies and profiles. */
+  readonly lists: readonly ChainNode[];
 };
 
-/** `hasPass` says of a policy whether it can pass to the next tier in that direction. */
-export function renderEndpoint(endpoint: ResolvedEndpoint, settings: RenderSettings, hasPass: (id: PolicyId, direction: Direction) => boolean): EndpointChains {
-  const chains = new Map<string, ChainContent>();
-  const egress = renderList(endpoint, "egress", settings, hasPass, chains);
-  const ingress = renderList(endpoint, "ingress", settings, hasPass, chains);
-  const from = fromEndpointChain(endpoint.interfaceName);
-  const to = toEndpointChain(endpoint.interfaceName);
+/** What compiling lists looks up, in each direction. */
+export type ListContexts = Readonly<Record<Direction, ListContext>>;
+
+export function renderEndpoint(endpoint: ResolvedEndpoint, settings: RenderSettings, contexts: ListContexts): EndpointChains {
+  const egress = renderList(endpoint, "egress", settings, contexts.egress);
+  const ingress = renderList(endpoint, "ingress", settings, contexts.ingress);
   const label = `${endpoint.namespace}/${endpoint.pod}`;
-  chains.set(from, chainContent([...antiSpoofing(endpoint, settings, label), rule([ESTABLISHED, { kind: "goto", chain: CHAIN.towards }]), ...invalid(settings), ...encapsulation(settings), rule([{ kind: "goto", chain: egress }], label)]));
-  chains.set(to, chainContent([rule([ESTABLISHED, { kind: "verdict", verdict: "accept" }]), ...invalid(settings), rule([{ kind: "goto", chain: ingress }], label)]));
-  return { chains, from, to };
+  const established = rule([ESTABLISHED, { kind: "verdict", verdict: "accept" }]);
+  const chains = new Map([
+    [fromEndpointChain(endpoint.interfaceName), chainContent([...antiSpoofing(endpoint, settings, label), established, ...invalid(settings), ...encapsulation(settings), rule([{ kind: "goto", chain: egress.name }], label)])],
+    [toEndpointChain(endpoint.interfaceName), chainContent([established, ...invalid(settings), rule([{ kind: "goto", chain: ingress.name }], label)])],
+  ]);
+  return { chains, lists: [egress, ingress] };
 }
 
 /** A packet from a workload has one of its own addresses; neighbour discovery speaks from link-local ones. */
@@ -58,34 +61,34 @@ function encapsulation({ vxlanPort, allowVXLANPacketsFromWorkloads, allowIPIPPac
   return rules;
 }
 
-/** Tiers in order, then profiles, then drop. Returns the chain's name. */
-function renderList({ tiers, profiles }: ResolvedEndpoint, direction: Direction, settings: RenderSettings, hasPass: (id: PolicyId, direction: Direction) => boolean, chains: Map<string, ChainContent>): string {
-  const ofDirection = tiers.filter((tier) => tier[direction].length > 0);
+/** Tiers in order, then profiles, then drop. */
+function renderList({ tiers, profiles }: Pick<ResolvedEndpoint, "tiers" | "profiles">, direction: Direction, settings: RenderSettings, context: ListContext): ChainNode {
+  const inDirection = tiers.filter((tier) => tier[direction].length > 0);
+  const names = inDirection.map((tier) => tierChain(`${tier.name} ${tier.defaultAction}`, tier[direction], direction));
+  const name = listChain(names, profiles, direction);
+  return context.known(name) ?? compileEndpointList(name, inDirection.map((tier, i) => ({ tier, name: names[i] ?? "" })), profiles, direction, settings, context);
+}
+
+type NamedTier = { readonly name: string; readonly tier: EndpointTier };
+
+function compileEndpointList(name: string, tiers: readonly NamedTier[], profiles: ResolvedEndpoint["profiles"], direction: Direction, settings: RenderSettings, context: ListContext): ChainNode {
   const rules: Rule[] = [];
-  const tierNames: string[] = [];
-  for (const tier of ofDirection) {
-    const passing = tier[direction].some((id) => hasPass(id, direction));
-    const name = tierChain(`${tier.name} ${tier.defaultAction}`, tier[direction], direction);
-    tierNames.push(name);
-    chains.set(name, chainContent(tierRules(tier, direction, settings, hasPass)));
-    const clearMark = rule([{ kind: "set-mark", mask: PASS_MARK, value: 0 }]);
-    if (passing) rules.push(clearMark);
-    rules.push(rule([{ kind: "jump", chain: name }], `tier ${tier.name}`));
-    if (passing) rules.push(clearMark);
+  const children: ChainNode[] = [];
+  for (const { tier, name: chain } of tiers) {
+    children.push(context.known(chain) ?? compileTier(chain, tier, direction, settings, context));
+    const clearMark = tier[direction].some((id) => context.policy(id).shape.hasPass) ? [rule([{ kind: "set-mark", mask: PASS_MARK, value: 0 }])] : [];
+    rules.push(...clearMark, rule([{ kind: "jump", chain }], `tier ${tier.name}`), ...clearMark);
   }
   for (const profile of profiles) rules.push(rule([{ kind: "jump", chain: profileChain(profile, direction) }], `profile ${profile}`));
   rules.push(...denials(settings).map((denial) => rule([COUNTER, ...denial], "no policy and no profile allows")));
-  const name = listChain(tierNames, profiles, direction);
-  chains.set(name, chainContent(rules));
-  return name;
+  return {
+    name, content: chainContent(rules), maps: [], children, policies: children.flatMap(({ policies }) => policies), followsPorts: false,
+    again: () => compileEndpointList(name, tiers, profiles, direction, settings, context),
+  };
 }
 
-function tierRules(tier: EndpointTier, direction: Direction, settings: RenderSettings, hasPass: (id: PolicyId, direction: Direction) => boolean): Rule[] {
-  const rules: Rule[] = [];
-  for (const id of tier[direction]) {
-    rules.push(rule([{ kind: "jump", chain: policyChain(id, direction) }]));
-    if (hasPass(id, direction)) rules.push(rule([{ kind: "mark", mask: PASS_MARK, value: PASS_MARK }, { kind: "verdict", verdict: "return" }]));
-  }
-  if (tier.defaultAction === "Deny") rules.push(...denials(settings).map((denial) => rule([COUNTER, ...denial], `end of tier ${tier.name}`)));
-  return rules;
+function compileTier(name: string, tier: EndpointTier, direction: Direction, settings: RenderSettings, context: ListContext): ChainNode {
+  const { rules, ...body } = compileList(name, tier[direction], context);
+  const endings = tier.defaultAction === "Deny" ? denials(settings).map((denial) => rule([COUNTER, ...denial], `end of tier ${tier.name}`)) : [];
+  return { ...body, name, content: chainContent([...rules, ...endings]), policies: tier[direction], again: () => compileTier(name, tier, direction, settings, context) };
 }

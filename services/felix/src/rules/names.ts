@@ -22,6 +22,21 @@ export function tierChain(tier: string, policies: readonly string[], direction: 
   return `${direction === "ingress" ? "ti" : "to"}-${hash(tier, ...policies)}`;
 }
 
+/** A run of policies: shared by all lists that have it. */
+export function pieceChain(policies: readonly string[]): string {
+  return `pl-${hash(...policies)}`;
+}
+
+/** The policies that have something to say about some ports. */
+export function bucketChain(policies: readonly string[]): string {
+  return `pb-${hash(...policies)}`;
+}
+
+/** A map of ports that belongs to one chain; what of several, `index` says. */
+export function portMapName(chain: string, index: number): string {
+  return `pm-${chain}-${index}`;
+}
+
 /** All tiers and profiles of an endpoint: shared by all endpoints that have the same. */
 export function listChain(tiers: readonly string[], profiles: readonly string[], direction: Direction): string {
   return `${direction === "ingress" ? "li" : "le"}-${hash(...tiers, "|", ...profiles)}`;

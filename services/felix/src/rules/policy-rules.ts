@@ -3,7 +3,7 @@ import type { IpSetId, NodeEntityMatch, NodeRule } from "@calico/calc";
 import { disjointCover, familyOf, formatAddress, joinRanges } from "@calico/model";
 import type { Family, Rule, Side, Statement } from "@calico/kernel";
 import { rule, type LiteralSet } from "./chain.ts";
-import { CHAIN, PASS_MARK, PROTOCOL } from "./constants.ts";
+import { PASS_MARK, PROTOCOL } from "./constants.ts";
 import { logLimit, logPrefix, ownerName, type RuleOwner } from "./log-prefix.ts";
 import { literalSetName, type Direction } from "./names.ts";
 import type { RenderSettings } from "./settings.ts";
@@ -117,13 +117,13 @@ function inverted(not: boolean): { not?: true } {
 }
 
 /** What is done on a match; several lists when it takes several rules. */
-function actionsOf({ action }: NodeRule, { direction, settings, inProfile, owner }: RuleContext): Statement[][] {
+function actionsOf({ action }: NodeRule, { settings, inProfile, owner }: RuleContext): Statement[][] {
   const counter: Statement = { kind: "counter" };
   if (action === "Log") {
     const limit = logLimit(settings.logActionRateLimit);
     return [[counter, ...(limit === null ? [] : [{ kind: "limit" as const, ...limit, burst: settings.logActionRateLimitBurst }]), { kind: "log", prefix: logPrefix(settings.logPrefix, owner) }]];
   }
-  if (action === "Allow") return [[counter, direction === "egress" ? { kind: "goto", chain: CHAIN.towards } : { kind: "verdict", verdict: "accept" }]];
+  if (action === "Allow") return [[counter, { kind: "verdict", verdict: "accept" }]];
   if (action === "Pass" && !inProfile) return [[counter, { kind: "set-mark", mask: PASS_MARK, value: PASS_MARK }, { kind: "verdict", verdict: "return" }]];
   return denials(settings).map((denial) => [counter, ...denial]);
 }

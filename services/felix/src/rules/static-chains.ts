@@ -27,13 +27,17 @@ export function staticChains(settings: RenderSettings, overlay: boolean): Map<st
   const unknownTo = rule([{ kind: "interface", direction: "out", name: settings.interfacePrefix, prefix: true }, COUNTER, DROP], "to an unknown workload interface");
   const dispatchFrom = rule([{ kind: "interface-map", direction: "in", map: MAP.from }]);
   const dispatchTo = rule([{ kind: "interface-map", direction: "out", map: MAP.to }]);
-  const filter = (hook: "forward" | "input") => ({ type: "filter", hook, priority: PRIORITY.filter, policy: "accept" }) as const;
+  const filter = (hook: "forward" | "input", priority: number) => ({ type: "filter", hook, priority, policy: "accept" }) as const;
   return new Map([
-    [CHAIN.forward, chainContent([dispatchFrom, unknownFrom, dispatchTo, unknownTo], filter("forward"))],
-    [CHAIN.input, chainContent([dispatchFrom, unknownFrom, ...(overlay ? tunnelRules(settings) : [])], filter("input"))],
-    // Behind a workload's egress policy: another workload's ingress, this host, or out. Always ends with a verdict.
-    [CHAIN.towards, chainContent([dispatchTo, unknownTo, rule([...onInput(), { kind: "goto", chain: CHAIN.toHost }]), rule([ACCEPT])])],
-    [CHAIN.toHost, chainContent([rule([{ kind: "ct-state", states: ["established", "related"] }, ACCEPT]), rule([COUNTER, settings.defaultEndpointToHostAction === "Drop" ? DROP : ACCEPT], "endpoint to host")])],
+    // Two chains at a hook: what the one accepts the other still judges, so that no chain of a sender leads to those of receivers.
+    [CHAIN.forward, chainContent([dispatchFrom, unknownFrom], filter("forward", PRIORITY.filter))],
+    [CHAIN.forwardTo, chainContent([dispatchTo, unknownTo], filter("forward", PRIORITY.filterReceiver))],
+    [CHAIN.input, chainContent([dispatchFrom, unknownFrom, ...(overlay ? tunnelRules(settings) : [])], filter("input", PRIORITY.filter))],
+    [CHAIN.inputHost, chainContent([rule([{ kind: "interface", direction: "in", name: settings.interfacePrefix, prefix: true }, { kind: "goto", chain: CHAIN.toHost }])], filter("input", PRIORITY.filterReceiver))],
+    [CHAIN.toHost, chainContent([
+      rule([{ kind: "ct-state", states: ["established", "related"] }, ACCEPT]), rule([{ kind: "family", family: 6 }, { kind: "protocol", protocol: PROTOCOL.icmpv6 }, { kind: "jump", chain: CHAIN.neighbourDiscovery }]),
+      rule([COUNTER, settings.defaultEndpointToHostAction === "Drop" ? DROP : ACCEPT], "endpoint to host"),
+    ])],
     [CHAIN.neighbourDiscovery, chainContent(NEIGHBOUR_DISCOVERY_TYPES.map((type) => rule([...onInput(), { kind: "icmp", family: 6, type, code: null }, ACCEPT])))],
     [CHAIN.postrouting, chainContent([...(overlay ? [tunnelSourceRule()] : []), ...natRules(settings)], { type: "nat", hook: "postrouting", priority: PRIORITY.srcnat, policy: "accept" })],
     ...(overlay ? untrackedTunnel(settings) : []),

@@ -1,0 +1,77 @@
+/** Chains that several endpoints lead to: in the table as long as one of them does. */
+import type { PolicyId } from "@calico/calc";
+import type { ChainNode } from "../rules/policy-list.ts";
+import { desiredSet, type NftTable } from "./nft-table.ts";
+
+type Table = Pick<NftTable, "setChain" | "setSet">;
+
+export class SharedChains {
+  readonly #held = new Map<string, { uses: number; node: ChainNode }>();
+  /** Compiled for settings that are no longer so. */
+  readonly #stale = new Set<string>();
+
+  /** A chain as it was compiled last, if that is still right. */
+  get(name: string): ChainNode | undefined {
+    return this.#stale.has(name) ? undefined : this.#held.get(name)?.node;
+  }
+
+  /** Everything is to be compiled anew. */
+  invalidate(): void {
+    for (const name of this.#held.keys()) this.#stale.add(name);
+  }
+
+  /** One more use of a chain, with all that it leads to; each wants a `release`. Of two contents of one name, the later counts. */
+  acquire(node: ChainNode, to: Table): void {
+    const held = this.#held.get(node.name);
+    if (held !== undefined) {
+      held.uses += 1;
+      if (held.node !== node) this.replace(node, to);
+      return;
+    }
+    this.#held.set(node.name, { uses: 1, node });
+    for (const child of node.children) this.acquire(child, to);
+    write(node, to);
+  }
+
+  release(name: string, to: Table): void {
+    const held = this.#held.get(name);
+    if (held === undefined) return;
+    held.uses -= 1;
+    if (held.uses > 0) return;
+    this.#held.delete(name);
+    this.#stale.delete(name);
+    to.setChain(name, null);
+    for (const { spec } of held.node.maps) to.setSet(spec.name, null);
+    for (const child of held.node.children) this.release(child.name, to);
+  }
+
+  /** Gives a chain that is in use another content. */
+  replace(node: ChainNode, to: Table): void {
+    const held = this.#held.get(node.name);
+    if (held === undefined || held.node === node) return;
+    const before = held.node;
+    held.node = node;
+    this.#stale.delete(node.name);
+    for (const child of node.children) this.acquire(child, to);
+    write(node, to);
+    const kept = new Set(node.maps.map(({ spec }) => spec.name));
+    for (const { spec } of before.maps) if (!kept.has(spec.name)) to.setSet(spec.name, null);
+    for (const child of before.children) this.release(child.name, to);
+  }
+
+  /** Compiles anew what depends on a policy; with `portsOnly`, what depends on its ports. */
+  recompile(policy: PolicyId, portsOnly: boolean, to: Table): void {
+    const affected = [...this.#held.values()].filter(({ node }) => (node.followsPorts || !portsOnly) && node.policies.includes(policy));
+    for (const { node } of affected) if (this.#held.has(node.name)) this.replace(node.again(), to);
+  }
+
+  /** Whether one of the chains that a chain leads to is among these, or itself is. */
+  leadsTo(name: string, chains: { has(name: string): boolean }): boolean {
+    return chains.has(name) || (this.#held.get(name)?.node.children.some((child) => this.leadsTo(child.name, chains)) ?? false);
+  }
+}
+
+function write({ name, content, maps }: ChainNode, to: Table): void {
+  for (const { spec, elements } of maps) to.setSet(spec.name, desiredSet(spec, elements));
+  to.setChain(name, content);
+}

@@ -1,0 +1,130 @@
+import type { NodeRule, PolicyId } from "@calico/calc";
+import type { Action, PortRange } from "@calico/model";
+import type { Rule } from "@calico/kernel";
+import fc from "fast-check";
+import { describe, expect, it, test } from "vitest";
+import { policyChain } from "./names.ts";
+import { portSections } from "./port-index.ts";
+import { compileList, type ChainNode, type ListContext } from "./policy-list.ts";
+import { sameShape, shapeOf } from "./policy-shape.ts";
+
+const side = { nets: [], notNets: [], ports: [], notPorts: [], ipSets: [], notIpSets: [], portSets: [], notPortSets: [] };
+const rule = (action: Action, protocol: number | null, ...ports: PortRange[]): NodeRule => ({ action, ipVersion: 0, protocol, notProtocol: null, icmp: null, notIcmp: null, source: side, destination: { ...side, ports }, index: 0 });
+const range = (first: number, last = first): PortRange => ({ first, last });
+
+type Packet = { readonly protocol: number; readonly port: number };
+type Policies = Readonly<Record<string, readonly NodeRule[]>>;
+const matches = ({ protocol, destination: { ports } }: NodeRule, packet: Packet): boolean => (protocol === null || protocol === packet.protocol) && (ports.length === 0 || ports.some(({ first, last }) => first <= packet.port && packet.port <= last));
+const decisionOf = (rules: readonly NodeRule[], packet: Packet): Action | null => rules.find((each) => each.action !== "Log" && matches(each, packet))?.action ?? null;
+const contextOf = (policies: Policies): ListContext => ({ policy: (id) => ({ id, chain: policyChain(id, "ingress"), shape: shapeOf(policies[id] ?? []) }), known: () => undefined });
+const idsOf = (policies: Policies): PolicyId[] => Object.keys(policies) as PolicyId[];
+
+/** Walks a compiled list as the kernel does. Returns the decision and the policies asked. */
+function walk(policies: Policies, packet: Packet): { decision: Action | null; asked: string[] } {
+  const { rules, maps, children } = compileList("list", idsOf(policies), contextOf(policies));
+  const nodes = new Map<string, ChainNode>();
+  const allMaps = new Map(maps.map((map) => [map.spec.name, map]));
+  const collect = (node: ChainNode): void => {
+    nodes.set(node.name, node);
+    for (const map of node.maps) allMaps.set(map.spec.name, map);
+    node.children.forEach(collect);
+  };
+  children.forEach(collect);
+  const policyOf = new Map(idsOf(policies).map((id) => [policyChain(id, "ingress"), id]));
+  const asked: string[] = [];
+  let passed = false;
+  /** What ended the walk; null: the chain returned. */
+  function chain(list: readonly Rule[]): Action | null {
+    for (const { statements } of list) {
+      let ended: Action | null = null;
+      for (const statement of statements) {
+        if (statement.kind === "protocol" && statement.protocol !== packet.protocol) break;
+        if (statement.kind === "mark" && !passed) break;
+        if (statement.kind === "verdict") return null;
+        if (statement.kind === "jump") ended = jump(statement.chain);
+        if (statement.kind === "port-map") {
+          const found = allMaps.get(statement.map)?.elements.find((element) => "start" in element && Number(element.start) <= packet.port && (element.end === null || packet.port < Number(element.end)));
+          if (found?.verdict !== undefined && "jump" in found.verdict) ended = jump(found.verdict.jump);
+        }
+      }
+      if (ended !== null) return ended;
+    }
+    return null;
+  }
+  function jump(name: string): Action | null {
+    const id = policyOf.get(name);
+    if (id === undefined) return chain(nodes.get(name)?.content.rules ?? []);
+    asked.push(id);
+    const decision = decisionOf(policies[id] ?? [], packet);
+    passed ||= decision === "Pass";
+    return decision === "Pass" ? null : decision;
+  }
+  const decision = chain(rules);
+  return { decision: passed && decision === null ? "Pass" : decision, asked };
+}
+
+const web = (n: number): Policies => Object.fromEntries(Array.from({ length: n }, (_, i) => [`p${i}`, [rule("Allow", 6, range(1_000 + i))]]));
+
+describe("a compiled list", () => {
+  const action = fc.constantFrom<Action>("Allow", "Deny", "Pass", "Log");
+  const ports = fc.array(fc.tuple(fc.integer({ min: 1, max: 12 }), fc.integer({ min: 0, max: 4 })).map(([first, more]) => range(first, first + more)), { maxLength: 2 });
+  const anyRule = fc.tuple(action, fc.constantFrom(6, 6, 6, 17, 1, null), ports).map(([what, protocol, where]) => rule(what, protocol, ...(protocol === 6 || protocol === 17 ? where : [])));
+  const policies = fc.oneof(fc.array(fc.array(anyRule, { maxLength: 3 }), { maxLength: 30 }), fc.array(fc.constantFrom(2, 3, 5).map((port) => [rule("Allow", 6, range(port))]), { maxLength: 30 }))
+    .map((list): Policies => Object.fromEntries(list.map((rules, i) => [`p${i}`, rules])));
+
+  it("decides as one policy after the other", () => {
+    fc.assert(fc.property(policies, fc.constantFrom(1, 6, 17), fc.integer({ min: 0, max: 17 }), (list, protocol, port) => {
+      const packet = { protocol, port };
+      const linear = idsOf(list).map((id) => decisionOf(list[id] ?? [], packet)).find((decision) => decision !== null) ?? null;
+      expect(walk(list, packet).decision).toBe(linear);
+    }), { numRuns: 3_000 });
+  });
+
+  it("asks one of ten thousand policies with ports of their own", () => {
+    expect(walk(web(10_000), { protocol: 6, port: 9_999 })).toEqual({ decision: "Allow", asked: ["p8999"] });
+  });
+
+  it("asks in order those of one port, whatever they do", () => {
+    const list: Policies = { ...web(10), deny: [rule("Deny", 6, range(1_004, 1_006))], last: [rule("Allow", 6, range(1_005, 2_000))] };
+    expect([walk(list, { protocol: 6, port: 1_005 }), walk(list, { protocol: 6, port: 1_500 }), walk(list, { protocol: 17, port: 1_005 })]).toEqual([
+      { decision: "Allow", asked: ["p5"] }, { decision: "Allow", asked: ["last"] }, { decision: null, asked: [] },
+    ]);
+  });
+
+  it("asks policies of any port in their place, unless all do the same", () => {
+    const any = (what: Action): Policies => ({ any: [rule(what, null)] });
+    expect(walk({ ...any("Deny"), ...web(10) }, { protocol: 6, port: 1_003 })).toEqual({ decision: "Deny", asked: ["any"] });
+    expect(walk({ ...any("Allow"), ...web(10) }, { protocol: 6, port: 1_003 })).toEqual({ decision: "Allow", asked: ["p3"] });
+  });
+
+  it("has no map when ranges overlap too much", () => {
+    const list: Policies = Object.fromEntries(Array.from({ length: 100 }, (_, i) => [`p${i}`, [rule(i % 2 === 0 ? "Allow" : "Deny", 6, range(1 + i, 60_000 - i))]]));
+    expect(compileList("list", idsOf(list), contextOf(list)).maps).toEqual([]);
+    expect(walk(list, { protocol: 6, port: 30_000 })).toEqual({ decision: "Allow", asked: ["p0"] });
+  });
+
+  test("a policy more changes one piece of a long list", () => {
+    const namesOf = (list: Policies): string[] => compileList("list", idsOf(list), contextOf(list)).children.map(({ name }) => name);
+    const before = namesOf(web(10_000));
+    const after = namesOf(Object.fromEntries([...Object.entries(web(10_000)).slice(0, 5_000), ["new", [rule("Allow", 6, range(80))]], ...Object.entries(web(10_000)).slice(5_000)]));
+    expect(before.length).toBeGreaterThan(20);
+    expect(after.filter((name) => !before.includes(name)).length).toBeLessThanOrEqual(2);
+  });
+});
+
+test.each<[string, readonly NodeRule[], readonly NodeRule[], boolean]>([
+  ["other addresses", [rule("Allow", 6, range(80))], [{ ...rule("Allow", 6, range(80)), ipVersion: 4 }], true],
+  ["other ports", [rule("Allow", 6, range(80))], [rule("Allow", 6, range(81))], false],
+  ["another protocol", [rule("Allow", 6, range(80))], [rule("Allow", 17, range(80))], false],
+  ["another action", [rule("Allow", 6, range(80))], [rule("Deny", 6, range(80))], false],
+  ["no rules", [rule("Allow", 6, range(80))], [], false],
+  ["neighbouring ranges", [rule("Allow", 6, range(80), range(81))], [rule("Allow", 6, range(80, 81))], true],
+])("%s: the same shape is %s", (_, a, b, same) => expect(sameShape(shapeOf(a), shapeOf(b))).toBe(same));
+
+test("sections of ports", () => {
+  expect(portSections([[range(1, 10)], [range(5)], [range(5, 20), range(30)], []], 100)).toEqual([
+    { first: 1, last: 4, items: [0] }, { first: 5, last: 5, items: [0, 1, 2] }, { first: 6, last: 10, items: [0, 2] }, { first: 11, last: 20, items: [2] }, { first: 30, last: 30, items: [2] },
+  ]);
+  expect(portSections([[range(1, 10)], [range(5)]], 3)).toBeNull();
+  expect(portSections([[range(0, 65_535)]], 1)).toEqual([{ first: 0, last: 65_535, items: [0] }]);
+});

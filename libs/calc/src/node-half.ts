@@ -1,10 +1,10 @@
 /** What one node was told, joined with the interfaces that exist, as what its dataplane shall hold. */
-import { parseSelector, selector, type EndpointId, type PolicyId, type ProfileId, type Tier } from "@calico/model";
+import { parseSelector, selector, type EndpointId, type PolicyId, type ProfileId } from "@calico/model";
 import type { IpSetId, NodeBlock, NodeEndpoint, NodePolicy, NodePool, NodeProfile, NodeUpdate, RemovableKind } from "./messages.ts";
 import { Matching } from "./node/matching.ts";
 import { Overlay } from "./node/overlay.ts";
 import { NodeSets } from "./node/node-sets.ts";
-import { inTiers } from "./node/policy-order.ts";
+import { PolicyOrder } from "./node/policy-order.ts";
 import { RuleObjects } from "./node/rule-objects.ts";
 import type { Attachment, DataplaneSink, NodeHalf, ResolvedEndpoint } from "./ports.ts";
 
@@ -21,7 +21,7 @@ class NodeCalculator implements NodeHalf {
   readonly #sets: NodeSets;
   readonly #policies: RuleObjects<PolicyId, NodePolicy>;
   readonly #profiles: RuleObjects<ProfileId, NodeProfile>;
-  readonly #tiers = new Map<string, Tier>();
+  readonly #order = new PolicyOrder();
   readonly #endpoints = new Map<EndpointId, NodeEndpoint>();
   readonly #byUid = new Map<string, EndpointId>();
   readonly #attachments = new Map<string, Attachment>();
@@ -59,7 +59,7 @@ class NodeCalculator implements NodeHalf {
       case "Profile": return this.#onProfile(update.value);
       case "Tier":
         this.#note("Tier", update.value.name);
-        this.#tiers.set(update.value.name, update.value);
+        this.#order.setTier(update.value.name, update.value);
         return this.#onTierChange(update.value.name);
       case "WorkloadEndpoint": return this.#onEndpoint(update.value);
       case "IpPool":
@@ -89,7 +89,7 @@ class NodeCalculator implements NodeHalf {
     this.#repeated = null;
     if (repeated === null) return;
     const known: Partial<Record<RemovableKind, Iterable<string>>> = {
-      IpSet: this.#sets.ids, Policy: this.#policies.ids, Profile: this.#profiles.ids, Tier: this.#tiers.keys(), WorkloadEndpoint: this.#endpoints.keys(), IpPool: this.#pools.ids, Block: this.#blocks.ids,
+      IpSet: this.#sets.ids, Policy: this.#policies.ids, Profile: this.#profiles.ids, Tier: this.#order.tierNames, WorkloadEndpoint: this.#endpoints.keys(), IpPool: this.#pools.ids, Block: this.#blocks.ids,
       Node: this.#overlay.nodeNames, Route: this.#overlay.destinations,
     };
     for (const [kind, ids] of Object.entries(known)) for (const id of [...ids]) if (!repeated.has(`${kind}:${id}`)) this.#onRemove(kind as RemovableKind, id);
@@ -170,6 +170,7 @@ class NodeCalculator implements NodeHalf {
     this.#note("Policy", policy.id);
     const before = this.#policies.get(policy.id);
     this.#policies.set(policy.id, policy);
+    this.#order.setPolicy(policy.id, policy);
     const parsed = parseSelector(policy.selector, { allowGlobal: true });
     this.#touch(this.#matching.setPolicy(policy.id, parsed.ok ? parsed.selector : EVERYBODY));
     if (before !== undefined && placeOf(before) !== placeOf(policy)) this.#touch(this.#matching.endpointsOf(policy.id));
@@ -212,13 +213,15 @@ class NodeCalculator implements NodeHalf {
         if (this.#sets.remove(id as IpSetId)) this.#onSetPresence(id as IpSetId);
         return;
       case "Policy":
-        if (this.#policies.remove(id as PolicyId)) this.#touch(this.#matching.setPolicy(id as PolicyId, null));
+        if (!this.#policies.remove(id as PolicyId)) return;
+        this.#order.setPolicy(id as PolicyId, null);
+        this.#touch(this.#matching.setPolicy(id as PolicyId, null));
         return;
       case "Profile":
         if (this.#profiles.remove(id as ProfileId)) this.#touchProfile(id as ProfileId);
         return;
       case "Tier":
-        if (this.#tiers.delete(id)) this.#onTierChange(id);
+        if (this.#order.setTier(id, null)) this.#onTierChange(id);
         return;
       case "WorkloadEndpoint": {
         const endpoint = this.#endpoints.get(id as EndpointId);
@@ -246,8 +249,7 @@ class NodeCalculator implements NodeHalf {
     if (addresses.length === 0) return `pod ${namespace}/${pod} has no address and no interface yet`;
     const absent = profiles.find((profile) => this.#profiles.get(profile) === undefined);
     if (absent !== undefined) return `profile ${absent} of pod ${namespace}/${pod} has not arrived (is its namespace or service account known?)`;
-    const policies = [...this.#matching.policiesOf(id)].flatMap((policy) => this.#policies.get(policy) ?? []);
-    return { id, uid, namespace, pod, interfaceName: attachment?.interfaceName ?? endpoint.interfaceName, addresses, tiers: inTiers(policies, this.#tiers), profiles };
+    return { id, uid, namespace, pod, interfaceName: attachment?.interfaceName ?? endpoint.interfaceName, addresses, tiers: this.#order.inTiers(this.#matching.policiesOf(id)), profiles };
   }
 
   #resolveDirty(): { updated: ResolvedEndpoint[]; removed: EndpointId[] } {
@@ -262,7 +264,7 @@ class NodeCalculator implements NodeHalf {
         this.#reported.delete(id);
         removed.push(id);
       } else {
-        if (before !== undefined && JSON.stringify(before) === JSON.stringify(result)) continue;
+        if (before !== undefined && isSame(before, result)) continue;
         this.#reported.set(id, result);
         updated.push(result);
         this.#count(result, "acquire");
@@ -278,6 +280,20 @@ class NodeCalculator implements NodeHalf {
     for (const { ingress, egress } of tiers) for (const id of new Set([...ingress, ...egress])) this.#policies[how](id);
     for (const id of profiles) this.#profiles[how](id);
   }
+}
+
+function isSame(a: ResolvedEndpoint, b: ResolvedEndpoint): boolean {
+  const { tiers: aTiers, ...aRest } = a;
+  const { tiers: bTiers, ...bRest } = b;
+  const sameTiers = aTiers.length === bTiers.length && aTiers.every((tier, i) => {
+    const other = bTiers[i];
+    return other !== undefined && tier.name === other.name && tier.defaultAction === other.defaultAction && isSameList(tier.ingress, other.ingress) && isSameList(tier.egress, other.egress);
+  });
+  return sameTiers && JSON.stringify(aRest) === JSON.stringify(bRest);
+}
+
+function isSameList(a: readonly PolicyId[], b: readonly PolicyId[]): boolean {
+  return a === b || (a.length === b.length && a.every((id, i) => id === b[i]));
 }
 
 /** Objects that are reported as they are. */

@@ -5,7 +5,7 @@ import { openConntrack, openSys, type Conntrack, type SetElement } from "@calico
 import { every, type Clock, type Logger } from "@calico/service-kit";
 import { chainContent, type LiteralSet } from "../rules/chain.ts";
 import { MAP, POOL_SET } from "../rules/constants.ts";
-import { renderEndpoint, type EndpointChains } from "../rules/endpoint-chains.ts";
+import { renderLists, renderOwnChains, type EndpointChains } from "../rules/endpoint-chains.ts";
 import { fromEndpointChain, policyChain, profileChain, toEndpointChain, type Direction } from "../rules/names.ts";
 import type { ListedPolicy } from "../rules/policy-list.ts";
 import { renderRules } from "../rules/policy-rules.ts";
@@ -60,7 +60,12 @@ const RETRY_MS = 5_000;
 
 const DIRECTIONS = ["ingress", "egress"] as const;
 
-type Rendered = { readonly endpoint: ResolvedEndpoint; readonly chains: EndpointChains };
+/** Where the maps lead from an interface. */
+const DISPATCH: Readonly<Record<string, (interfaceName: string, chains: EndpointChains) => string>> = {
+  [MAP.from]: fromEndpointChain, [MAP.to]: toEndpointChain, [MAP.egress]: (_, { lists }) => lists.egress.name, [MAP.ingress]: (_, { lists }) => lists.ingress.name,
+};
+
+type Rendered = { readonly endpoint: ResolvedEndpoint; readonly settings: DataplaneConfig; readonly chains: EndpointChains };
 
 export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log }: DataplaneOptions): Dataplane {
   let settings: DataplaneConfig = initial;
@@ -81,6 +86,8 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log
   const endpoints = new Map<string, Rendered>();
   /** Ids of the endpoints behind an interface: two while a recreated pod takes over the name of the old one. */
   const endpointsOn = new Map<string, Set<string>>();
+  /** Where the maps lead from an interface, by "map interface". */
+  const dispatched = new Map<string, string>();
   const pools = new Map<string, NodePool>();
   const blocks = new Set<string>();
   const listed: Record<Direction, Map<PolicyId, ListedPolicy>> = { ingress: new Map(), egress: new Map() };
@@ -234,14 +241,15 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log
     for (const [id, endpoint] of dirtyEndpoints) {
       const before = endpoints.get(id);
       if (endpoint !== null) {
-        const chains = renderEndpoint(endpoint, settings, contexts);
-        for (const list of chains.lists) lists.acquire(list, to);
-        endpoints.set(id, { endpoint, chains });
+        const own = before !== undefined && before.settings === settings && isSameBesidesPolicies(before.endpoint, endpoint) ? before.chains.chains : renderOwnChains(endpoint, settings);
+        const chains = { chains: own, lists: renderLists(endpoint, settings, contexts) };
+        for (const direction of DIRECTIONS) lists.acquire(chains.lists[direction], to);
+        endpoints.set(id, { endpoint, settings, chains });
         join(id, endpoint.interfaceName);
         interfaces.add(endpoint.interfaceName);
       } else endpoints.delete(id);
       if (before === undefined) continue;
-      for (const { name } of before.chains.lists) lists.release(name, to);
+      for (const direction of DIRECTIONS) lists.release(before.chains.lists[direction].name, to);
       for (const address of before.endpoint.addresses) if (endpoint === null || !endpoint.addresses.includes(address)) freedAddresses.add(address);
       const { interfaceName } = before.endpoint;
       interfaces.add(interfaceName);
@@ -267,17 +275,30 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log
 
   /** The endpoint that came last has the interface: its chains and addresses count, whichever was told of last. */
   function stageInterface(name: string, to: NftTable, kernel: Routes): void {
-    const newest = endpoints.get([...(endpointsOn.get(name) ?? [])].at(-1) ?? "");
+    const newest = newestOn(name);
     kernel.setInterface(name, newest?.endpoint.addresses ?? []);
     for (const chain of [fromEndpointChain(name), toEndpointChain(name)]) to.setChain(chain, newest?.chains.chains.get(chain) ?? null);
   }
 
+  function newestOn(interfaceName: string): Rendered | undefined {
+    return endpoints.get([...(endpointsOn.get(interfaceName) ?? [])].at(-1) ?? "");
+  }
+
   function stageDispatch(to: NftTable, interfaces: ReadonlySet<string>): void {
-    const present = [...interfaces].filter((name) => endpointsOn.has(name));
-    const gone = [...interfaces].filter((name) => !endpointsOn.has(name));
-    for (const [map, chainOf] of [[MAP.from, fromEndpointChain], [MAP.to, toEndpointChain]] as const) {
-      const elements = (names: readonly string[]): SetElement[] => names.map((name) => ({ key: [name], verdict: { goto: chainOf(name) } }));
-      if (interfaces.size > 0) to.changeSet(map, { added: elements(present), removed: elements(gone) });
+    for (const [map, chainOf] of Object.entries(DISPATCH)) {
+      const added: SetElement[] = [];
+      const removed: SetElement[] = [];
+      for (const name of interfaces) {
+        const rendered = newestOn(name);
+        const chain = rendered === undefined ? undefined : chainOf(name, rendered.chains);
+        const before = dispatched.get(`${map} ${name}`);
+        if (chain === before) continue;
+        if (before !== undefined) removed.push({ key: [name], verdict: { goto: before } });
+        if (chain !== undefined) added.push({ key: [name], verdict: { goto: chain } });
+        if (chain === undefined) dispatched.delete(`${map} ${name}`);
+        else dispatched.set(`${map} ${name}`, chain);
+      }
+      if (added.length + removed.length > 0) to.changeSet(map, { added, removed });
     }
   }
 
@@ -329,7 +350,7 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log
   }
 
   function isAmong({ chains, lists: roots }: EndpointChains, names: ReadonlyMap<string, unknown>): boolean {
-    return [...chains.keys()].some((name) => names.has(name)) || roots.some(({ name }) => lists.leadsTo(name, names));
+    return [...chains.keys()].some((name) => names.has(name)) || DIRECTIONS.some((direction) => lists.leadsTo(roots[direction].name, names));
   }
 
   /** Notes whether an endpoint is in force. */
@@ -443,6 +464,10 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log
     for (const [id, { chains }] of endpoints) if (isAmong(chains, new Map([[chain, ""]]))) return id;
     return chain;
   }
+}
+
+function isSameBesidesPolicies({ tiers: _a, ...a }: ResolvedEndpoint, { tiers: _b, ...b }: ResolvedEndpoint): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
 }
 
 function mentions(rules: NodePolicy["inbound"], sets: ReadonlySet<IpSetId>): boolean {

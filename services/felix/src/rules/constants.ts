@@ -12,7 +12,8 @@ export const RENDER_VERSION = 2;
 export const CHAIN = {
   forward: "filter-forward", forwardTo: "filter-forward-to", input: "filter-input", inputHost: "filter-input-host", postrouting: "nat-postrouting", rawPrerouting: "raw-prerouting", rawOutput: "raw-output", toHost: "to-host", neighbourDiscovery: "neighbour-discovery",
 } as const;
-export const MAP = { from: "from-workload", to: "to-workload" } as const;
+/** By interface: its own chain, and behind that the list of its policies. */
+export const MAP = { from: "from-workload", to: "to-workload", egress: "egress-lists", ingress: "ingress-lists" } as const;
 export const POOL_SET = { nat: { 4: "nat-pools-v4", 6: "nat-pools-v6" }, all: { 4: "all-pools-v4", 6: "all-pools-v6" } } as const;
 
 /** Nodes that packets of the tunnel may come from. */

@@ -3,7 +3,7 @@ import type { EndpointTier, ResolvedEndpoint } from "@calico/calc";
 import { familyOf } from "@calico/model";
 import type { Family, Rule, Statement } from "@calico/kernel";
 import { chainContent, rule, type ChainContent } from "./chain.ts";
-import { CHAIN, PASS_MARK, PROTOCOL } from "./constants.ts";
+import { CHAIN, MAP, PASS_MARK, PROTOCOL } from "./constants.ts";
 import { fromEndpointChain, listChain, profileChain, tierChain, toEndpointChain, type Direction } from "./names.ts";
 import { compileList, type ChainNode, type ListContext } from "./policy-list.ts";
 import { denials } from "./policy-rules.ts";
@@ -12,27 +12,31 @@ import type { RenderSettings } from "./settings.ts";
 const ESTABLISHED: Statement = { kind: "ct-state", states: ["established", "related"] };
 const DROP: Statement = { kind: "verdict", verdict: "drop" };
 const COUNTER: Statement = { kind: "counter" };
+const NO_LIST = rule([COUNTER, DROP], "its policies are not there");
 
 export type EndpointChains = {
   /** Its own two. */
   readonly chains: ReadonlyMap<string, ChainContent>;
-  /** Where these lead: shared with all endpoints that have the same policies and profiles. */
-  readonly lists: readonly ChainNode[];
+  /** Where the maps of lists lead: shared with all endpoints that have the same policies and profiles. */
+  readonly lists: Readonly<Record<Direction, ChainNode>>;
 };
 
 /** What compiling lists looks up, in each direction. */
 export type ListContexts = Readonly<Record<Direction, ListContext>>;
 
-export function renderEndpoint(endpoint: ResolvedEndpoint, settings: RenderSettings, contexts: ListContexts): EndpointChains {
-  const egress = renderList(endpoint, "egress", settings, contexts.egress);
-  const ingress = renderList(endpoint, "ingress", settings, contexts.ingress);
+/** An endpoint's own chains. Its policies are behind a map, so that a change of them touches an element for each endpoint and not its chains. */
+export function renderOwnChains(endpoint: ResolvedEndpoint, settings: RenderSettings): ReadonlyMap<string, ChainContent> {
   const label = `${endpoint.namespace}/${endpoint.pod}`;
   const established = rule([ESTABLISHED, { kind: "verdict", verdict: "accept" }]);
-  const chains = new Map([
-    [fromEndpointChain(endpoint.interfaceName), chainContent([...antiSpoofing(endpoint, settings, label), established, ...invalid(settings), ...encapsulation(settings), rule([{ kind: "goto", chain: egress.name }], label)])],
-    [toEndpointChain(endpoint.interfaceName), chainContent([established, ...invalid(settings), rule([{ kind: "goto", chain: ingress.name }], label)])],
+  return new Map([
+    [fromEndpointChain(endpoint.interfaceName), chainContent([...antiSpoofing(endpoint, settings, label), established, ...invalid(settings), ...encapsulation(settings), rule([{ kind: "interface-map", direction: "in", map: MAP.egress }], label), NO_LIST])],
+    [toEndpointChain(endpoint.interfaceName), chainContent([established, ...invalid(settings), rule([{ kind: "interface-map", direction: "out", map: MAP.ingress }], label), NO_LIST])],
   ]);
-  return { chains, lists: [egress, ingress] };
+}
+
+/** The lists that the maps of lists lead to from an endpoint. */
+export function renderLists(endpoint: ResolvedEndpoint, settings: RenderSettings, contexts: ListContexts): EndpointChains["lists"] {
+  return { egress: renderList(endpoint, "egress", settings, contexts.egress), ingress: renderList(endpoint, "ingress", settings, contexts.ingress) };
 }
 
 /** A packet from a workload has one of its own addresses; neighbour discovery speaks from link-local ones. */

@@ -19,8 +19,13 @@ export function profileChain(id: string, direction: Direction): string {
 
 /** One tier of one list: shared by all endpoints that have the same policies in it. */
 export function tierChain(tier: string, policies: readonly string[], direction: Direction): string {
-  return `${direction === "ingress" ? "ti" : "to"}-${hash(tier, ...policies)}`;
+  let digest = listDigests.get(policies);
+  if (digest === undefined) listDigests.set(policies, (digest = hash(...policies)));
+  return `${direction === "ingress" ? "ti" : "to"}-${hash(tier, digest)}`;
 }
+
+/** Endpoints with the same policies mostly have the same list of them, which may be long. */
+const listDigests = new WeakMap<readonly string[], string>();
 
 /** A run of policies: shared by all lists that have it. */
 export function pieceChain(policies: readonly string[]): string {

@@ -10,8 +10,7 @@ const COUNTER: Statement = { kind: "counter" };
 
 /** Dispatch maps and the sets of pools. */
 export const staticSets: readonly SetSpec[] = [
-  { name: MAP.from, key: ["ifname"], map: true },
-  { name: MAP.to, key: ["ifname"], map: true },
+  ...Object.values(MAP).map((name): SetSpec => ({ name, key: ["ifname"], map: true })),
   ...([4, 6] as const).flatMap((family): SetSpec[] => [POOL_SET.nat[family], POOL_SET.all[family]].map((name) => ({ name, key: [family === 4 ? "ipv4_addr" : "ipv6_addr"], interval: true }))),
 ];
 

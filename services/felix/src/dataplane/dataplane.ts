@@ -99,6 +99,10 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log
   const dirtyProfiles = new Set<ProfileId>();
   const dirtyEndpoints = new Map<string, ResolvedEndpoint | null>();
   const freedAddresses = new Set<string>();
+  /** Endpoints whose interface is to be looked at whatever is known of it. */
+  const doubted = new Set<string>();
+  /** Addresses behind interfaces, as the routes were told. */
+  const routed = new Map<string, readonly string[]>();
   let poolsDirty = true;
   let everythingDirty = true;
   let mapsMade = false;
@@ -257,6 +261,7 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log
     }
     dirtyEndpoints.clear();
     for (const name of interfaces) stageInterface(name, to, kernel);
+    doubted.clear();
     stageDispatch(to, interfaces);
     return interfaces;
   }
@@ -276,7 +281,11 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log
   /** The endpoint that came last has the interface: its chains and addresses count, whichever was told of last. */
   function stageInterface(name: string, to: NftTable, kernel: Routes): void {
     const newest = newestOn(name);
-    kernel.setInterface(name, newest?.endpoint.addresses ?? []);
+    const addresses = newest?.endpoint.addresses ?? [];
+    // Looking at an interface takes calls of the kernel, which a change of policies alone does not need.
+    if (doubted.has(newest?.endpoint.id ?? "") || JSON.stringify(routed.get(name)) !== JSON.stringify(addresses)) kernel.setInterface(name, addresses);
+    if (newest === undefined) routed.delete(name);
+    else routed.set(name, addresses);
     for (const chain of [fromEndpointChain(name), toEndpointChain(name)]) to.setChain(chain, newest?.chains.chains.get(chain) ?? null);
   }
 
@@ -425,6 +434,7 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log
     doubt(id) {
       const rendered = endpoints.get(id);
       if (rendered !== undefined && !dirtyEndpoints.has(id)) dirtyEndpoints.set(id, rendered.endpoint);
+      doubted.add(id);
       ready.delete(id);
     },
     failures() {

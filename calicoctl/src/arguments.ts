@@ -22,7 +22,7 @@ export type Command =
     readonly output: StatusOutput; readonly timeoutMs: number; readonly waitMs: number; readonly nats: NatsOptions; readonly connection: Connection;
   }
   | { readonly verb: "policy eval"; readonly files: readonly string[]; readonly probes: string; readonly output: "table" | "json" }
-  | { readonly verb: "explain"; readonly from: string; readonly to: string; readonly port: number; readonly protocol: string; readonly output: "text" | "json"; readonly connection: Connection }
+  | { readonly verb: "explain"; readonly from: string; readonly to: string; readonly port: number; readonly protocol: string; readonly output: "text" | "json"; readonly timeoutMs: number; readonly nats: NatsOptions; readonly connection: Connection }
   | { readonly verb: "get"; readonly kind: string; readonly names: readonly string[]; readonly namespace: string | null; readonly output: Output; readonly connection: Connection }
   | { readonly verb: WriteVerb; readonly files: readonly string[]; readonly kind: string | null; readonly names: readonly string[]; readonly namespace: string; readonly skip: boolean; readonly connection: Connection }
   | { readonly verb: "patch"; readonly kind: string; readonly name: string; readonly namespace: string; readonly patch: string; readonly type: "merge" | "json"; readonly connection: Connection };
@@ -58,7 +58,7 @@ const OPTIONS = {
   "node status": { output: { type: "string", short: "o" }, timeout: { type: "string" }, ...NATS },
   "policy status": { output: { type: "string", short: "o" }, namespace: { type: "string", short: "n" }, "all-namespaces": { type: "boolean", short: "A" }, timeout: { type: "string" }, wait: { type: "string" }, ...NATS },
   "policy eval": { filename: { type: "string", short: "f", multiple: true }, probes: { type: "string" }, output: { type: "string", short: "o" } },
-  explain: { output: { type: "string", short: "o" } },
+  explain: { output: { type: "string", short: "o" }, timeout: { type: "string" }, ...NATS },
   version: {},
 } as const satisfies Record<string, ParseArgsConfig["options"]>;
 
@@ -211,14 +211,18 @@ function parseExplain(args: readonly string[]): Command {
   if (port === undefined || Number(port) > 65_535 || protocolNumber(protocol) === null) throw new UsageError(`${where}: PORT[/PROTOCOL] is needed, such as 80, 53/UDP or 0/ICMP`);
   const output = text(values["output"]) ?? "text";
   if (output !== "text" && output !== "json") throw new UsageError(`-o ${output}: there is json; without -o it is text`);
-  return { verb: "explain", from, to, port: Number(port), protocol: protocol.toUpperCase(), output, connection: connectionOf(values) };
+  return { verb: "explain", from, to, port: Number(port), protocol: protocol.toUpperCase(), ...questions(values), output, connection: connectionOf(values) };
 }
 
 function statusOptions(values: Values): { output: StatusOutput; timeoutMs: number; nats: NatsOptions; connection: Connection } {
   const output = text(values["output"]) ?? "table";
   if (output !== "table" && output !== "yaml" && output !== "json") throw new UsageError(`-o ${output}: there is table, yaml, json`);
-  const nats = { url: text(values["nats-url"]), user: text(values["nats-user"]), caFile: text(values["nats-ca"]) };
-  return { output, timeoutMs: milliseconds(values, "timeout", DEFAULT_TIMEOUT_SECONDS), nats, connection: connectionOf(values) };
+  return { output, ...questions(values), connection: connectionOf(values) };
+}
+
+/** How nodes are asked, and how long an answer may take. */
+function questions(values: Values): { timeoutMs: number; nats: NatsOptions } {
+  return { timeoutMs: milliseconds(values, "timeout", DEFAULT_TIMEOUT_SECONDS), nats: { url: text(values["nats-url"]), user: text(values["nats-user"]), caFile: text(values["nats-ca"]) } };
 }
 
 /** An option in seconds. */

@@ -1,9 +1,12 @@
 /** `explain`: why a connection in the cluster is allowed or denied. */
 import { apiVersionOf, calicoTypes, coreTypes, isDatastoreError, type Datastore, type KubeObject, type ResourceType } from "@calico/datastore";
 import type { Command } from "./arguments.ts";
+import { VERSION } from "./commands.ts";
 import type { Item } from "./documents.ts";
 import { readManifests } from "./manifests.ts";
 import { answerProbes, renderAnswer } from "./policy-eval.ts";
+import { findNats, openQueries, type Environment } from "./queries.ts";
+import { countersRequest, countIn, renderCount, wantedCounters, type Direction, type SideCount, type Wanted } from "./rule-counters.ts";
 import { CommandError } from "./usage.ts";
 
 /** All that a verdict depends on. */
@@ -12,15 +15,40 @@ const KINDS: readonly ResourceType[] = [
   calicoTypes.networkPolicies, calicoTypes.globalNetworkPolicies, calicoTypes.tiers, calicoTypes.networkSets, calicoTypes.globalNetworkSets, calicoTypes.hostEndpoints,
 ];
 
-/** Reads the cluster and answers as its nodes would; what they cannot use of an object is said on standard error. */
-export async function explain({ from, to, port, protocol, output }: Extract<Command, { verb: "explain" }>, datastore: Datastore, say: (text: string) => void): Promise<void> {
+type Explain = Extract<Command, { verb: "explain" }>;
+
+/**
+ * Reads the cluster and answers as its nodes would, with what their kernels counted; what they cannot use of an object, and why
+ * there are no counters, is said on standard error.
+ */
+export async function explain(command: Explain, datastore: Datastore, env: Environment, say: (text: string) => void): Promise<void> {
+  const { from, to, port, protocol, output } = command;
   const items = (await Promise.all(KINDS.map((type) => itemsOf(datastore, type)))).flat();
   const manifests = readManifests(items, "cluster");
   const { answers, problems } = answerProbes(manifests, [{ from, to, port, protocol }]);
   const [answer] = answers;
   if (answer === undefined) throw new CommandError(problems.map((problem) => problem.replace(/^\[0\]\./, "")).join("\n"));
-  say(output === "json" ? `${JSON.stringify(answer, null, 2)}\n` : renderAnswer(answer));
+  const counts = await countersOf(command, wantedCounters(manifests, answer), datastore, env);
+  const linesOf = (direction: "egress" | "ingress"): string[] => (counts[direction] === undefined ? [] : [renderCount(counts[direction])]);
+  say(output === "json" ? `${JSON.stringify({ ...answer, counters: counts }, null, 2)}\n` : renderAnswer(answer, { egress: linesOf("egress"), ingress: linesOf("ingress") }));
   if (manifests.problems.length > 0) process.stderr.write(`${manifests.problems.map((problem) => `note: ${problem}`).join("\n")}\n`);
+}
+
+/** Nodes are asked for what they counted; that NATS is not there is said, and no failure. */
+async function countersOf({ nats, timeoutMs }: Explain, wanted: readonly Wanted[], datastore: Datastore, env: Environment): Promise<Partial<Record<Direction, SideCount>>> {
+  if (wanted.length === 0) return {};
+  try {
+    const queries = await openQueries(await findNats(nats, env, datastore, `calicoctl/${VERSION}`), timeoutMs);
+    try {
+      return Object.fromEntries(await Promise.all(wanted.map(async (each) => [each.direction, countIn(await queries.ask(each.node, "felix", countersRequest([each])), each)])));
+    } finally {
+      await queries.close();
+    }
+  } catch (error) {
+    if (!(error instanceof CommandError)) throw error;
+    process.stderr.write(`note: no counters: ${error.message}\n`);
+    return {};
+  }
 }
 
 /** None of a kind that the cluster does not have. */

@@ -27,7 +27,7 @@ async function main(argv: readonly string[]): Promise<number> {
         case "ipam check": return (await import("./ipam-commands.ts")).ipamCheck(command, datastore, say);
         case "ipam release": return (await import("./ipam-commands.ts")).ipamRelease(command, datastore, say);
         case "node status": return (await import("./status-commands.ts")).nodeStatus(command, datastore, process.env, say);
-        case "explain": return (await import("./explain-command.ts")).explain(command, datastore, say);
+        case "explain": return (await import("./explain-command.ts")).explain(command, datastore, process.env, say);
         case "policy status": return (await import("./status-commands.ts")).policyStatus(command, datastore, process.env, say);
         default: return write(command, datastore, say);
       }

@@ -6,7 +6,7 @@ const session = (peerAddress: string, over: Partial<bird.BgpSession> = {}): bird
   name: "Mesh", peerAddress, peerType: "node-to-node mesh", peerNode: "", peerAs: 64_512, protocolState: "up", state: "Established", since: "2026-01-01 12:00:00.123", info: "", routesImported: 1, routesExported: 1, ...over,
 });
 const ofFelix: felix.StatusResponse = {
-  node: "n1", version: "0.1.0", inSync: true, epoch: "e", sequence: 7n, commits: 3n, commitErrors: 0n, lastError: "", dataplane: "nftables", overlay: "", endpointCount: 2, endpointsReady: 1,
+  node: "n1", version: "0.1.0", inSync: true, epoch: "e", sequence: 7n, commits: 3n, commitErrors: 0n, lastError: "", dataplane: "nftables", overlay: "", endpointCount: 2, endpointsReady: 1, ruleCounters: [],
   endpoints: [{ id: "wep/a/web/u", interfaceName: "cali1", addresses: [], ready: false, waitingFor: "its interface is gone", policies: [] }],
   policies: [{ id: "NetworkPolicy/a/p", revision: "9", endpoints: 1, endpointsReady: 1, failure: "" }],
 };

@@ -132,12 +132,13 @@ export function renderAnswers(answers: readonly ProbeAnswer[]): string {
   return grid(["FROM", "TO", "PORT", "PROTOCOL", "VERDICT", "EGRESS", "INGRESS"], answers.map(({ from, to, port, protocol, allow, egress, ingress }) => [from, to, String(port), protocol, allow ? "allow" : "deny", words(egress), words(ingress)]));
 }
 
-/** One answer in full sentences. */
-export function renderAnswer({ from, to, port, protocol, allow, egress, ingress }: ProbeAnswer): string {
-  const side = (title: string, of: Side | null): string[] => [
+/** One answer in full sentences, with more lines about a side behind it. */
+export function renderAnswer({ from, to, port, protocol, allow, egress, ingress }: ProbeAnswer, more: Readonly<Record<"egress" | "ingress", readonly string[]>> = { egress: [], ingress: [] }): string {
+  const side = (title: string, of: Side | null, lines: readonly string[]): string[] => [
     `  ${title}  ${of === null ? "no policy is asked there" : words(of)}`,
+    ...lines,
     ...(of?.nearest == null ? [] : [`    rule ${of.nearest.rule} of ${of.nearest.policy} would allow it, but:`, ...of.nearest.because.map((miss) => `      ${miss}`)]),
   ];
   const width = Math.max(from.length, to.length);
-  return `${[`${from} > ${to} ${port === 0 ? "" : `port ${port} `}${protocol}: ${allow ? "allow" : "deny"}`, ...side(`egress of ${from.padEnd(width)} `, egress), ...side(`ingress of ${to.padEnd(width)}`, ingress)].join("\n")}\n`;
+  return `${[`${from} > ${to} ${port === 0 ? "" : `port ${port} `}${protocol}: ${allow ? "allow" : "deny"}`, ...side(`egress of ${from.padEnd(width)} `, egress, more.egress), ...side(`ingress of ${to.padEnd(width)}`, ingress, more.ingress)].join("\n")}\n`;
 }

@@ -37,7 +37,7 @@ describe("demandsOf", () => {
 const id = policyId("NetworkPolicy", "a", "p");
 const answer = (held: Partial<felix.PolicyStatus> | null, over: Partial<felix.StatusResponse> = {}): Answer<felix.StatusResponse> => ({
   value: {
-    node: "", version: "1", inSync: true, epoch: "", sequence: 0n, endpoints: [], commits: 0n, commitErrors: 0n, lastError: "", dataplane: "nftables", overlay: "", endpointCount: 0, endpointsReady: 0,
+    node: "", version: "1", inSync: true, epoch: "", sequence: 0n, endpoints: [], commits: 0n, commitErrors: 0n, lastError: "", dataplane: "nftables", overlay: "", endpointCount: 0, endpointsReady: 0, ruleCounters: [],
     policies: held === null ? [] : [{ id, revision: "9", endpoints: 2, endpointsReady: 2, failure: "", ...held }], ...over,
   },
 });

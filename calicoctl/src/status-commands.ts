@@ -17,7 +17,7 @@ type Of<V> = Extract<Command, { verb: V }>;
 const ASKED_AT_ONCE = 64;
 const POLL_MS = 500;
 const NO_REQUEST = new Uint8Array();
-const BRIEF = felix.StatusRequest.encode({ brief: true }).finish();
+const BRIEF = felix.StatusRequest.encode({ brief: true, countersOf: [] }).finish();
 
 /** Rejects when felix or bird of a node does not answer, after everything else was shown. */
 export async function nodeStatus({ names, output, timeoutMs, nats }: Of<"node status">, datastore: Datastore, env: Environment, say: Say): Promise<void> {

@@ -30,6 +30,6 @@ FROM and TO are NAMESPACE/POD, node:NAME or an address. FILE is a YAML or JSON f
   --kubeconfig FILE        else KUBECONFIG, the cluster it runs in, or ~/.kube/config
   --context NAME           a context of the kubeconfig
   --nats-url URL, --nats-user NAME, --nats-ca FILE
-                           of status; else NATS_URL, NATS_USER, NATS_PASSWORD, NATS_CAFILE, or the Secret calico-system/calicoctl-nats
+                           of status and explain; else NATS_URL, NATS_USER, NATS_PASSWORD, NATS_CAFILE, or the Secret calico-system/calicoctl-nats
   -h, --help               this text
 `;

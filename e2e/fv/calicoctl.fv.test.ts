@@ -12,7 +12,7 @@ import { controlOf, calicoPolicy, denyInto, startDemoLab, stopLab, untilReach, w
 type Run = { readonly status: number | null; readonly stdout: string; readonly stderr: string };
 type NodeJson = { readonly name: string; readonly felix: Record<string, unknown>; readonly bird: Record<string, unknown>; readonly ipam: Record<string, unknown>; readonly cni: Record<string, unknown> };
 type SideJson = { readonly allow: boolean; readonly policy: string | null };
-type ProbeJson = { readonly allow: boolean; readonly egress: SideJson | null; readonly ingress: SideJson | null };
+type ProbeJson = { readonly allow: boolean; readonly egress: SideJson | null; readonly ingress: SideJson | null; readonly counters: Readonly<Record<string, { readonly node: string; readonly packets: string | null; readonly trouble: string | null } | undefined>> };
 type PolicyJson = { readonly kind: string; readonly name: string; readonly nodes: number; readonly inForce: number; readonly endpoints: number; readonly missing: readonly { readonly node: string; readonly unknown: boolean; readonly reason: string }[] };
 
 describe("calicoctl asks the nodes", () => {
@@ -118,6 +118,14 @@ describe("calicoctl asks the nodes", () => {
     expect(await explained("shop/database", "shop/backend")).toMatchObject({ egress: { allow: true, policy: "Profile/kns.shop" }, ingress: { allow: false, tier: "default", policy: null, nearest: { policy: "NetworkPolicy/shop/in", rule: 0, because: ['source shop/database: label app is "database", not "frontend"'] } } });
     expect(await explained("monitoring/curious", "shop/frontend")).toMatchObject({ egress: { allow: false, tier: "default", policy: "NetworkPolicy/monitoring/out", rule: 0 } });
     expect((await calicoctl("explain", "shop/frontend", "shop/backend", "53/UDP")).stdout).toContain("    rule 0 of NetworkPolicy/shop/in would allow it, but:\n      it is about TCP, not UDP\n");
+    for (const [from, to, decider] of [["shop/frontend", "shop/backend", "a rule"], ["shop/database", "shop/backend", "the end of a tier"]] as const) {
+      const { counters: before } = await explained(from, to);
+      await lab.probe(from, to, DEMO_PORT);
+      const { counters: after } = await explained(from, to);
+      expect(after["ingress"], decider).toEqual({ node: expect.stringMatching(/^node-\d$/) as string, packets: expect.any(String) as string, trouble: null });
+      expect(Number(after["ingress"]?.packets), decider).toBeGreaterThan(Number(before["ingress"]?.packets));
+    }
+    expect((await calicoctl("explain", "shop/frontend", "shop/backend", String(DEMO_PORT))).stdout).toMatch(/ingress of shop\/backend {3}allow: rule 0 of NetworkPolicy\/shop\/in\n {4}counter on node-\d: \d+ packets\n/);
     expect(await calicoctl("explain", "shop/frontent", "shop/backend", "80")).toMatchObject({ status: 1, stderr: 'from: "shop/frontent" is no pod that takes part; did you mean shop/frontend?\n' });
   }, 60_000);
 
@@ -125,6 +133,7 @@ describe("calicoctl asks the nodes", () => {
     const secret = { namespace: "calico-system", name: "calicoctl-nats" };
     await lab.supervisor.stop("nats");
     expect(await calicoctl("node", "status")).toMatchObject({ status: 1, stdout: "", stderr: expect.stringMatching(/^NATS at tls:\/\/\S+ does not answer: /) as string });
+    expect(await calicoctl("explain", "shop/frontend", "shop/backend", String(DEMO_PORT))).toMatchObject({ status: 0, stdout: expect.stringContaining("allow: ") as string, stderr: expect.stringMatching(/^note: no counters: NATS at tls:/) as string });
     lab.supervisor.resume("nats");
     await lab.datastore.delete(coreTypes.secrets, secret);
     expect(await calicoctl("policy", "status")).toMatchObject({ status: 1, stdout: "", stderr: "how to reach NATS is not known: there is no Secret calico-system/calicoctl-nats; set NATS_URL, NATS_USER, NATS_PASSWORD and NATS_CAFILE\n" });

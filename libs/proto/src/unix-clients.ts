@@ -39,7 +39,7 @@ export function createFelixClient(socketPath: string): FelixClient {
   return {
     attachEndpoint: unary((...call) => client.attachEndpoint(...call)),
     detachEndpoint: unary((...call) => client.detachEndpoint(...call)),
-    status: (timeoutMs) => status({ brief: true }, timeoutMs),
+    status: (timeoutMs) => status({ brief: true, countersOf: [] }, timeoutMs),
     [Symbol.dispose]: () => client.close(),
   };
 }

@@ -14,10 +14,10 @@ const sources: StatusSources = {
     isInSync: true, isApplied: true, step: null, lastError: "", commits: 3, commitErrors: 1, policies: new Set([deny, allow]), endpoints: new Map([[web, endpoint(web, [deny])], [db, endpoint(db, [deny, allow])]]),
     revisionsInForce: new Map([[deny, "8"], [allow, "9"]]), waitingFor: () => null, unresolved: () => [],
   },
-  dataplane: { isReady: () => true, failures: () => [], overlay: () => "VXLAN 10.65.0.1 on eth0" },
+  dataplane: { isReady: () => true, failures: () => [], overlay: () => "VXLAN 10.65.0.1 on eth0", counters: (id) => (id === deny ? [{ direction: "ingress", rule: 1, tier: null, packets: 7n }] : []) },
 };
 const withEngine = (over: Partial<StatusSources["engine"]>, dataplane: Partial<StatusSources["dataplane"]> = {}): StatusSources => ({ ...sources, engine: { ...sources.engine, ...over }, dataplane: { ...sources.dataplane, ...dataplane } });
-const brief = (from: StatusSources): felix.StatusResponse => statusOf(from, { brief: true });
+const brief = (from: StatusSources): felix.StatusResponse => statusOf(from, { brief: true, countersOf: [] });
 
 it("counts for each policy in the kernel the endpoints that it applies to", () => {
   expect(brief(sources)).toMatchObject({
@@ -41,6 +41,10 @@ it("endpoints that were only announced count, with what they wait for", () => {
 
 it("a policy that the kernel refused is told with the reason", () => {
   expect(brief(withEngine({}, { failures: () => [{ id: allow, reason: "EINVAL" }] })).policies).toMatchObject([{ failure: "" }, { failure: "EINVAL" }]);
+});
+
+it("counters are told of those that were asked for", () => {
+  expect([brief(sources).ruleCounters, statusOf(sources, { brief: true, countersOf: [allow, deny] }).ruleCounters]).toEqual([[], [{ owner: deny, egress: false, rule: 1, tier: "", packets: 7n }]]);
 });
 
 it("a full answer has every endpoint with its policies; an empty request asks for it", () => {

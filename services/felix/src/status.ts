@@ -1,19 +1,23 @@
 /** What felix says of itself and of its kernel. Pure. */
 import type { ResolvedEndpoint } from "@calico/calc";
 import type { felix } from "@calico/proto";
+import type { RuleCounter } from "./dataplane/rule-counters.ts";
 import type { ApplyingDataplane, Engine } from "./engine.ts";
+
+/** Whose counters are read for one question: each takes calls of the kernel. */
+const MOST_OWNERS = 16;
 
 export type StatusSources = {
   readonly node: string;
   readonly version: string;
   readonly engine: Omit<Engine, "onStep" | "attach" | "detach" | "restore" | "trigger" | "run">;
-  readonly dataplane: Pick<ApplyingDataplane, "isReady" | "failures"> & { overlay(): string };
+  readonly dataplane: Pick<ApplyingDataplane, "isReady" | "failures"> & { overlay(): string; counters(id: string): readonly RuleCounter[] };
   /** How the connection to typha is, in words. */
   readonly connection: string;
 };
 
 /** Brief: without the endpoints that are in the kernel and without what applies to the others. */
-export function statusOf({ node, version, engine, dataplane, connection }: StatusSources, { brief }: felix.StatusRequest): felix.StatusResponse {
+export function statusOf({ node, version, engine, dataplane, connection }: StatusSources, { brief, countersOf }: felix.StatusRequest): felix.StatusResponse {
   const failures = new Map(dataplane.failures().map(({ id, reason }) => [id, reason]));
   const notCommitted = engine.lastError === "" ? "the dataplane has not committed it" : engine.lastError;
   /** Why an endpoint is not protected as it should be; "": it is. */
@@ -40,5 +44,6 @@ export function statusOf({ node, version, engine, dataplane, connection }: Statu
       const { endpoints: count, ready } = uses.get(id) ?? { endpoints: 0, ready: 0 };
       return { id, revision, endpoints: count, endpointsReady: ready, failure: failures.get(id) ?? "" };
     }),
+    ruleCounters: countersOf.slice(0, MOST_OWNERS).flatMap((owner) => dataplane.counters(owner).map(({ direction, rule, tier, packets }): felix.RuleCounter => ({ owner, egress: direction === "egress", rule: rule ?? 0, tier: tier ?? "", packets }))),
   };
 }

@@ -140,6 +140,8 @@ describe("transactions", () => {
     nft.commit(T, [{ do: "add-table", flags: 0 }, { do: "add-chain", chain: "c" }, { do: "add-rule", chain: "c", hash, rule: { statements: [{ kind: "counter" }], comment: "policy default/x rule 0" } }]);
     expect(nft.dumpTable(T)?.chains.get("c")).toEqual([{ handle: expect.any(BigInt), hash, comment: "policy default/x rule 0", packets: 0n }]);
     expect(listing()).toContain('comment "policy default/x rule 0"');
+    nft.commit(T, [{ do: "add-chain", chain: "other" }, { do: "add-rule", chain: "other", rule: { statements: [{ kind: "verdict", verdict: "drop" }] } }]);
+    expect([nft.dumpChain(T, "c"), nft.dumpChain(T, "missing"), nft.dumpChain("nothing", "c")]).toEqual([[{ handle: expect.any(BigInt), hash, comment: "policy default/x rule 0", packets: 0n }], [], []]);
   });
 
   test("a remapped element and a flushed chain in one transaction", () => {

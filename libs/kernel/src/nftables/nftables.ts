@@ -41,6 +41,8 @@ export interface Nftables extends Disposable {
   commit(table: string, commands: readonly Command[]): void;
   /** What the table holds; null when there is none. Throws a KernelError. */
   dumpTable(table: string): TableDump | null;
+  /** The rules of one chain with what they counted; none when there is no such chain. Throws a KernelError. */
+  dumpChain(table: string, chain: string): readonly KernelRule[];
   /** Names of the tables of the family inet. */
   listTables(): string[];
   /** Chains of every table of the families ip, ip6 and inet through which packets pass. */
@@ -122,9 +124,7 @@ export function openNftables(sys: Sys): Nftables {
     for (const payload of dump(MSG.GETCHAIN, "list chains", () => {}).filter(ofTable(table, NFTA_CHAIN.TABLE))) chains.set(readText(readAttributes(payload).get(NFTA_CHAIN.NAME)) ?? "", []);
     for (const payload of dump(MSG.GETRULE, "list rules", (writer) => void writer.attributeText(NFTA_RULE.TABLE, table)).filter(ofTable(table, NFTA_RULE.TABLE))) {
       const attributes = readAttributes(payload);
-      chains.get(readText(attributes.get(NFTA_RULE.CHAIN)) ?? "")?.push({
-        handle: readU64Be(attributes.get(NFTA_RULE.HANDLE)) ?? 0n, ...decodeUserdata(attributes.get(NFTA_RULE.USERDATA)), packets: packetsOf(attributes.get(NFTA_RULE.EXPRESSIONS)),
-      });
+      chains.get(readText(attributes.get(NFTA_RULE.CHAIN)) ?? "")?.push(kernelRule(attributes));
     }
     const sets = new Map<string, KernelSet>();
     for (const payload of dump(MSG.GETSET, "list sets", (writer) => void writer.attributeText(NFTA_SET.TABLE, table)).filter(ofTable(table, NFTA_SET.TABLE))) {
@@ -132,6 +132,12 @@ export function openNftables(sys: Sys): Nftables {
       if (set !== null) sets.set(set.name, set);
     }
     return { flags, chains, sets, generation: before };
+  }
+
+  function dumpChain(table: string, chain: string): KernelRule[] {
+    const payloads = dump(MSG.GETRULE, `list rules of ${chain}`, (writer) => void writer.attributeText(NFTA_RULE.TABLE, table).attributeText(NFTA_RULE.CHAIN, chain));
+    // Kernels that do not know the filter list more.
+    return payloads.map(readAttributes).filter((attributes) => readText(attributes.get(NFTA_RULE.TABLE)) === table && readText(attributes.get(NFTA_RULE.CHAIN)) === chain).map(kernelRule);
   }
 
   function generation(): number {
@@ -161,6 +167,7 @@ export function openNftables(sys: Sys): Nftables {
       }
       return dumpOnce(table);
     },
+    dumpChain,
     listBaseChains: () => connection.dump({ type: (NFNL_SUBSYS_NFTABLES << 8) | MSG.GETCHAIN, what: "list chains of all tables", write: (writer) => void writer.u8(0).u8(0).u16(0) }).flatMap(({ payload }) => hookedChain(payload) ?? []),
     listTables: () => dump(MSG.GETTABLE, "list tables", () => {}).flatMap((payload) => readText(readAttributes(payload).get(NFTA_TABLE.NAME)) ?? []),
     generation,
@@ -183,6 +190,10 @@ export function openNftables(sys: Sys): Nftables {
     spare?.close();
     for (const socket of events) socket.close();
   }
+}
+
+function kernelRule(attributes: ReadonlyMap<number, Buffer>): KernelRule {
+  return { handle: readU64Be(attributes.get(NFTA_RULE.HANDLE)) ?? 0n, ...decodeUserdata(attributes.get(NFTA_RULE.USERDATA)), packets: packetsOf(attributes.get(NFTA_RULE.EXPRESSIONS)) };
 }
 
 function hookedChain(payload: Buffer): HookedChain | null {

@@ -8,7 +8,7 @@ import { MAP, POOL_SET } from "../rules/constants.ts";
 import { renderLists, renderOwnChains, type EndpointChains } from "../rules/endpoint-chains.ts";
 import { fromEndpointChain, policyChain, profileChain, toEndpointChain, type Direction } from "../rules/names.ts";
 import type { ListedPolicy } from "../rules/policy-list.ts";
-import { renderRules } from "../rules/policy-rules.ts";
+import { denials, renderRules } from "../rules/policy-rules.ts";
 import { sameShape, shapeOf, UNKNOWN_SHAPE } from "../rules/policy-shape.ts";
 import type { RuleOwner } from "../rules/log-prefix.ts";
 import type { RenderSettings } from "../rules/settings.ts";
@@ -18,6 +18,7 @@ import { createIpSets } from "./ip-sets.ts";
 import { createNftTable, desiredSet, type NftTable } from "./nft-table.ts";
 import { createOverlay, type Overlay, type OverlaySettings } from "./overlay.ts";
 import { createRoutes, type Routes } from "./routes.ts";
+import { endingCounters, ruleCounters, type RuleCounter } from "./rule-counters.ts";
 import { SharedChains } from "./shared-chains.ts";
 import { prepareHost } from "./host-settings.ts";
 
@@ -38,6 +39,8 @@ export interface Dataplane {
   failures(): readonly { readonly id: string; readonly reason: string }[];
   /** In words what of others stands in the way of pods' traffic. */
   obstacles(): readonly string[];
+  /** What the kernel counted for the rules of a policy or profile, or for the ends of an endpoint's tiers; none when it does not have them. Throws a KernelError. */
+  counters(id: string): readonly RuleCounter[];
   /** How the overlay is, in words; "": there is none. */
   overlay(): string;
   /** Metrics that are read when scraped: name, meaning, value. */
@@ -94,6 +97,8 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log
   const lists = new SharedChains();
   /** How many chains use a literal set. */
   const literalUses = new Map<string, number>();
+  /** Which written rule each rule of a policy's chain comes from. */
+  const numbersOf = new Map<string, readonly number[]>();
   const literalsOf = new Map<string, readonly LiteralSet[]>();
   const dirtyPolicies = new Set<PolicyId>();
   const dirtyProfiles = new Set<ProfileId>();
@@ -200,6 +205,8 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log
     }
     if (literals.length > 0) literalsOf.set(chain, literals);
     else literalsOf.delete(chain);
+    if (rendered === null) numbersOf.delete(chain);
+    else numbersOf.set(chain, rendered.numbers);
     to.setChain(chain, rendered === null ? null : chainContent(rendered.rules));
   }
 
@@ -445,6 +452,12 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log
         if (missing !== null) found.push({ id, reason: missing });
       }
       return found;
+    },
+    counters(id) {
+      if (table === undefined) return [];
+      const countersOf = table.counters;
+      const rendered = endpoints.get(id);
+      return rendered === undefined ? ruleCounters(id, (chain) => numbersOf.get(chain), countersOf) : endingCounters(rendered.endpoint, denials(settings).length, countersOf);
     },
     obstacles: () => [...(foreign?.dropping() ?? []), ...[overlay.trouble, mtuTrouble].filter((trouble) => trouble !== null)],
     overlay: () => overlay.summary,

@@ -13,6 +13,8 @@ export interface NftTable extends Disposable {
   changeSet(name: string, change: SetChange): void;
   /** Brings the kernel up to date. Throws when that was impossible as a whole. */
   commit(): void;
+  /** What the rules of a chain counted in the kernel, in order: packets, null for a rule without a counter. Throws a KernelError. */
+  counters(chain: string): readonly (bigint | null)[];
   /** Chains that the kernel refused, with its words: they keep what they had, or drop everything. */
   readonly refused: ReadonlyMap<string, string>;
   /** The kernel's table is to be read again before the next commit: somebody may have changed it. */
@@ -209,6 +211,7 @@ export function createNftTable({ log, onForeignChange }: NftTableOptions): NftTa
       }
       throw new Error(`more than ${MAX_REFUSALS} chains were refused`);
     },
+    counters: (chain) => nft.dumpChain(TABLE, chain).map(({ packets }) => packets),
     refused,
     suspect() {
       actual = null;

@@ -20,16 +20,17 @@ export type RuleContext = {
   readonly owner: RuleOwner;
 };
 
-export type RenderedRules = { readonly rules: readonly Rule[]; readonly literals: readonly LiteralSet[] };
+export type RenderedRules = { readonly rules: readonly Rule[]; /** Of each: which of the policy's rules it comes from. */ readonly numbers: readonly number[]; readonly literals: readonly LiteralSet[] };
 
 /** In order, first match first: exactly what the rules say, cheap matches in front. */
 export function renderRules(rules: readonly NodeRule[], context: RuleContext): RenderedRules {
   const literals = new Map<string, LiteralSet>();
   const rendered = rules.flatMap((policyRule) => {
     const comment = `${labelOf(context.owner)} ${context.direction} rule ${policyRule.index}`;
-    return variantsOf(policyRule, context, literals).flatMap((matches) => actionsOf(policyRule, context).map((action) => rule([...matches, ...action], comment)));
+    const written = variantsOf(policyRule, context, literals).flatMap((matches) => actionsOf(policyRule, context).map((action) => rule([...matches, ...action], comment)));
+    return written.map((each) => ({ each, number: policyRule.index }));
   });
-  return { rules: rendered, literals: [...literals.values()] };
+  return { rules: rendered.map(({ each }) => each), numbers: rendered.map(({ number }) => number), literals: [...literals.values()] };
 }
 
 /** In front of a rule's number in its comment: "NetworkPolicy shop/allow", "profile kns.shop". */

@@ -53,6 +53,8 @@ export interface DetachEndpointResponse {
 export interface StatusRequest {
   /** Leaves out the endpoints that are in the kernel, so that the answer stays small however many pods the node has. */
   brief: boolean;
+  /** Policies, profiles and endpoints whose counters in the kernel are wanted, by id. */
+  countersOf: string[];
 }
 
 export interface StatusResponse {
@@ -74,6 +76,20 @@ export interface StatusResponse {
   policies: PolicyStatus[];
   /** How the overlay is, in words; empty: there is none. */
   overlay: string;
+  /** In the order of counters_of; none for what this node does not have. */
+  ruleCounters: RuleCounter[];
+}
+
+/** Packets that a rule decided since it was last written to the kernel. Connections count once: what belongs to an allowed one is not asked again. */
+export interface RuleCounter {
+  /** Id of a policy, a profile or an endpoint. */
+  owner: string;
+  egress: boolean;
+  /** Of a policy or profile: the rule as its author counts it, from zero. */
+  rule: number;
+  /** Of an endpoint: the tier at whose end packets were denied; empty: behind all tiers and profiles. */
+  tier: string;
+  packets: bigint;
 }
 
 export interface PolicyStatus {
@@ -559,13 +575,16 @@ export const DetachEndpointResponse: MessageFns<DetachEndpointResponse> = {
 };
 
 function createBaseStatusRequest(): StatusRequest {
-  return { brief: false };
+  return { brief: false, countersOf: [] };
 }
 
 export const StatusRequest: MessageFns<StatusRequest> = {
   encode(message: StatusRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.brief !== false) {
       writer.uint32(8).bool(message.brief);
+    }
+    for (const v of message.countersOf) {
+      writer.uint32(18).string(v!);
     }
     return writer;
   },
@@ -591,6 +610,14 @@ export const StatusRequest: MessageFns<StatusRequest> = {
             message.brief = reader.bool();
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.countersOf.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -604,13 +631,23 @@ export const StatusRequest: MessageFns<StatusRequest> = {
   },
 
   fromJSON(object: any): StatusRequest {
-    return { brief: isSet(object.brief) ? globalThis.Boolean(object.brief) : false };
+    return {
+      brief: isSet(object.brief) ? globalThis.Boolean(object.brief) : false,
+      countersOf: globalThis.Array.isArray(object?.countersOf)
+        ? object.countersOf.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.counters_of)
+        ? object.counters_of.map((e: any) => globalThis.String(e))
+        : [],
+    };
   },
 
   toJSON(message: StatusRequest): unknown {
     const obj: any = {};
     if (message.brief !== false) {
       obj.brief = message.brief;
+    }
+    if (message.countersOf?.length) {
+      obj.countersOf = message.countersOf;
     }
     return obj;
   },
@@ -621,6 +658,7 @@ export const StatusRequest: MessageFns<StatusRequest> = {
   fromPartial<I extends Exact<DeepPartial<StatusRequest>, I>>(object: I): StatusRequest {
     const message = createBaseStatusRequest();
     message.brief = object.brief ?? false;
+    message.countersOf = object.countersOf?.map((e) => e) || [];
     return message;
   },
 };
@@ -641,6 +679,7 @@ function createBaseStatusResponse(): StatusResponse {
     endpointsReady: 0,
     policies: [],
     overlay: "",
+    ruleCounters: [],
   };
 }
 
@@ -696,6 +735,9 @@ export const StatusResponse: MessageFns<StatusResponse> = {
     }
     if (message.overlay !== "") {
       writer.uint32(114).string(message.overlay);
+    }
+    for (const v of message.ruleCounters) {
+      RuleCounter.encode(v!, writer.uint32(122).fork()).join();
     }
     return writer;
   },
@@ -825,6 +867,14 @@ export const StatusResponse: MessageFns<StatusResponse> = {
             message.overlay = reader.string();
             continue;
           }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.ruleCounters.push(RuleCounter.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -877,6 +927,11 @@ export const StatusResponse: MessageFns<StatusResponse> = {
         ? object.policies.map((e: any) => PolicyStatus.fromJSON(e))
         : [],
       overlay: isSet(object.overlay) ? globalThis.String(object.overlay) : "",
+      ruleCounters: globalThis.Array.isArray(object?.ruleCounters)
+        ? object.ruleCounters.map((e: any) => RuleCounter.fromJSON(e))
+        : globalThis.Array.isArray(object?.rule_counters)
+        ? object.rule_counters.map((e: any) => RuleCounter.fromJSON(e))
+        : [],
     };
   },
 
@@ -924,6 +979,9 @@ export const StatusResponse: MessageFns<StatusResponse> = {
     if (message.overlay !== "") {
       obj.overlay = message.overlay;
     }
+    if (message.ruleCounters?.length) {
+      obj.ruleCounters = message.ruleCounters.map((e) => RuleCounter.toJSON(e));
+    }
     return obj;
   },
 
@@ -948,6 +1006,143 @@ export const StatusResponse: MessageFns<StatusResponse> = {
     message.endpointsReady = object.endpointsReady ?? 0;
     message.policies = object.policies?.map((e) => PolicyStatus.fromPartial(e)) || [];
     message.overlay = object.overlay ?? "";
+    message.ruleCounters = object.ruleCounters?.map((e) => RuleCounter.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseRuleCounter(): RuleCounter {
+  return { owner: "", egress: false, rule: 0, tier: "", packets: 0n };
+}
+
+export const RuleCounter: MessageFns<RuleCounter> = {
+  encode(message: RuleCounter, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.owner !== "") {
+      writer.uint32(10).string(message.owner);
+    }
+    if (message.egress !== false) {
+      writer.uint32(16).bool(message.egress);
+    }
+    if (message.rule !== 0) {
+      writer.uint32(24).uint32(message.rule);
+    }
+    if (message.tier !== "") {
+      writer.uint32(34).string(message.tier);
+    }
+    if (message.packets !== 0n) {
+      if (BigInt.asUintN(64, message.packets) !== message.packets) {
+        throw new globalThis.Error("value provided for field message.packets of type uint64 too large");
+      }
+      writer.uint32(40).uint64(message.packets);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RuleCounter {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRuleCounter();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.owner = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.egress = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.rule = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.tier = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.packets = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RuleCounter {
+    return {
+      owner: isSet(object.owner) ? globalThis.String(object.owner) : "",
+      egress: isSet(object.egress) ? globalThis.Boolean(object.egress) : false,
+      rule: isSet(object.rule) ? globalThis.Number(object.rule) : 0,
+      tier: isSet(object.tier) ? globalThis.String(object.tier) : "",
+      packets: isSet(object.packets) ? BigInt(object.packets) : 0n,
+    };
+  },
+
+  toJSON(message: RuleCounter): unknown {
+    const obj: any = {};
+    if (message.owner !== "") {
+      obj.owner = message.owner;
+    }
+    if (message.egress !== false) {
+      obj.egress = message.egress;
+    }
+    if (message.rule !== 0) {
+      obj.rule = Math.round(message.rule);
+    }
+    if (message.tier !== "") {
+      obj.tier = message.tier;
+    }
+    if (message.packets !== 0n) {
+      obj.packets = message.packets.toString();
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<RuleCounter>, I>>(base?: I): RuleCounter {
+    return RuleCounter.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<RuleCounter>, I>>(object: I): RuleCounter {
+    const message = createBaseRuleCounter();
+    message.owner = object.owner ?? "";
+    message.egress = object.egress ?? false;
+    message.rule = object.rule ?? 0;
+    message.tier = object.tier ?? "";
+    message.packets = (object.packets !== undefined && object.packets !== null) ? BigInt(object.packets) : 0n;
     return message;
   },
 };

@@ -14,7 +14,7 @@ export interface NftTable extends Disposable {
   /** Brings the kernel up to date. Throws when that was impossible as a whole. */
   commit(): void;
   /** What the rules of a chain counted in the kernel, in order: packets, null for a rule without a counter. Throws a KernelError. */
-  counters(chain: string): readonly (bigint | null)[];
+  counters: (chain: string) => readonly (bigint | null)[];
   /** Chains that the kernel refused, with its words: they keep what they had, or drop everything. */
   readonly refused: ReadonlyMap<string, string>;
   /** The kernel's table is to be read again before the next commit: somebody may have changed it. */

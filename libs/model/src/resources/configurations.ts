@@ -55,7 +55,7 @@ const hostEndpoint = z.strictObject({
   templates: z.array(z.strictObject({
     generateName: z.string().max(253).regex(/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/, "a part of a name of lower-case letters, digits, '-' and '.' is needed"),
     interfaceCIDRs: z.array(net).min(1).max(64),
-    interfacePattern: trap(z.string().max(256), "the interfaces of other nodes are not known here; write interfaceCIDRs with the networks that they are in"),
+    interfacePattern: trap(z.string().max(256), "the interfaces of other nodes are not known here; write interfaceCIDRs with the networks that they are in").optional(),
     labels: labels.optional(),
     nodeSelector: selector.optional(),
   })).max(64).optional(),

@@ -8,7 +8,7 @@ import type { Answer } from "./queries.ts";
 const pod = (name: string, node: string, labels: Record<string, string>, over: { metadata?: object; status?: object } = {}): KubeObject =>
   ({ apiVersion: "v1", kind: "Pod", metadata: { namespace: "a", name, uid: `u-${name}`, labels, ...over.metadata }, spec: { nodeName: node }, status: { podIP: "10.0.0.1", phase: "Running", ...over.status } });
 const policy = (kind: PolicyKind, name: string, spec: object): ClusterObjects["policies"][number] => ({ kind, object: { apiVersion: "v1", kind, metadata: { name, resourceVersion: "9", ...(kind === "GlobalNetworkPolicy" ? {} : { namespace: "a" }) }, spec } });
-const cluster = (pods: readonly KubeObject[], ...policies: ClusterObjects["policies"]): ClusterObjects => ({ policies, pods, namespaces: [{ apiVersion: "v1", kind: "Namespace", metadata: { name: "a", labels: { team: "blue" } } }], serviceAccounts: [] });
+const cluster = (pods: readonly KubeObject[], ...policies: ClusterObjects["policies"]): ClusterObjects => ({ policies, pods, namespaces: [{ apiVersion: "v1", kind: "Namespace", metadata: { name: "a", labels: { team: "blue" } } }], serviceAccounts: [], hostEndpoints: [] });
 
 describe("demandsOf", () => {
   const counts = (objects: ClusterObjects): Record<string, Record<string, number>> => Object.fromEntries(demandsOf(objects).map(({ name, endpointsByNode }) => [name, Object.fromEntries(endpointsByNode)]));
@@ -29,6 +29,14 @@ describe("demandsOf", () => {
     ["is on the network of its node", { ...pod("w", "n1", web), spec: { nodeName: "n1", hostNetwork: true } }],
   ])("asks for nothing on behalf of a pod that %s", (_, one) => expect(counts(cluster([one], policy("NetworkPolicy", "all", {})))).toEqual({ all: {} }));
 
+  it("counts host endpoints beside pods: of global policies that are for hosts too", () => {
+    const host = (name: string, node: string): KubeObject => ({ apiVersion: "projectcalico.org/v3", kind: "HostEndpoint", metadata: { name, labels: { role: "host" } }, spec: { node, interfaceName: "*", profiles: ["projectcalico-default-allow"] } });
+    const objects = { ...cluster([pod("w", "n1", web)], policy("GlobalNetworkPolicy", "all", {}), policy("GlobalNetworkPolicy", "raw", { doNotTrack: true, applyOnForward: true }), policy("NetworkPolicy", "pods", {})), hostEndpoints: [host("h1", "n1"), host("h2", "n2"), host("h3", "n2"), { ...host("bad", "n3"), spec: {} }] };
+    expect(demandsOf(objects).map(({ name, endpointsByNode, hostEndpointsByNode }) => [name, Object.fromEntries(endpointsByNode), Object.fromEntries(hostEndpointsByNode)])).toEqual([
+      ["all", { n1: 1 }, { n1: 1, n2: 2 }], ["raw", {}, { n1: 1, n2: 2 }], ["pods", { n1: 1 }, {}],
+    ]);
+  });
+
   it("tells what of a policy cannot be used", () => {
     expect(demandsOf(cluster([], policy("NetworkPolicy", "broken", { selector: "app = 'web'" })))).toMatchObject([{ usable: false, findings: [expect.stringMatching(/^spec\.selector /)] }]);
   });
@@ -41,7 +49,7 @@ const answer = (held: Partial<felix.PolicyStatus> | null, over: Partial<felix.St
     policies: held === null ? [] : [{ id, revision: "9", endpoints: 2, endpointsReady: 2, failure: "", ...held }], ...over,
   },
 });
-const demand = (nodes: Record<string, number>, over: Partial<Demand> = {}): Demand => ({ ...(parsePolicyId(id) as NonNullable<ReturnType<typeof parsePolicyId>>), id, revision: "9", findings: [], usable: true, endpointsByNode: new Map(Object.entries(nodes)), ...over });
+const demand = (nodes: Record<string, number>, over: Partial<Demand> = {}): Demand => ({ ...(parsePolicyId(id) as NonNullable<ReturnType<typeof parsePolicyId>>), id, revision: "9", findings: [], usable: true, endpointsByNode: new Map(Object.entries(nodes)), hostEndpointsByNode: new Map(), ...over });
 
 describe("reportOf", () => {
   it.each<[string, Answer<felix.StatusResponse> | undefined, string | null]>([
@@ -59,6 +67,11 @@ describe("reportOf", () => {
   ])("of %s", (_, from, reason) => {
     const report = reportOf(demand({ n1: 2, n2: 2 }), new Map([["n1", answer({})], ...(from === undefined ? [] : [["n2", from] as const])]));
     expect([report.nodes, report.inForce, report.missing.map((missing) => missing.reason), isInForce(report)]).toEqual([2, reason === null ? 2 : 1, reason === null ? [] : [reason], reason === null]);
+  });
+
+  it("a node must have what is for its host endpoints, whether or not it has such pods", () => {
+    const report = reportOf(demand({}, { hostEndpointsByNode: new Map([["n1", 1], ["n2", 2]]) }), new Map([["n1", answer({ endpoints: 0, endpointsReady: 0 })], ["n2", answer(null)]]));
+    expect([report.nodes, report.endpoints, report.inForce, report.missing]).toEqual([2, 3, 1, [{ node: "n2", reason: "not in the kernel yet", unknown: false }]]);
   });
 
   it("counts a node that still has what no longer selects anything there", () => {

@@ -2,7 +2,7 @@
 import { createClusterHalf } from "@calico/calc";
 import { compareRevisions, type KubeObject } from "@calico/datastore";
 import {
-  convertClusterNetworkPolicy, convertGlobalNetworkPolicy, convertKubernetesNetworkPolicy, convertNamespace, convertNetworkPolicy, convertPod, convertServiceAccount, parsePolicyId, policyId, type Conversion, type Policy, type PolicyId,
+  builtInProfiles, convertClusterNetworkPolicy, convertGlobalNetworkPolicy, convertHostEndpoint, convertKubernetesNetworkPolicy, convertNamespace, convertNetworkPolicy, convertPod, convertServiceAccount, parsePolicyId, policyId, type Conversion, type Policy, type PolicyId,
   type PolicyKind,
 } from "@calico/model";
 import type { felix } from "@calico/proto/status";
@@ -14,6 +14,7 @@ export type ClusterObjects = {
   readonly pods: readonly KubeObject[];
   readonly namespaces: readonly KubeObject[];
   readonly serviceAccounts: readonly KubeObject[];
+  readonly hostEndpoints: readonly KubeObject[];
 };
 
 /** A policy as written, and the endpoints that it must protect. */
@@ -27,8 +28,10 @@ export type Demand = {
   readonly findings: readonly string[];
   /** False: no node has it, because nobody can tell whom it protects. */
   readonly usable: boolean;
-  /** Endpoints with an address that it selects, by node. */
+  /** Pods with an address that it selects, by node. */
   readonly endpointsByNode: ReadonlyMap<string, number>;
+  /** Host endpoints that it selects, by node. */
+  readonly hostEndpointsByNode: ReadonlyMap<string, number>;
 };
 
 export type PolicyReport = {
@@ -54,19 +57,23 @@ const CONVERT: Readonly<Record<PolicyKind, (raw: unknown) => Conversion<Policy>>
 };
 
 /** Whom each policy must protect, found as typha finds it. A pod that is being deleted may have lost its network already, so it asks for nothing. */
-export function demandsOf({ policies, pods, namespaces, serviceAccounts }: ClusterObjects): Demand[] {
+export function demandsOf({ policies, pods, namespaces, serviceAccounts, hostEndpoints }: ClusterObjects): Demand[] {
   const nodeOf = new Map<string, string>();
-  const endpointsOf = new Map<string, Map<string, number>>();
+  const hosts = new Set<string>();
+  const podsOf = new Map<string, Map<string, number>>();
+  const hostsOf = new Map<string, Map<string, number>>();
   const half = createClusterHalf({
     onValueChange: () => undefined, onIpSetDelta: () => undefined, onInterestStop: () => undefined,
     onInterestStart(endpoint, key) {
       const node = nodeOf.get(endpoint);
       if (node === undefined || !key.startsWith("Policy:")) return;
       const id = key.slice("Policy:".length);
-      const counts = endpointsOf.get(id) ?? new Map<string, number>();
-      endpointsOf.set(id, counts.set(node, (counts.get(node) ?? 0) + 1));
+      const countsOf = hosts.has(endpoint) ? hostsOf : podsOf;
+      const counts = countsOf.get(id) ?? new Map<string, number>();
+      countsOf.set(id, counts.set(node, (counts.get(node) ?? 0) + 1));
     },
   });
+  for (const value of builtInProfiles) half.onUpdate({ kind: "Profile", id: value.id, value });
   for (const convert of [...namespaces.map(convertNamespace), ...serviceAccounts.map(convertServiceAccount)]) if (convert.value !== null) half.onUpdate({ kind: "Profile", id: convert.value.id, value: convert.value });
   for (const pod of pods) {
     const { value } = convertPod(pod);
@@ -75,26 +82,33 @@ export function demandsOf({ policies, pods, namespaces, serviceAccounts }: Clust
     // Each endpoint stands for a node of its own here: so interest is told endpoint by endpoint.
     half.onUpdate({ kind: "WorkloadEndpoint", id: value.id, value: { ...value, node: value.id } });
   }
+  for (const object of hostEndpoints) {
+    const { value } = convertHostEndpoint(object);
+    if (value === null) continue;
+    nodeOf.set(value.id, value.node);
+    hosts.add(value.id);
+    half.onUpdate({ kind: "HostEndpoint", id: value.id, value: { ...value, node: value.id } });
+  }
   return policies.map(({ kind, object }): Demand => {
     const { namespace = "", name, resourceVersion: revision = "" } = object.metadata;
     const id = policyId(kind, namespace, name);
     const { value, findings } = CONVERT[kind](object);
     if (value !== null) half.onUpdate({ kind: "Policy", id, value: { ...value, inbound: [], outbound: [] } });
     const said = findings.filter(({ severity }) => severity !== "warning").map(({ field, message, suggestion }) => `${field} ${message}${suggestion === undefined ? "" : `; ${suggestion}`}`);
-    return { id, kind, namespace, name, revision, findings: said, usable: value !== null, endpointsByNode: endpointsOf.get(id) ?? new Map() };
+    return { id, kind, namespace, name, revision, findings: said, usable: value !== null, endpointsByNode: podsOf.get(id) ?? new Map(), hostEndpointsByNode: hostsOf.get(id) ?? new Map() };
   });
 }
 
 /** One policy: on which of the nodes that select something with it, or still have it, it is in force. */
-export function reportOf({ id, kind, namespace, name, revision, findings, usable, endpointsByNode }: Demand, answers: FelixAnswers): PolicyReport {
+export function reportOf({ id, kind, namespace, name, revision, findings, usable, endpointsByNode, hostEndpointsByNode }: Demand, answers: FelixAnswers): PolicyReport {
   const holders = [...answers].filter(([, answer]) => "value" in answer && answer.value.policies.some((policy) => policy.id === id)).map(([node]) => node);
-  const nodes = [...new Set([...endpointsByNode.keys(), ...holders])].sort();
+  const nodes = [...new Set([...endpointsByNode.keys(), ...hostEndpointsByNode.keys(), ...holders])].sort();
   const missing = nodes.flatMap((node) => {
     const answer = answers.get(node) ?? { silence: "is no Node of the cluster" };
     const reason = "silence" in answer ? answer.silence : shortfall(answer.value, id, revision, endpointsByNode.get(node) ?? 0);
     return reason === null ? [] : [{ node, reason, unknown: "silence" in answer }];
   });
-  const endpoints = [...endpointsByNode.values()].reduce((sum, count) => sum + count, 0);
+  const endpoints = [...endpointsByNode.values(), ...hostEndpointsByNode.values()].reduce((sum, count) => sum + count, 0);
   return { kind, namespace, name, revision, endpoints, nodes: nodes.length, inForce: nodes.length - missing.length, missing, findings, usable };
 }
 

@@ -212,6 +212,8 @@ describe("policy eval with host endpoints", () => {
     expect(toOwn(felix("Drop"))).toEqual([[false, "::"], [false, "::"]]);
     expect(toOwn(felix("Drop"), felix("accept", "node.n1"))).toEqual([[true, "::"], [true, "::"]]);
     expect(toOwn(felix("Return"))).toEqual([[true, "default:GlobalNetworkPolicy/hosts:0"], [false, "default::"]]);
+    const eth0 = host("a", { node: "n1", interfaceName: "eth0" }, {});
+    expect([toOwn(felix("Return"), eth0), verdicts([...nodes, x, eth0, felix("Return")], ["shop/x", "node:n1", 80])]).toEqual([[[true, "default:GlobalNetworkPolicy/hosts:0"], [false, "default::"]], [[true, ":Profile/kns.shop:0", "::"]]]);
   });
 
   it("failsafe ports are those of FelixConfiguration default", () => {

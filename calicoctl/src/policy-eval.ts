@@ -97,10 +97,14 @@ function answer(manifests: Manifests, evaluator: Evaluator, probe: Probe): Probe
   function ingressSide(): Side | null {
     if (to.pod !== null) return from.node !== null && staysOnNode ? OWN_POD : podSide(to.pod, "ingress");
     if (to.node === null || (from.node !== null && staysOnNode)) return null;
-    const endpoint = hostEndpointAt(manifests, to.node, [pair?.destination as IpAddress], "to");
-    if (from.pod === null || !staysOnNode) return endpoint === null ? null : hostSide(endpoint, "to host");
+    if (from.pod === null || !staysOnNode) {
+      const endpoint = hostEndpointAt(manifests, to.node, [pair?.destination as IpAddress], "to");
+      return endpoint === null ? null : hostSide(endpoint, "to host");
+    }
     const action = manifests.endpointToHost(to.node);
     if (action === null) return null;
+    // It comes in by the pod's interface: of host endpoints only the one for all interfaces is for that.
+    const endpoint = hostEndpointOf(manifests.world.hostEndpoints ?? [], to.node, { name: "", addresses: [] });
     const verdict = evaluator.toOwnHost(from.pod, action, endpoint, packet);
     // What the pod's own policy denies is said on its side.
     return !verdict.allowed && !evaluator.verdict(from.pod, "egress", packet).allowed ? null : { ...sideOf(verdict, null), ...(action === "Return" && endpoint !== null ? { hostEndpoint: endpoint.name } : {}) };

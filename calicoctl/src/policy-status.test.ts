@@ -32,9 +32,7 @@ describe("demandsOf", () => {
   it("counts host endpoints beside pods: of global policies that are for hosts too", () => {
     const host = (name: string, node: string): KubeObject => ({ apiVersion: "projectcalico.org/v3", kind: "HostEndpoint", metadata: { name, labels: { role: "host" } }, spec: { node, interfaceName: "*", profiles: ["projectcalico-default-allow"] } });
     const objects = { ...cluster([pod("w", "n1", web)], policy("GlobalNetworkPolicy", "all", {}), policy("GlobalNetworkPolicy", "raw", { doNotTrack: true, applyOnForward: true }), policy("NetworkPolicy", "pods", {})), hostEndpoints: [host("h1", "n1"), host("h2", "n2"), host("h3", "n2"), { ...host("bad", "n3"), spec: {} }] };
-    expect(demandsOf(objects).map(({ name, endpointsByNode, hostEndpointsByNode }) => [name, Object.fromEntries(endpointsByNode), Object.fromEntries(hostEndpointsByNode)])).toEqual([
-      ["all", { n1: 1 }, { n1: 1, n2: 2 }], ["raw", {}, { n1: 1, n2: 2 }], ["pods", { n1: 1 }, {}],
-    ]);
+    expect(counts(objects)).toEqual({ all: { n1: 2, n2: 2 }, raw: { n1: 1, n2: 2 }, pods: { n1: 1 } });
   });
 
   it("tells what of a policy cannot be used", () => {
@@ -49,7 +47,7 @@ const answer = (held: Partial<felix.PolicyStatus> | null, over: Partial<felix.St
     policies: held === null ? [] : [{ id, revision: "9", endpoints: 2, endpointsReady: 2, failure: "", ...held }], ...over,
   },
 });
-const demand = (nodes: Record<string, number>, over: Partial<Demand> = {}): Demand => ({ ...(parsePolicyId(id) as NonNullable<ReturnType<typeof parsePolicyId>>), id, revision: "9", findings: [], usable: true, endpointsByNode: new Map(Object.entries(nodes)), hostEndpointsByNode: new Map(), ...over });
+const demand = (nodes: Record<string, number>, over: Partial<Demand> = {}): Demand => ({ ...(parsePolicyId(id) as NonNullable<ReturnType<typeof parsePolicyId>>), id, revision: "9", findings: [], usable: true, endpointsByNode: new Map(Object.entries(nodes)), ...over });
 
 describe("reportOf", () => {
   it.each<[string, Answer<felix.StatusResponse> | undefined, string | null]>([
@@ -67,11 +65,6 @@ describe("reportOf", () => {
   ])("of %s", (_, from, reason) => {
     const report = reportOf(demand({ n1: 2, n2: 2 }), new Map([["n1", answer({})], ...(from === undefined ? [] : [["n2", from] as const])]));
     expect([report.nodes, report.inForce, report.missing.map((missing) => missing.reason), isInForce(report)]).toEqual([2, reason === null ? 2 : 1, reason === null ? [] : [reason], reason === null]);
-  });
-
-  it("a node must have what is for its host endpoints, whether or not it has such pods", () => {
-    const report = reportOf(demand({}, { hostEndpointsByNode: new Map([["n1", 1], ["n2", 2]]) }), new Map([["n1", answer({ endpoints: 0, endpointsReady: 0 })], ["n2", answer(null)]]));
-    expect([report.nodes, report.endpoints, report.inForce, report.missing]).toEqual([2, 3, 1, [{ node: "n2", reason: "not in the kernel yet", unknown: false }]]);
   });
 
   it("counts a node that still has what no longer selects anything there", () => {

@@ -28,10 +28,8 @@ export type Demand = {
   readonly findings: readonly string[];
   /** False: no node has it, because nobody can tell whom it protects. */
   readonly usable: boolean;
-  /** Pods with an address that it selects, by node. */
+  /** Pods with an address and host endpoints that it selects, by node. */
   readonly endpointsByNode: ReadonlyMap<string, number>;
-  /** Host endpoints that it selects, by node. */
-  readonly hostEndpointsByNode: ReadonlyMap<string, number>;
 };
 
 export type PolicyReport = {
@@ -59,18 +57,15 @@ const CONVERT: Readonly<Record<PolicyKind, (raw: unknown) => Conversion<Policy>>
 /** Whom each policy must protect, found as typha finds it. A pod that is being deleted may have lost its network already, so it asks for nothing. */
 export function demandsOf({ policies, pods, namespaces, serviceAccounts, hostEndpoints }: ClusterObjects): Demand[] {
   const nodeOf = new Map<string, string>();
-  const hosts = new Set<string>();
-  const podsOf = new Map<string, Map<string, number>>();
-  const hostsOf = new Map<string, Map<string, number>>();
+  const endpointsOf = new Map<string, Map<string, number>>();
   const half = createClusterHalf({
     onValueChange: () => undefined, onIpSetDelta: () => undefined, onInterestStop: () => undefined,
     onInterestStart(endpoint, key) {
       const node = nodeOf.get(endpoint);
       if (node === undefined || !key.startsWith("Policy:")) return;
       const id = key.slice("Policy:".length);
-      const countsOf = hosts.has(endpoint) ? hostsOf : podsOf;
-      const counts = countsOf.get(id) ?? new Map<string, number>();
-      countsOf.set(id, counts.set(node, (counts.get(node) ?? 0) + 1));
+      const counts = endpointsOf.get(id) ?? new Map<string, number>();
+      endpointsOf.set(id, counts.set(node, (counts.get(node) ?? 0) + 1));
     },
   });
   for (const value of builtInProfiles) half.onUpdate({ kind: "Profile", id: value.id, value });
@@ -86,7 +81,6 @@ export function demandsOf({ policies, pods, namespaces, serviceAccounts, hostEnd
     const { value } = convertHostEndpoint(object);
     if (value === null) continue;
     nodeOf.set(value.id, value.node);
-    hosts.add(value.id);
     half.onUpdate({ kind: "HostEndpoint", id: value.id, value: { ...value, node: value.id } });
   }
   return policies.map(({ kind, object }): Demand => {
@@ -95,20 +89,20 @@ export function demandsOf({ policies, pods, namespaces, serviceAccounts, hostEnd
     const { value, findings } = CONVERT[kind](object);
     if (value !== null) half.onUpdate({ kind: "Policy", id, value: { ...value, inbound: [], outbound: [] } });
     const said = findings.filter(({ severity }) => severity !== "warning").map(({ field, message, suggestion }) => `${field} ${message}${suggestion === undefined ? "" : `; ${suggestion}`}`);
-    return { id, kind, namespace, name, revision, findings: said, usable: value !== null, endpointsByNode: podsOf.get(id) ?? new Map(), hostEndpointsByNode: hostsOf.get(id) ?? new Map() };
+    return { id, kind, namespace, name, revision, findings: said, usable: value !== null, endpointsByNode: endpointsOf.get(id) ?? new Map() };
   });
 }
 
 /** One policy: on which of the nodes that select something with it, or still have it, it is in force. */
-export function reportOf({ id, kind, namespace, name, revision, findings, usable, endpointsByNode, hostEndpointsByNode }: Demand, answers: FelixAnswers): PolicyReport {
+export function reportOf({ id, kind, namespace, name, revision, findings, usable, endpointsByNode }: Demand, answers: FelixAnswers): PolicyReport {
   const holders = [...answers].filter(([, answer]) => "value" in answer && answer.value.policies.some((policy) => policy.id === id)).map(([node]) => node);
-  const nodes = [...new Set([...endpointsByNode.keys(), ...hostEndpointsByNode.keys(), ...holders])].sort();
+  const nodes = [...new Set([...endpointsByNode.keys(), ...holders])].sort();
   const missing = nodes.flatMap((node) => {
     const answer = answers.get(node) ?? { silence: "is no Node of the cluster" };
     const reason = "silence" in answer ? answer.silence : shortfall(answer.value, id, revision, endpointsByNode.get(node) ?? 0);
     return reason === null ? [] : [{ node, reason, unknown: "silence" in answer }];
   });
-  const endpoints = [...endpointsByNode.values(), ...hostEndpointsByNode.values()].reduce((sum, count) => sum + count, 0);
+  const endpoints = [...endpointsByNode.values()].reduce((sum, count) => sum + count, 0);
   return { kind, namespace, name, revision, endpoints, nodes: nodes.length, inForce: nodes.length - missing.length, missing, findings, usable };
 }
 

@@ -32,7 +32,7 @@ export type Direction = "ingress" | "egress";
 /** How a packet passes a host endpoint: it ends or begins at the host itself, or the host forwards what came in, or goes out, there. */
 export type HostPath = "to host" | "from host" | "forwarded in" | "forwarded out";
 
-/** What becomes of packets from a pod to its own node that the pod's egress policy allows. Return: host endpoints decide. */
+/** What becomes of packets from a pod to its own node that the pod's egress policy allows. Return: the host endpoint for all interfaces decides. */
 export type EndpointToHostAction = "Drop" | "Accept" | "Return";
 
 /** What decided. */
@@ -65,7 +65,7 @@ export interface Evaluator {
    * what comes in meets untracked and preDNAT policies before that. What a host sends to its own pods meets no host endpoint.
    */
   hostVerdict(endpoint: HostEndpoint, path: HostPath, packet: Packet, translated?: Packet): Verdict;
-  /** The verdict on a packet of a pod to its own node: the pod's egress policy, then the action; for Return, the host endpoint if there is one. */
+  /** The verdict on a packet of a pod to its own node: the pod's egress policy, then the action; for Return, the host endpoint for all interfaces if there is one. */
   toOwnHost(pod: WorkloadEndpoint, action: EndpointToHostAction, host: HostEndpoint | null, packet: Packet): Verdict;
   /** Of the policies that an endpoint has in a direction, the Allow rule that misses a packet by least; the first of such. Null: there is none. */
   nearestMiss(endpoint: WorkloadEndpoint, direction: Direction, packet: Packet): NearestMiss | null;

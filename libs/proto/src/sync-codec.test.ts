@@ -24,9 +24,9 @@ const policy = fc.record({
 const endpoint = fc.record({
   id: text, uid: text, namespace: text, pod: text, interfaceName: text, addresses: texts, labels, profiles: texts, ports: fc.array(fc.record({ name: text, protocol: byte, port: fc.nat(65_535) }), { maxLength: 2 }), revision: text,
 });
-const hostEndpoint = fc.record({ id: text, name: text, interfaceName: text, expectedIps: texts, labels, profiles: texts, ports: fc.array(fc.record({ name: text, protocol: byte, port: fc.nat(65_535) }), { maxLength: 2 }), revision: text });
 const speaker = fc.record({ asNumber: number, listenPort: fc.nat(65_535) });
 const nonEmpty = text.filter((value) => value !== "");
+const hostEndpoint = fc.record({ id: text, name: text, interfaceName: text, expectedIps: texts, labels, profiles: texts, ports: fc.array(fc.record({ name: text, protocol: byte, port: fc.nat(65_535) }), { maxLength: 2 }), revision: text });
 const update = fc.oneof(
   fc.record({ kind: fc.constant("IpSet"), id: text, type: fc.constantFrom("net", "ip-port"), members: texts }),
   fc.record({ kind: fc.constant("IpSetDelta"), id: text, added: texts, removed: texts }),

@@ -12,7 +12,7 @@ import { CommandError } from "./usage.ts";
 /** All that a verdict depends on. */
 const KINDS: readonly ResourceType[] = [
   coreTypes.pods, coreTypes.namespaces, coreTypes.serviceAccounts, coreTypes.nodes, coreTypes.endpointSlices, coreTypes.networkPolicies, coreTypes.clusterNetworkPolicies,
-  calicoTypes.networkPolicies, calicoTypes.globalNetworkPolicies, calicoTypes.tiers, calicoTypes.networkSets, calicoTypes.globalNetworkSets, calicoTypes.hostEndpoints,
+  calicoTypes.networkPolicies, calicoTypes.globalNetworkPolicies, calicoTypes.tiers, calicoTypes.networkSets, calicoTypes.globalNetworkSets, calicoTypes.hostEndpoints, calicoTypes.felixConfigurations,
 ];
 
 type Explain = Extract<Command, { verb: "explain" }>;

@@ -1,11 +1,12 @@
 /** Objects of files or of a cluster, as the calculation sees them: what policy means for the pods among them. */
-import type { World } from "@calico/calc";
+import type { EndpointToHostAction, World } from "@calico/calc";
 import type { KubeObject } from "@calico/datastore";
 import {
-  builtInTiers, canonicalAddress, convertClusterNetworkPolicy, convertEndpointSlice, convertGlobalNetworkPolicy, convertGlobalNetworkSet, convertKubernetesNetworkPolicy, convertNamespace, convertNetworkPolicy, convertNetworkSet,
-  convertPod, convertServiceAccount, convertTier, listOf, NODE_IPV4_ANNOTATION, NODE_IPV6_ANNOTATION, objectOf, specOf, textOf, type Conversion, type IpAddress, type NetworkSet, type Policy, type Profile, type ServiceSlice, type Tier, type WorkloadEndpoint,
+  builtInProfiles, builtInTiers, canonicalAddress, convertClusterNetworkPolicy, convertEndpointSlice, convertGlobalNetworkPolicy, convertGlobalNetworkSet, convertHostEndpoint, convertKubernetesNetworkPolicy, convertNamespace, convertNetworkPolicy, convertNetworkSet,
+  convertPod, convertServiceAccount, convertTier, listOf, NODE_IPV4_ANNOTATION, NODE_IPV6_ANNOTATION, objectOf, specOf, textOf, type Conversion, type HostEndpoint, type IpAddress, type NetworkSet, type Policy, type Profile, type ServiceSlice, type Tier, type WorkloadEndpoint,
 } from "@calico/model";
 import type { Item } from "./documents.ts";
+import { readHostSettings, type HostSettings } from "./host-settings.ts";
 import { hasName, problemsOf, shapeProblem } from "./files.ts";
 import { sliceOf } from "./service-slice.ts";
 
@@ -16,6 +17,8 @@ export type Manifests = {
   /** Pods on their node's own network, by "namespace/name": the node's name. */
   readonly hostPods: ReadonlyMap<string, string>;
   readonly nodes: ReadonlyMap<string, readonly IpAddress[]>;
+  /** What becomes of packets from pods to a node of theirs; null: nothing here says it. */
+  readonly endpointToHost: (node: string) => EndpointToHostAction | null;
   /** What cannot be used, with file, line and field. Nothing may be concluded while there is any. */
   readonly problems: readonly string[];
   /** Objects that were passed over, by kind. */
@@ -24,11 +27,10 @@ export type Manifests = {
 
 /** Kinds that change verdicts and that this version does not evaluate: an answer without them would be wrong. */
 const NOT_EVALUATED: Readonly<Record<string, string>> = {
-  "projectcalico.org/v3 HostEndpoint": "policy of hosts is not evaluated by this version",
   "policy.networking.k8s.io/v1alpha1 AdminNetworkPolicy": "is not enforced; ClusterNetworkPolicy has taken its place",
   "policy.networking.k8s.io/v1alpha1 BaselineAdminNetworkPolicy": "is not enforced; a ClusterNetworkPolicy of tier Baseline has taken its place",
 };
-const CLUSTER_SCOPED = new Set(["Namespace", "Node", "ClusterNetworkPolicy", "GlobalNetworkPolicy", "GlobalNetworkSet", "Tier"]);
+const CLUSTER_SCOPED = new Set(["Namespace", "Node", "ClusterNetworkPolicy", "GlobalNetworkPolicy", "GlobalNetworkSet", "HostEndpoint", "FelixConfiguration", "Tier"]);
 /** An address for who has none: of a range that no network has. */
 const NOBODYS = { pods: "240.0", nodes: "240.128" } as const;
 
@@ -40,13 +42,15 @@ export type Origin = "files" | "cluster";
 
 export function readManifests(items: readonly Item[], origin: Origin = "files"): Manifests {
   const collected = collect(items, origin);
-  const { policies, tiers, profiles, networkSets, slices, rawPods, services, nodes, problems, passedOver } = collected;
+  const { policies, tiers, profiles, networkSets, slices, rawPods, services, hostEndpoints, felixConfigurations, nodes, problems, passedOver } = collected;
+  if (origin === "files") presupposeNodes(hostEndpoints, nodes);
+  const { failsafes, endpointToHost } = readHostSettings(felixConfigurations, problems);
   const { pods, hostPods } = readPods(rawPods, profiles, origin);
   const known = new Set(slices.map(({ service }) => `${service.namespace}/${service.name}`));
   const derived = services.filter(({ metadata }) => !known.has(`${metadata.namespace ?? ""}/${metadata.name}`)).flatMap((service) => sliceOf(service, rawPods, pods));
   return {
-    world: { policies, tiers: [...tiers.values()], profiles: [...profiles.values()], endpoints: [...pods.values()], networkSets, serviceSlices: [...slices, ...derived] },
-    pods, hostPods, nodes, problems, passedOver,
+    world: { policies, tiers: [...tiers.values()], profiles: [...profiles.values()], endpoints: [...pods.values()], hostEndpoints, failsafes, networkSets, serviceSlices: [...slices, ...derived] },
+    pods, hostPods, nodes, endpointToHost, problems, passedOver,
   };
 }
 
@@ -58,6 +62,8 @@ type Collected = {
   readonly slices: ServiceSlice[];
   readonly rawPods: KubeObject[];
   readonly services: KubeObject[];
+  readonly hostEndpoints: HostEndpoint[];
+  readonly felixConfigurations: HostSettings[];
   readonly nodes: Map<string, readonly IpAddress[]>;
   readonly problems: string[];
   readonly passedOver: Map<string, number>;
@@ -66,7 +72,8 @@ type Collected = {
 /** The objects by what they are; each once. */
 function collect(items: readonly Item[], origin: Origin): Collected {
   const collected: Collected = {
-    policies: [], tiers: new Map(builtInTiers.map((tier) => [tier.name, tier])), profiles: new Map(), networkSets: [], slices: [], rawPods: [], services: [], nodes: new Map(), problems: [], passedOver: new Map(),
+    policies: [], tiers: new Map(builtInTiers.map((tier) => [tier.name, tier])), profiles: new Map(builtInProfiles.map((profile) => [profile.id, profile])), networkSets: [], slices: [], rawPods: [], services: [],
+    hostEndpoints: [], felixConfigurations: [], nodes: new Map(), problems: [], passedOver: new Map(),
   };
   const seen = new Map<string, string>();
   for (const item of items) {
@@ -86,7 +93,7 @@ function collect(items: readonly Item[], origin: Origin): Collected {
   return collected;
 }
 
-function collectOne(object: KubeObject, { at, placeOf }: Item, origin: Origin, { policies, tiers, profiles, networkSets, slices, rawPods, services, nodes, problems, passedOver }: Collected): void {
+function collectOne(object: KubeObject, { at, placeOf }: Item, origin: Origin, { policies, tiers, profiles, networkSets, slices, rawPods, services, hostEndpoints, felixConfigurations, nodes, problems, passedOver }: Collected): void {
   /** The value of a conversion without errors. */
   function use<M>({ value, findings }: Conversion<M>): M[] {
     const errors = findings.filter(({ severity }) => severity !== "warning");
@@ -114,6 +121,8 @@ function collectOne(object: KubeObject, { at, placeOf }: Item, origin: Origin, {
     case "projectcalico.org/v3 Tier": for (const tier of checked(convertTier)) tiers.set(tier.name, tier); break;
     case "projectcalico.org/v3 NetworkSet": networkSets.push(...checked(convertNetworkSet)); break;
     case "projectcalico.org/v3 GlobalNetworkSet": networkSets.push(...checked(convertGlobalNetworkSet)); break;
+    case "projectcalico.org/v3 HostEndpoint": hostEndpoints.push(...checked(convertHostEndpoint)); break;
+    case "projectcalico.org/v3 FelixConfiguration": felixConfigurations.push(...checked((raw): Conversion<HostSettings> => ({ value: { name: raw.metadata.name, at, spec: specOf(raw) }, findings: [] }))); break;
     default:
       if (NOT_EVALUATED[type] !== undefined) problems.push(`${at}: ${object.kind} ${object.metadata.name}: ${NOT_EVALUATED[type]}`);
       else passedOver.set(object.kind, (passedOver.get(object.kind) ?? 0) + 1);
@@ -146,6 +155,15 @@ function readPods(rawPods: readonly KubeObject[], profiles: Map<string, Profile>
     pods.set(key, { ...value, node, addresses: value.addresses.length > 0 ? value.addresses : [nobodys("pods", pods.size)] });
   }
   return { pods, hostPods };
+}
+
+/** Nodes that only host endpoints tell of, with the addresses that these expect. */
+function presupposeNodes(hostEndpoints: readonly HostEndpoint[], nodes: Map<string, readonly IpAddress[]>): void {
+  for (const [node, its] of Map.groupBy(hostEndpoints, (endpoint) => endpoint.node)) {
+    if (nodes.has(node)) continue;
+    const addresses = [...new Set(its.flatMap(({ expectedIps }) => expectedIps))];
+    nodes.set(node, addresses.length > 0 ? addresses : [nobodys("nodes", nodes.size)]);
+  }
 }
 
 /** A namespace with the label that the API server gives it. */

@@ -135,15 +135,17 @@ describe("policy eval", () => {
       web, web,
       calico("NetworkPolicy", "p", { selector: "app = 'x'" }, "shop"),
       kubernetes("q", { podSelector: {}, ingress: [{ from: [{ ipBlock: { cidr: "10.0.0.0/33" } }] }] }),
-      calico("HostEndpoint", "h", { node: "n1", interfaceName: "eth0" }),
+      calico("HostEndpoint", "h", { node: "n1", interfaceName: "eth0", profiles: ["mine"] }),
+      calico("FelixConfiguration", "node.n1", { failsafeInboundHostPorts: [{ port: 22 }] }),
       { apiVersion: "v1", metadata: { name: "x" } },
     ];
     expect(refusal(bad, [])).toEqual([
       expect.stringMatching(/^all\.yaml:\d+: Pod web is at all\.yaml:1 already$/),
       expect.stringMatching(/^all\.yaml:\d+: NetworkPolicy p: spec\.selector: "app = 'x'": a single "=" is not an operator/),
       expect.stringMatching(/^all\.yaml:\d+: NetworkPolicy q: spec\.ingress\[0\]\.from\[0\]\.ipBlock\.cidr: "10\.0\.0\.0\/33" is not a CIDR/),
-      expect.stringMatching(/^all\.yaml:\d+: HostEndpoint h: policy of hosts is not evaluated by this version$/),
+      expect.stringMatching(/^all\.yaml:\d+: HostEndpoint h: spec\.profiles\[0\]: "mine" is no profile of this product; profiles are projectcalico-default-allow, /),
       expect.stringMatching(/^all\.yaml:\d+: kind is missing$/),
+      expect.stringMatching(/^all\.yaml:\d+: FelixConfiguration node\.n1: failsafe ports of one node are not evaluated by this version$/),
     ]);
   });
 
@@ -165,9 +167,81 @@ describe("policy eval", () => {
   }, 15_000);
 });
 
+describe("policy eval with host endpoints", () => {
+  const node = (name: string, address: string): object => ({ apiVersion: "v1", kind: "Node", metadata: { name }, status: { addresses: [{ type: "InternalIP", address }] } });
+  const nodes = [node("n1", "192.0.2.1"), node("n2", "192.0.2.2")];
+  const x = pod("shop/x", { app: "x" }, { nodeName: "n1" });
+  const y = pod("shop/y", { app: "y" }, { nodeName: "n2" });
+  const host = (name: string, spec: object, labels: object = { role: "host" }): object => ({ apiVersion: "projectcalico.org/v3", kind: "HostEndpoint", metadata: { name, labels }, spec });
+  const hosts = (spec: object): object => calico("GlobalNetworkPolicy", "hosts", { selector: "role == 'host'", ...spec });
+  const n1 = host("n1-all", { node: "n1", interfaceName: "*" });
+  const web = hosts({ ingress: [{ action: "Allow", protocol: "TCP", destination: { ports: [80] } }] });
+
+  it("rule 18: what a node receives and sends is judged by its host endpoint, failsafes first", () => {
+    expect(verdicts([...nodes, n1, web], ["203.0.113.9", "node:n1", 80], ["203.0.113.9", "node:n1", 81], ["203.0.113.9", "node:n1", 22], ["node:n1", "203.0.113.9", 80], ["node:n1", "203.0.113.9", 53, "UDP"], ["node:n2", "192.0.2.1", 80], ["node:n1", "node:n1", 81])).toEqual([
+      [true, null, "default:GlobalNetworkPolicy/hosts:0"], [false, null, "default::"], [true, null, "::"], [false, "::", null], [true, "::", null], [true, null, "default:GlobalNetworkPolicy/hosts:0"], [true, null, null],
+    ]);
+    const [denied] = evaluate([...nodes, n1, web], [{ from: "203.0.113.9", to: "node:n1", port: 81 }]);
+    expect(denied?.ingress).toEqual({
+      allow: false, tier: "default", policy: null, rule: null, because: "no rule of the policies in tier default matches", hostEndpoint: "n1-all",
+      nearest: { policy: "GlobalNetworkPolicy/hosts", rule: 0, because: ["destination port is 81, not 80"] },
+    });
+    expect(denied === undefined ? "" : renderAnswer(denied)).toContain("ingress of node:n1      deny: no rule of the policies in tier default matches (host endpoint n1-all)");
+  });
+
+  it("a node without one is not judged, an automatic one allows what no policy decides", () => {
+    expect(verdicts([...nodes, n1], ["203.0.113.9", "node:n2", 81])).toEqual([[true, null, null]]);
+    expect(verdicts([...nodes, host("n1-auto-hep", { node: "n1", interfaceName: "*", profiles: ["projectcalico-default-allow"] })], ["203.0.113.9", "node:n1", 81])).toEqual([[true, null, ":Profile/projectcalico-default-allow:0"]]);
+  });
+
+  it("rule 18: what nodes forward is judged by policies with applyOnForward, out of the one and into the other", () => {
+    const both = [n1, host("n2-all", { node: "n2", interfaceName: "*" })];
+    const forward = hosts({ applyOnForward: true, types: ["Ingress", "Egress"], ingress: [{ action: "Deny", protocol: "UDP" }, { action: "Allow" }], egress: [{ action: "Allow" }] });
+    const answers = evaluate([...nodes, x, y, ...both, forward], [{ from: "shop/x", to: "shop/y", port: 53, protocol: "UDP" }, { from: "shop/x", to: "shop/y", port: 80 }, { from: "shop/x", to: "203.0.113.9", port: 53, protocol: "UDP" }, { from: "node:n1", to: "shop/x", port: 53, protocol: "UDP" }]);
+    expect(answers.map(({ allow, forwarded }) => [allow, forwarded.map(({ node: at, direction, hostEndpoint, allow: one, rule }) => [at, direction, hostEndpoint, one, rule])])).toEqual([
+      [false, [["n1", "out", "n1-all", true, 0], ["n2", "in", "n2-all", false, 0]]], [true, [["n1", "out", "n1-all", true, 0], ["n2", "in", "n2-all", true, 1]]], [true, [["n1", "out", "n1-all", true, 0]]], [true, []],
+    ]);
+    const [none] = evaluate([...nodes, x, y, ...both, web], [{ from: "shop/x", to: "shop/y", port: 53, protocol: "UDP" }]);
+    expect(none?.forwarded.map(({ allow, because }) => [allow, because])).toEqual([[true, "no policy with applyOnForward decides"], [true, "no policy with applyOnForward decides"]]);
+  });
+
+  it("rule 19: what a pod sends to its own node is as FelixConfiguration says, when it does", () => {
+    const felix = (action: string, name = "default"): object => calico("FelixConfiguration", name, { defaultEndpointToHostAction: action });
+    const toOwn = (...objects: object[]): unknown => verdicts([...nodes, x, n1, web, ...objects], ["shop/x", "node:n1", 80], ["shop/x", "node:n1", 81]).map((each) => (each as unknown[]).slice(0, 1).concat((each as unknown[])[2]));
+    expect(toOwn()).toEqual([[true, null], [true, null]]);
+    expect(toOwn(felix("Drop"))).toEqual([[false, "::"], [false, "::"]]);
+    expect(toOwn(felix("Drop"), felix("accept", "node.n1"))).toEqual([[true, "::"], [true, "::"]]);
+    expect(toOwn(felix("Return"))).toEqual([[true, "default:GlobalNetworkPolicy/hosts:0"], [false, "default::"]]);
+    const eth0 = host("a", { node: "n1", interfaceName: "eth0" }, {});
+    expect([toOwn(felix("Return"), eth0), verdicts([...nodes, x, eth0, felix("Return")], ["shop/x", "node:n1", 80])]).toEqual([[[true, "default:GlobalNetworkPolicy/hosts:0"], [false, "default::"]], [[true, ":Profile/kns.shop:0", "::"]]]);
+  });
+
+  it("failsafe ports are those of FelixConfiguration default", () => {
+    const felix = calico("FelixConfiguration", "default", { failsafeInboundHostPorts: [{ protocol: "TCP", port: 2222, net: "198.51.100.0/24" }] });
+    expect(verdicts([...nodes, n1, web, felix], ["198.51.100.1", "node:n1", 2222], ["203.0.113.9", "node:n1", 2222], ["203.0.113.9", "node:n1", 22]).map((each) => (each as unknown[])[0])).toEqual([true, false, false]);
+  });
+
+  it("which host endpoint is that of the node's address, or that nobody can tell", () => {
+    const named = (name: string, interfaceName: string, expectedIPs?: string[]): object => host(name, { node: "n1", interfaceName, ...(expectedIPs === undefined ? {} : { expectedIPs }) }, {});
+    const which = (...objects: object[]): unknown => evaluate([...nodes, ...objects], [{ from: "203.0.113.9", to: "node:n1", port: 81 }])[0]?.ingress?.hostEndpoint;
+    expect([which(named("b", "eth0"), n1), which(named("b", "eth1", ["198.51.100.1"]), n1), which(named("b", "eth0"), named("a", "eth1", ["192.0.2.1"])), which(named("b", "eth1", ["198.51.100.1"]))]).toEqual(["b", "n1-all", "a", undefined]);
+    expect(refusal([...nodes, named("a", "eth0"), named("b", "eth1")], [{ from: "203.0.113.9", to: "node:n1", port: 81 }])).toEqual([
+      "probes.json: [0].to: node n1 has host endpoints for the interfaces eth0 and eth1, and nothing says which of them has 192.0.2.1; write it into their expectedIPs",
+    ]);
+  });
+
+  it("rules find nodes by their host endpoints' labels; a node need not be among the manifests", () => {
+    const hep = host("n9", { node: "n9", interfaceName: "*", expectedIPs: ["192.0.2.9"] });
+    const fromHosts = calico("GlobalNetworkPolicy", "from-hosts", { selector: "app == 'x'", ingress: [{ action: "Allow", source: { selector: "role == 'host'" } }] });
+    expect(verdicts([x, hep, fromHosts, hosts({ types: ["Egress"], egress: [{ action: "Allow" }] })], ["node:n9", "shop/x"], ["192.0.2.8", "shop/x"])).toEqual([
+      [true, "default:GlobalNetworkPolicy/hosts:0", "default:GlobalNetworkPolicy/from-hosts:0"], [false, null, "default::"],
+    ]);
+  });
+});
+
 it("answers any manifest with objects or problems", () => {
   const junk = fc.oneof(fc.jsonValue({ maxDepth: 3 }), fc.constantFrom<unknown>(null, [null], {}, [{}], [{ ports: null }], "x", -1));
-  const kinds = fc.constantFrom(["v1", "Pod"], ["v1", "Service"], ["v1", "Node"], ["v1", "Namespace"], ["v1", "ServiceAccount"], ["discovery.k8s.io/v1", "EndpointSlice"], ["networking.k8s.io/v1", "NetworkPolicy"], ["projectcalico.org/v3", "NetworkPolicy"], ["policy.networking.k8s.io/v1alpha2", "ClusterNetworkPolicy"]);
+  const kinds = fc.constantFrom(["v1", "Pod"], ["v1", "Service"], ["v1", "Node"], ["v1", "Namespace"], ["v1", "ServiceAccount"], ["discovery.k8s.io/v1", "EndpointSlice"], ["networking.k8s.io/v1", "NetworkPolicy"], ["projectcalico.org/v3", "NetworkPolicy"], ["projectcalico.org/v3", "HostEndpoint"], ["projectcalico.org/v3", "FelixConfiguration"], ["policy.networking.k8s.io/v1alpha2", "ClusterNetworkPolicy"]);
   const object = fc.oneof(junk, fc.tuple(kinds, fc.oneof(junk, fc.record({ selector: fc.constant({ a: "b" }), ports: junk, containers: junk, nodeName: junk })), junk, junk).map(([[apiVersion, kind], spec, status, labels]) => ({ apiVersion, kind, metadata: { name: "x", namespace: "a", labels }, spec, status })));
   fc.assert(fc.property(fc.array(object, { maxLength: 4 }), fc.constantFrom("files" as const, "cluster" as const), (values, origin) => {
     const items = values.map((value) => ({ value, at: "x:1", placeOf: () => "x:1" }));

@@ -1,6 +1,6 @@
 /** `policy eval`: what policies in files mean for connections, without a cluster. Pure. */
-import { createEvaluator, type Evaluator, type NearestMiss, type Packet, type Verdict } from "@calico/calc";
-import { canonicalAddress, familyOf, nearest, parsePolicyId, protocolNumber, type IpAddress, type WorkloadEndpoint } from "@calico/model";
+import { createEvaluator, hostEndpointOf, type Evaluator, type HostPath, type NearestMiss, type Packet, type Verdict } from "@calico/calc";
+import { canonicalAddress, familyOf, nearest, parsePolicyId, protocolNumber, type HostEndpoint, type IpAddress, type WorkloadEndpoint } from "@calico/model";
 import type { Manifests } from "./manifests.ts";
 import { grid } from "./print.ts";
 
@@ -11,10 +11,15 @@ export type Side = {
   readonly allow: boolean; readonly tier: string | null; readonly policy: string | null; readonly rule: number | null; readonly because: string;
   /** Of a denial, the Allow rule that the fewest things keep from matching, and what these are. */
   readonly nearest: { readonly policy: string; readonly rule: number; readonly because: readonly string[] } | null;
+  /** Of a node's side: its host endpoint. */
+  readonly hostEndpoint?: string;
 };
 
-/** A side is null when no policy is asked there: that of a node, or of an address that nobody has. */
-export type ProbeAnswer = Probe & { readonly allow: boolean; readonly egress: Side | null; readonly ingress: Side | null };
+/** A node that forwards it, out of or in through a host endpoint. */
+export type Hop = Side & { readonly node: string; readonly direction: "out" | "in"; readonly hostEndpoint: string };
+
+/** A side is null when no policy is asked there: that of a node without a host endpoint, or of an address that nobody has. */
+export type ProbeAnswer = Probe & { readonly allow: boolean; readonly egress: Side | null; readonly ingress: Side | null; readonly forwarded: readonly Hop[] };
 
 /** The probes of a list; what is wrong with them, with their numbers. */
 export function readProbes(written: unknown): { probes: Probe[]; problems: string[] } {
@@ -67,15 +72,63 @@ function answer(manifests: Manifests, evaluator: Evaluator, probe: Probe): Probe
   const protocol = protocolNumber(probe.protocol) ?? 0;
   const echo = ICMP_TYPES.get(protocol);
   const packet: Packet = { protocol, source: { address: pair.source, port: SOURCE_PORT }, destination: { address: pair.destination, port: probe.port }, ...(echo === undefined ? {} : { icmp: { type: echo, code: 0 } }) };
-  const side = (pod: WorkloadEndpoint | null, direction: "ingress" | "egress"): Side | null => {
-    if (pod === null) return null;
+  const podSide = (pod: WorkloadEndpoint, direction: "ingress" | "egress"): Side => {
     const verdict = evaluator.verdict(pod, direction, packet);
     return sideOf(verdict, verdict.allowed ? null : evaluator.nearestMiss(pod, direction, packet));
   };
-  const egress = side(from.pod, "egress");
-  const isOwnNode = from.node !== null && to.pod !== null && to.pod.node === from.node;
-  const ingress: Side | null = isOwnNode ? { allow: true, tier: null, policy: null, rule: null, because: "a node always reaches its own pods", nearest: null } : side(to.pod, "ingress");
-  return { ...probe, allow: egress?.allow !== false && ingress?.allow !== false, egress, ingress };
+  const hostSide = (endpoint: HostEndpoint, path: HostPath): Side & { hostEndpoint: string } => {
+    const verdict = evaluator.hostVerdict(endpoint, path, packet);
+    return { ...sideOf(verdict, verdict.allowed ? null : evaluator.hostNearestMiss(endpoint, path, packet)), hostEndpoint: endpoint.name };
+  };
+  /** What a node on the way says: with the field of the probe that brought it there. */
+  const hop = (node: string, direction: "out" | "in", field: string): Hop[] => {
+    const endpoint = hostEndpointAt(manifests, node, manifests.nodes.get(node) ?? [], field);
+    return endpoint === null ? [] : [{ ...hostSide(endpoint, `forwarded ${direction}`), node, direction }];
+  };
+  const [source, destination] = [from.node ?? from.pod?.node ?? "", to.node ?? to.pod?.node ?? ""];
+  const staysOnNode = source !== "" && source === destination;
+
+  function egressSide(): Side | null {
+    if (from.pod !== null) return podSide(from.pod, "egress");
+    const endpoint = from.node === null || staysOnNode ? null : hostEndpointAt(manifests, from.node, [pair?.source as IpAddress], "from");
+    return endpoint === null ? null : hostSide(endpoint, "from host");
+  }
+
+  function ingressSide(): Side | null {
+    if (to.pod !== null) return from.node !== null && staysOnNode ? OWN_POD : podSide(to.pod, "ingress");
+    if (to.node === null || (from.node !== null && staysOnNode)) return null;
+    if (from.pod === null || !staysOnNode) {
+      const endpoint = hostEndpointAt(manifests, to.node, [pair?.destination as IpAddress], "to");
+      return endpoint === null ? null : hostSide(endpoint, "to host");
+    }
+    const action = manifests.endpointToHost(to.node);
+    if (action === null) return null;
+    // It comes in by the pod's interface: of host endpoints only the one for all interfaces is for that.
+    const endpoint = hostEndpointOf(manifests.world.hostEndpoints ?? [], to.node, { name: "", addresses: [] });
+    const verdict = evaluator.toOwnHost(from.pod, action, endpoint, packet);
+    // What the pod's own policy denies is said on its side.
+    return !verdict.allowed && !evaluator.verdict(from.pod, "egress", packet).allowed ? null : { ...sideOf(verdict, null), ...(action === "Return" && endpoint !== null ? { hostEndpoint: endpoint.name } : {}) };
+  }
+
+  const egress = egressSide();
+  const ingress = ingressSide();
+  const forwarded = staysOnNode ? [] : [...(from.pod === null || source === "" ? [] : hop(source, "out", "from")), ...(to.pod === null || destination === "" ? [] : hop(destination, "in", "to"))];
+  return { ...probe, allow: [egress, ingress, ...forwarded].every((side) => side?.allow !== false), egress, ingress, forwarded };
+}
+
+const OWN_POD: Side = { allow: true, tier: null, policy: null, rule: null, because: "a node always reaches its own pods", nearest: null };
+
+/**
+ * The host endpoint of the interface by which a node is reached at these addresses. One that names an interface and no address counts as that of
+ * the node's address when there is no other such; an UnknownPlace says when nobody can tell.
+ */
+function hostEndpointAt({ world }: Manifests, node: string, addresses: readonly IpAddress[], field: string): HostEndpoint | null {
+  const named = (world.hostEndpoints ?? []).filter((endpoint) => endpoint.node === node && !["", "*"].includes(endpoint.interfaceName));
+  const certain = named.filter(({ expectedIps }) => expectedIps.some((address) => addresses.includes(address)));
+  const possible = certain.length > 0 ? certain : named.filter(({ expectedIps }) => expectedIps.length === 0);
+  const names = [...new Set(possible.map(({ interfaceName }) => interfaceName))];
+  if (names.length > 1) throw new UnknownPlace(`${field}: node ${node} has host endpoints for the interfaces ${names.join(" and ")}, and nothing says which of them has ${addresses.join(", ")}; write it into their expectedIPs`);
+  return hostEndpointOf(world.hostEndpoints ?? [], node, { name: names[0] ?? "", addresses });
 }
 
 function placeOf({ pods, hostPods, nodes }: Manifests, evaluator: Evaluator, text: string, field: string): Place {
@@ -117,6 +170,9 @@ function sideOf({ allowed, by }: Verdict, miss: NearestMiss | null): Side {
     case "profile": return side(null, `Profile/${by.profile}`, by.rule, `no policy decides, and profile ${by.profile} ${allowed ? "allows" : "denies"}`);
     case "no profile": return side(null, null, null, "no policy and no profile allows it");
     case "unknown profile": return side(null, null, null, "a profile of the pod is not known");
+    case "failsafe": return side(null, null, null, "a failsafe port, which is always open");
+    case "forwarded": return side(null, null, null, "no policy with applyOnForward decides");
+    case "endpoint to host": return side(null, null, null, `defaultEndpointToHostAction is ${by.action}`);
   }
 }
 
@@ -126,19 +182,21 @@ function policyName(id: string): string {
   return parts === null ? id : [parts.kind, parts.namespace, parts.name].filter((part) => part !== "").join("/");
 }
 
-const words = (side: Side | null): string => (side === null ? "-" : `${side.allow ? "allow" : "deny"}: ${side.because}`);
+const words = (side: Side | null): string => (side === null ? "-" : `${side.allow ? "allow" : "deny"}: ${side.because}${side.hostEndpoint === undefined ? "" : ` (host endpoint ${side.hostEndpoint})`}`);
+const hopWords = (hop: Hop): string => `${hop.direction} at ${hop.node}: ${words(hop)}`;
 
 export function renderAnswers(answers: readonly ProbeAnswer[]): string {
-  return grid(["FROM", "TO", "PORT", "PROTOCOL", "VERDICT", "EGRESS", "INGRESS"], answers.map(({ from, to, port, protocol, allow, egress, ingress }) => [from, to, String(port), protocol, allow ? "allow" : "deny", words(egress), words(ingress)]));
+  const anyForwarded = answers.some(({ forwarded }) => forwarded.length > 0);
+  return grid(["FROM", "TO", "PORT", "PROTOCOL", "VERDICT", "EGRESS", "INGRESS", ...(anyForwarded ? ["FORWARDED"] : [])], answers.map(({ from, to, port, protocol, allow, egress, ingress, forwarded }) => [
+    from, to, String(port), protocol, allow ? "allow" : "deny", words(egress), words(ingress), ...(anyForwarded ? [forwarded.map(hopWords).join("; ") || "-"] : []),
+  ]));
 }
 
 /** One answer in full sentences, with more lines about a side behind it. */
-export function renderAnswer({ from, to, port, protocol, allow, egress, ingress }: ProbeAnswer, more: Readonly<Record<"egress" | "ingress", readonly string[]>> = { egress: [], ingress: [] }): string {
-  const side = (title: string, of: Side | null, lines: readonly string[]): string[] => [
-    `  ${title}  ${of === null ? "no policy is asked there" : words(of)}`,
-    ...lines,
-    ...(of?.nearest == null ? [] : [`    rule ${of.nearest.rule} of ${of.nearest.policy} would allow it, but:`, ...of.nearest.because.map((miss) => `      ${miss}`)]),
-  ];
+export function renderAnswer({ from, to, port, protocol, allow, egress, ingress, forwarded }: ProbeAnswer, more: Readonly<Record<"egress" | "ingress", readonly string[]>> = { egress: [], ingress: [] }): string {
+  const miss = (of: Side | null): string[] => (of?.nearest == null ? [] : [`    rule ${of.nearest.rule} of ${of.nearest.policy} would allow it, but:`, ...of.nearest.because.map((each) => `      ${each}`)]);
+  const side = (title: string, of: Side | null, lines: readonly string[]): string[] => [`  ${title}  ${of === null ? "no policy is asked there" : words(of)}`, ...lines, ...miss(of)];
   const width = Math.max(from.length, to.length);
-  return `${[`${from} > ${to} ${port === 0 ? "" : `port ${port} `}${protocol}: ${allow ? "allow" : "deny"}`, ...side(`egress of ${from.padEnd(width)} `, egress, more.egress), ...side(`ingress of ${to.padEnd(width)}`, ingress, more.ingress)].join("\n")}\n`;
+  const hops = forwarded.flatMap((hop) => [`  forwarded ${hopWords(hop)}`, ...miss(hop)]);
+  return `${[`${from} > ${to} ${port === 0 ? "" : `port ${port} `}${protocol}: ${allow ? "allow" : "deny"}`, ...side(`egress of ${from.padEnd(width)} `, egress, more.egress), ...hops, ...side(`ingress of ${to.padEnd(width)}`, ingress, more.ingress)].join("\n")}\n`;
 }

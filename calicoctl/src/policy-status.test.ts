@@ -8,7 +8,7 @@ import type { Answer } from "./queries.ts";
 const pod = (name: string, node: string, labels: Record<string, string>, over: { metadata?: object; status?: object } = {}): KubeObject =>
   ({ apiVersion: "v1", kind: "Pod", metadata: { namespace: "a", name, uid: `u-${name}`, labels, ...over.metadata }, spec: { nodeName: node }, status: { podIP: "10.0.0.1", phase: "Running", ...over.status } });
 const policy = (kind: PolicyKind, name: string, spec: object): ClusterObjects["policies"][number] => ({ kind, object: { apiVersion: "v1", kind, metadata: { name, resourceVersion: "9", ...(kind === "GlobalNetworkPolicy" ? {} : { namespace: "a" }) }, spec } });
-const cluster = (pods: readonly KubeObject[], ...policies: ClusterObjects["policies"]): ClusterObjects => ({ policies, pods, namespaces: [{ apiVersion: "v1", kind: "Namespace", metadata: { name: "a", labels: { team: "blue" } } }], serviceAccounts: [] });
+const cluster = (pods: readonly KubeObject[], ...policies: ClusterObjects["policies"]): ClusterObjects => ({ policies, pods, namespaces: [{ apiVersion: "v1", kind: "Namespace", metadata: { name: "a", labels: { team: "blue" } } }], serviceAccounts: [], hostEndpoints: [] });
 
 describe("demandsOf", () => {
   const counts = (objects: ClusterObjects): Record<string, Record<string, number>> => Object.fromEntries(demandsOf(objects).map(({ name, endpointsByNode }) => [name, Object.fromEntries(endpointsByNode)]));
@@ -28,6 +28,12 @@ describe("demandsOf", () => {
     ["is being deleted", pod("w", "n1", web, { metadata: { deletionTimestamp: "2026-01-01T00:00:00Z" } })],
     ["is on the network of its node", { ...pod("w", "n1", web), spec: { nodeName: "n1", hostNetwork: true } }],
   ])("asks for nothing on behalf of a pod that %s", (_, one) => expect(counts(cluster([one], policy("NetworkPolicy", "all", {})))).toEqual({ all: {} }));
+
+  it("counts host endpoints beside pods: of global policies that are for hosts too", () => {
+    const host = (name: string, node: string): KubeObject => ({ apiVersion: "projectcalico.org/v3", kind: "HostEndpoint", metadata: { name, labels: { role: "host" } }, spec: { node, interfaceName: "*", profiles: ["projectcalico-default-allow"] } });
+    const objects = { ...cluster([pod("w", "n1", web)], policy("GlobalNetworkPolicy", "all", {}), policy("GlobalNetworkPolicy", "raw", { doNotTrack: true, applyOnForward: true }), policy("NetworkPolicy", "pods", {})), hostEndpoints: [host("h1", "n1"), host("h2", "n2"), host("h3", "n2"), { ...host("bad", "n3"), spec: {} }] };
+    expect(counts(objects)).toEqual({ all: { n1: 2, n2: 2 }, raw: { n1: 1, n2: 2 }, pods: { n1: 1 } });
+  });
 
   it("tells what of a policy cannot be used", () => {
     expect(demandsOf(cluster([], policy("NetworkPolicy", "broken", { selector: "app = 'web'" })))).toMatchObject([{ usable: false, findings: [expect.stringMatching(/^spec\.selector /)] }]);

@@ -2,7 +2,7 @@
 import { createClusterHalf } from "@calico/calc";
 import { compareRevisions, type KubeObject } from "@calico/datastore";
 import {
-  convertClusterNetworkPolicy, convertGlobalNetworkPolicy, convertKubernetesNetworkPolicy, convertNamespace, convertNetworkPolicy, convertPod, convertServiceAccount, parsePolicyId, policyId, type Conversion, type Policy, type PolicyId,
+  builtInProfiles, convertClusterNetworkPolicy, convertGlobalNetworkPolicy, convertHostEndpoint, convertKubernetesNetworkPolicy, convertNamespace, convertNetworkPolicy, convertPod, convertServiceAccount, parsePolicyId, policyId, type Conversion, type Policy, type PolicyId,
   type PolicyKind,
 } from "@calico/model";
 import type { felix } from "@calico/proto/status";
@@ -14,6 +14,7 @@ export type ClusterObjects = {
   readonly pods: readonly KubeObject[];
   readonly namespaces: readonly KubeObject[];
   readonly serviceAccounts: readonly KubeObject[];
+  readonly hostEndpoints: readonly KubeObject[];
 };
 
 /** A policy as written, and the endpoints that it must protect. */
@@ -27,7 +28,7 @@ export type Demand = {
   readonly findings: readonly string[];
   /** False: no node has it, because nobody can tell whom it protects. */
   readonly usable: boolean;
-  /** Endpoints with an address that it selects, by node. */
+  /** Pods with an address and host endpoints that it selects, by node. */
   readonly endpointsByNode: ReadonlyMap<string, number>;
 };
 
@@ -54,7 +55,7 @@ const CONVERT: Readonly<Record<PolicyKind, (raw: unknown) => Conversion<Policy>>
 };
 
 /** Whom each policy must protect, found as typha finds it. A pod that is being deleted may have lost its network already, so it asks for nothing. */
-export function demandsOf({ policies, pods, namespaces, serviceAccounts }: ClusterObjects): Demand[] {
+export function demandsOf({ policies, pods, namespaces, serviceAccounts, hostEndpoints }: ClusterObjects): Demand[] {
   const nodeOf = new Map<string, string>();
   const endpointsOf = new Map<string, Map<string, number>>();
   const half = createClusterHalf({
@@ -67,6 +68,7 @@ export function demandsOf({ policies, pods, namespaces, serviceAccounts }: Clust
       endpointsOf.set(id, counts.set(node, (counts.get(node) ?? 0) + 1));
     },
   });
+  for (const value of builtInProfiles) half.onUpdate({ kind: "Profile", id: value.id, value });
   for (const convert of [...namespaces.map(convertNamespace), ...serviceAccounts.map(convertServiceAccount)]) if (convert.value !== null) half.onUpdate({ kind: "Profile", id: convert.value.id, value: convert.value });
   for (const pod of pods) {
     const { value } = convertPod(pod);
@@ -74,6 +76,12 @@ export function demandsOf({ policies, pods, namespaces, serviceAccounts }: Clust
     nodeOf.set(value.id, value.node);
     // Each endpoint stands for a node of its own here: so interest is told endpoint by endpoint.
     half.onUpdate({ kind: "WorkloadEndpoint", id: value.id, value: { ...value, node: value.id } });
+  }
+  for (const object of hostEndpoints) {
+    const { value } = convertHostEndpoint(object);
+    if (value === null) continue;
+    nodeOf.set(value.id, value.node);
+    half.onUpdate({ kind: "HostEndpoint", id: value.id, value: { ...value, node: value.id } });
   }
   return policies.map(({ kind, object }): Demand => {
     const { namespace = "", name, resourceVersion: revision = "" } = object.metadata;

@@ -7,7 +7,7 @@ import { countIn, renderCount, wantedCounters, type Wanted } from "./rule-counte
 const pod = (name: string, node: string, address: string): [string, WorkloadEndpoint] => [`shop/${name}`, { id: `wep/shop/${name}/u`, node, addresses: [address] } as unknown as WorkloadEndpoint];
 const manifests = { pods: new Map([pod("web", "n1", "10.65.0.1"), pod("db", "n2", "10.65.0.2")]) };
 const side = (over: Partial<Side>): Side => ({ allow: true, tier: "default", policy: null, rule: null, because: "", nearest: null, ...over });
-const answer = (egress: Side | null, ingress: Side | null, to = "shop/db"): ProbeAnswer => ({ from: "shop/web", to, port: 80, protocol: "TCP", allow: true, egress, ingress });
+const answer = (egress: Side | null, ingress: Side | null, to = "shop/db"): ProbeAnswer => ({ from: "shop/web", to, port: 80, protocol: "TCP", allow: true, egress, ingress, forwarded: [] });
 
 test.each<[string, ProbeAnswer, Wanted[]]>([
   ["a rule of a policy, and a rule of a profile", answer(side({ tier: null, policy: "Profile/kns.shop", rule: 0 }), side({ policy: "NetworkPolicy/shop/in", rule: 2 })), [
@@ -18,6 +18,7 @@ test.each<[string, ProbeAnswer, Wanted[]]>([
     { direction: "egress", node: "n1", owner: "wep/shop/web/u", rule: null, tier: "default" }, { direction: "ingress", node: "n2", owner: "wep/shop/db/u", rule: null, tier: "" },
   ]],
   ["a pod by its address", answer(null, side({ allow: false }), "10.65.0.2"), [{ direction: "ingress", node: "n2", owner: "wep/shop/db/u", rule: null, tier: "default" }]],
+  ["a rule of a host endpoint's policy", { ...answer(null, side({ policy: "GlobalNetworkPolicy/hosts", rule: 1, hostEndpoint: "n1-eth0" })), to: "node:n1" }, [{ direction: "ingress", node: "n1", owner: "GlobalNetworkPolicy//hosts", rule: 1, tier: "default" }]],
   ["what no policy is asked about, and a node to its own pod", answer(null, side({ tier: null })), []],
 ])("counts %s", (_, given, wanted) => expect(wantedCounters(manifests, given)).toEqual(wanted));
 

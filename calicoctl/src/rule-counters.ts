@@ -13,13 +13,14 @@ export type Wanted = { readonly direction: Direction; readonly node: string; rea
 /** Packets since the rule was last written; null, with the reason: not known. */
 export type SideCount = { readonly node: string; readonly packets: string | null; readonly trouble: string | null };
 
-/** The counters that show how often what decided has decided: of each side where a policy was asked, on the node of its pod. */
+/** The counters that show how often what decided has decided: of each side where a policy was asked, on the node of its pod, or the node that it is. */
 export function wantedCounters(manifests: Pick<Manifests, "pods">, { from, to, egress, ingress }: ProbeAnswer): Wanted[] {
   return ([["egress", from, egress], ["ingress", to, ingress]] as const).flatMap(([direction, text, side]) => {
     const pod = podAt(manifests, text);
-    if (side === null || pod === undefined) return [];
-    const owner = ownerOf(side, pod);
-    return owner === null ? [] : [{ direction, node: pod.node, owner, rule: side.rule, tier: side.tier ?? "" }];
+    const node = pod?.node ?? (text.startsWith("node:") ? text.slice("node:".length) : null);
+    if (side === null || node === null) return [];
+    const owner = ownerOf(side, pod?.id ?? null);
+    return owner === null ? [] : [{ direction, node, owner, rule: side.rule, tier: side.tier ?? "" }];
   });
 }
 
@@ -28,9 +29,9 @@ function podAt({ pods }: Pick<Manifests, "pods">, text: string): WorkloadEndpoin
   return address === null ? pods.get(text) : [...pods.values()].find(({ addresses }) => addresses.includes(address));
 }
 
-/** Id of the policy, the profile, or the endpoint itself. Null: nothing counts it. */
-function ownerOf({ policy, tier, rule, allow }: Side, pod: WorkloadEndpoint): string | null {
-  if (policy === null) return allow || (tier === null && rule !== null) ? null : pod.id;
+/** Id of the policy, the profile, or the pod itself. Null: nothing counts it. */
+function ownerOf({ policy, allow }: Side, pod: string | null): string | null {
+  if (policy === null) return allow ? null : pod;
   const [kind = "", ...rest] = policy.split("/");
   if (kind === "Profile") return rest.join("/");
   const [namespace = "", name = ""] = rest.length === 2 ? rest : ["", ...rest];

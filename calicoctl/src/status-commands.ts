@@ -115,10 +115,10 @@ async function clusterObjects(datastore: Datastore, kind: PolicyKind | null, nam
   };
   const wanted = kind === null ? (["KubernetesNetworkPolicy", "NetworkPolicy", ...(namespace === null ? (["GlobalNetworkPolicy", "KubernetesClusterNetworkPolicy"] as const) : [])] as const) : [kind];
   const policiesOf = async (of: PolicyKind): Promise<readonly KubeObject[]> => (name === null ? list(POLICY_TYPES[of]) : [await onePolicy(datastore, of, name, within)]);
-  const [policies, pods, namespaces, serviceAccounts] = await Promise.all([
-    Promise.all(wanted.map(async (of) => (await policiesOf(of)).map((object) => ({ kind: of, object })))), list(coreTypes.pods), list(coreTypes.namespaces), list(coreTypes.serviceAccounts),
+  const [policies, pods, namespaces, serviceAccounts, hostEndpoints] = await Promise.all([
+    Promise.all(wanted.map(async (of) => (await policiesOf(of)).map((object) => ({ kind: of, object })))), list(coreTypes.pods), list(coreTypes.namespaces), list(coreTypes.serviceAccounts), list(calicoTypes.hostEndpoints),
   ]);
-  return { policies: policies.flat(), pods, namespaces, serviceAccounts };
+  return { policies: policies.flat(), pods, namespaces, serviceAccounts, hostEndpoints };
 }
 
 async function onePolicy(datastore: Datastore, kind: PolicyKind, name: string, within: { namespace?: string }): Promise<KubeObject> {

@@ -96,6 +96,17 @@ describe.skipIf(!hasKubernetes())("the chart's roles", () => {
     await until("the Secrets to be whole", areWhole);
   }, 90_000);
 
+  it("nodes get host endpoints of themselves, which follow their labels and go again", async () => {
+    const autoCreate = (value: string): Promise<string> => kubectlOk(lab, ["patch", "kubecontrollersconfiguration", "default", "--type=merge", "-p", JSON.stringify({ spec: { controllers: { node: { hostEndpoint: { autoCreate: value } } } } })]);
+    const found = (...args: string[]): Promise<string> => get("hostendpoints", "-o", "name", ...args);
+    await autoCreate("Enabled");
+    await until("one for each node", async () => (await found()).trim().split("\n").length === 3);
+    await kubectlOk(lab, ["label", "node", "node-1", "rack=audited"]);
+    await until("its host endpoint to have the label too", async () => (await found("-l", "rack=audited")).includes("node-1-auto-hep"));
+    await autoCreate("Disabled");
+    await until("them to be gone", async () => (await found()).trim() === "");
+  }, 120_000);
+
   it("an upgrade, whose hook finds spoilt Secrets and a definition missing", async () => {
     await apply(lab, clusterPolicyDefinition);
     await kubectlOk(lab, ["delete", "crd", "hostendpoints.projectcalico.org"]);

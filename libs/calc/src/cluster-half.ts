@@ -1,5 +1,5 @@
 /** The shared half of the calculation: from all objects of a cluster to what each node needs to know. */
-import type { EndpointId, NetworkSet, Policy, PolicyId, Profile, ProfileId, SelectorId, WorkloadEndpoint } from "@calico/model";
+import type { EndpointId, HostEndpoint, NetworkSet, Policy, PolicyId, Profile, ProfileId, SelectorId, WorkloadEndpoint } from "@calico/model";
 import { Demand } from "./cluster/demand.ts";
 import { Interest } from "./cluster/interest.ts";
 import { OverlayRoutes } from "./cluster/overlay-routes.ts";
@@ -7,7 +7,7 @@ import { PlainObjects } from "./cluster/plain-objects.ts";
 import { SetStore } from "./cluster/set-store.ts";
 import { Inheritance } from "./label-index/inheritance.ts";
 import { LabelIndex } from "./label-index/label-index.ts";
-import type { IpSetId, NodeEndpoint, NodePolicy, NodeProfile, NodeUpdate, ObjectKey } from "./messages.ts";
+import type { IpSetId, NodeEndpoint, NodeHostEndpoint, NodePolicy, NodeProfile, NodeUpdate, ObjectKey } from "./messages.ts";
 import type { ClusterHalf, ClusterSink, ClusterUpdate } from "./ports.ts";
 import { scanRules, type SetDefinition } from "./rule-scanner/rule-scanner.ts";
 
@@ -16,6 +16,7 @@ export type ClusterStats = {
   readonly policies: number;
   readonly profiles: number;
   readonly endpoints: number;
+  readonly hostEndpoints: number;
   readonly networkSets: number;
   readonly ipSets: number;
   readonly selectors: number;
@@ -44,6 +45,7 @@ class ClusterCalculator implements ClusterHalf {
   readonly #policiesBySelector = new Map<SelectorId, Set<PolicyId>>();
   readonly #profiles = new Map<ProfileId, HeldProfile>();
   readonly #endpoints = new Map<string, WorkloadEndpoint>();
+  readonly #hostEndpoints = new Map<string, HostEndpoint>();
   readonly #networkSets = new Set<string>();
   #queuedUses: { readonly change: "start" | "stop"; readonly key: ObjectKey; readonly node: string }[] = [];
 
@@ -71,6 +73,7 @@ class ClusterCalculator implements ClusterHalf {
       case "Policy": this.#onPolicy(update.id, update.value); break;
       case "Profile": this.#onProfile(update.id, update.value); break;
       case "WorkloadEndpoint": this.#onEndpoint(update.id, update.value); break;
+      case "HostEndpoint": this.#onHostEndpoint(update.id, update.value); break;
       case "NetworkSet": this.#onNetworkSet(update.id, update.value); break;
       case "ServiceSlice": this.#sets.setSlice(update.id, update.value); break;
       case "IpPool":
@@ -94,6 +97,7 @@ class ClusterCalculator implements ClusterHalf {
       case "Policy": return wrap("Policy", this.#policies.get(id as PolicyId)?.value);
       case "Profile": return wrap("Profile", this.#profiles.get(id as ProfileId)?.value);
       case "WorkloadEndpoint": return wrap("WorkloadEndpoint", this.#nodeEndpoint(id));
+      case "HostEndpoint": return wrap("HostEndpoint", this.#nodeHostEndpoint(id));
       case "Route": return this.#overlay.valueOf(id);
       default: return this.#plain.valueOf(key);
     }
@@ -105,7 +109,7 @@ class ClusterCalculator implements ClusterHalf {
 
   stats(): ClusterStats {
     return {
-      policies: this.#policies.size, profiles: this.#profiles.size, endpoints: this.#endpoints.size,
+      policies: this.#policies.size, profiles: this.#profiles.size, endpoints: this.#endpoints.size, hostEndpoints: this.#hostEndpoints.size,
       networkSets: this.#networkSets.size, ipSets: this.#sets.size, selectors: this.#index.selectorCount, evaluations: this.#index.evaluations,
     };
   }
@@ -121,15 +125,18 @@ class ClusterCalculator implements ClusterHalf {
     const value: NodePolicy = { ...policy, selector: policy.selector.text, inbound, outbound };
     this.#policies.set(id, { policy, value, sets });
     this.#demand.setObject(`Policy:${id}`, sets.map((set) => set.id), () => this.#sink.onValueChange(`Policy:${id}`));
-    if (before?.policy.selector.id !== policy.selector.id) {
-      this.#subscribe(id, policy);
-      if (before !== undefined) this.#unsubscribe(id, before.policy);
+    if (before?.policy.selector.id !== policy.selector.id) this.#subscribe(id, policy);
+    if (before?.policy.selector.id !== policy.selector.id || isEarly(before.policy) !== isEarly(policy)) {
+      for (const node of this.#nodesOf(policy)) this.#demand.start(`Policy:${id}`, node);
+      if (before !== undefined) for (const node of this.#nodesOf(before.policy)) this.#demand.stop(`Policy:${id}`, node);
     }
+    if (before !== undefined && before.policy.selector.id !== policy.selector.id) this.#unsubscribe(id, before.policy);
     for (const set of before?.sets ?? []) this.#sets.release(set);
   }
 
   #removePolicy(id: PolicyId, before: HeldPolicy): void {
     this.#demand.removeObject(`Policy:${id}`);
+    for (const node of this.#nodesOf(before.policy)) this.#demand.stop(`Policy:${id}`, node);
     this.#unsubscribe(id, before.policy);
     this.#policies.delete(id);
     this.#sink.onValueChange(`Policy:${id}`);
@@ -141,30 +148,34 @@ class ClusterCalculator implements ClusterHalf {
     const policies = this.#policiesBySelector.get(selector.id);
     if (policies === undefined) this.#policiesBySelector.set(selector.id, new Set([id]));
     else policies.add(id);
-    for (const node of this.#nodesOf(selector.id)) this.#demand.start(`Policy:${id}`, node);
   }
 
   #unsubscribe(id: PolicyId, { selector }: Policy): void {
-    for (const node of this.#nodesOf(selector.id)) this.#demand.stop(`Policy:${id}`, node);
     const policies = this.#policiesBySelector.get(selector.id);
     policies?.delete(id);
     if (policies?.size === 0) this.#policiesBySelector.delete(selector.id);
     this.#index.release(selector);
   }
 
-  /** The node of each endpoint that a selector matches, as often as it has such endpoints. */
-  *#nodesOf(selector: SelectorId): Generator<string> {
-    for (const item of this.#index.itemsOf(selector)) {
-      const node = this.#endpoints.get(item)?.node ?? "";
+  /** The node of each endpoint that a policy is for, as often as it has such endpoints. */
+  *#nodesOf(policy: Policy): Generator<string> {
+    for (const item of this.#index.itemsOf(policy.selector.id)) {
+      const node = this.#nodeWith(item, policy);
       if (node !== "") yield node;
     }
   }
 
+  /** The node on which an item needs a policy that selects it, or "". */
+  #nodeWith(item: string, policy: Policy): string {
+    return this.#hostEndpoints.get(item)?.node ?? (isEarly(policy) ? "" : (this.#endpoints.get(item)?.node ?? ""));
+  }
+
   #queueUses(selector: SelectorId, item: string, change: "start" | "stop"): void {
-    const policies = this.#policiesBySelector.get(selector);
-    const node = this.#endpoints.get(item)?.node ?? "";
-    if (policies === undefined || node === "") return;
-    for (const id of policies) this.#queuedUses.push({ change, key: `Policy:${id}`, node });
+    for (const id of this.#policiesBySelector.get(selector) ?? []) {
+      const policy = this.#policies.get(id)?.policy;
+      const node = policy === undefined ? "" : this.#nodeWith(item, policy);
+      if (node !== "") this.#queuedUses.push({ change, key: `Policy:${id}`, node });
+    }
   }
 
   /** Members first: a node that begins to need a set reads all its members, and hears only of later changes. */
@@ -187,6 +198,12 @@ class ClusterCalculator implements ClusterHalf {
       this.#demand.setObject(`Profile:${id}`, sets.map((set) => set.id), () => this.#sink.onValueChange(`Profile:${id}`));
     }
     for (const item of this.#inheritance.setProfile(id, profile?.labels ?? null)) {
+      const host = this.#hostEndpoints.get(item);
+      if (host !== undefined) {
+        this.#sink.onValueChange(`HostEndpoint:${item}`);
+        this.#placeHostEndpoint(host);
+        continue;
+      }
       if (this.#endpoints.has(item)) this.#sink.onValueChange(`WorkloadEndpoint:${item}`);
       this.#index.setLabels(item, this.#inheritance.effectiveLabels(item));
     }
@@ -222,7 +239,41 @@ class ClusterCalculator implements ClusterHalf {
     this.#sink.onValueChange(`WorkloadEndpoint:${id}`);
   }
 
-  #useProfiles({ node, profiles }: WorkloadEndpoint, change: "start" | "stop"): void {
+  #onHostEndpoint(id: EndpointId, endpoint: HostEndpoint | null): void {
+    const before = this.#hostEndpoints.get(id);
+    if (before !== undefined && before.node !== endpoint?.node) this.#removeHostEndpoint(before);
+    if (endpoint === null) return;
+    const stays = before !== undefined && before.node === endpoint.node;
+    this.#hostEndpoints.set(id, endpoint);
+    this.#inheritance.setItem(id, endpoint);
+    this.#sink.onValueChange(`HostEndpoint:${id}`);
+    this.#useProfiles(endpoint, "start");
+    if (stays) this.#useProfiles(before, "stop");
+    this.#placeHostEndpoint(endpoint);
+    this.#settle();
+    if (!stays) this.#interest.start(endpoint.node, `HostEndpoint:${id}`);
+  }
+
+  #removeHostEndpoint(endpoint: HostEndpoint): void {
+    const { id, node } = endpoint;
+    this.#interest.stop(node, `HostEndpoint:${id}`);
+    this.#index.setLabels(id, null);
+    this.#sets.setContributor(id, null);
+    this.#settle();
+    this.#useProfiles(endpoint, "stop");
+    this.#inheritance.setItem(id, null);
+    this.#hostEndpoints.delete(id);
+    this.#sink.onValueChange(`HostEndpoint:${id}`);
+  }
+
+  /** Policies find it by the labels that are known; while a profile is not, it is in no set. */
+  #placeHostEndpoint({ id, expectedIps, ports }: HostEndpoint): void {
+    const isKnown = this.#inheritance.effectiveLabels(id) !== null;
+    this.#sets.setContributor(id, isKnown ? { addresses: [...new Set(expectedIps)], ports, nets: [] } : null);
+    this.#index.setLabels(id, this.#inheritance.knownLabels(id));
+  }
+
+  #useProfiles({ node, profiles }: WorkloadEndpoint | HostEndpoint, change: "start" | "stop"): void {
     if (node !== "") for (const profile of profiles) this.#demand[change](`Profile:${profile}`, node);
   }
 
@@ -243,6 +294,18 @@ class ClusterCalculator implements ClusterHalf {
     const { node: _node, ...rest } = endpoint;
     return { ...rest, labels: this.#inheritance.knownLabels(id) };
   }
+
+  #nodeHostEndpoint(id: string): NodeHostEndpoint | undefined {
+    const endpoint = this.#hostEndpoints.get(id);
+    if (endpoint === undefined) return undefined;
+    const { node: _node, ...rest } = endpoint;
+    return { ...rest, labels: this.#inheritance.knownLabels(id) };
+  }
+}
+
+/** A policy of a stage that only packets of hosts pass: no pod has it. */
+function isEarly({ doNotTrack, preDnat }: Policy): boolean {
+  return doNotTrack || preDnat;
 }
 
 function wrap<Kind extends string, Value>(kind: Kind, value: Value | undefined): { readonly kind: Kind; readonly value: Value } | undefined {

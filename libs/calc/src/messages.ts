@@ -2,7 +2,7 @@
  * What one node is told: the values that travel from the cluster half to a node half. They are keyed,
  * so that state can be coalesced, resumed and replaced.
  */
-import type { Action, Cidr, EndpointId, IcmpMatch, IpAddress, Labels, NamedPort, Policy, PolicyId, PortRange, ProfileId, Tier } from "@calico/model";
+import type { Action, Cidr, EndpointId, HostEndpoint, IcmpMatch, IpAddress, Labels, NamedPort, Policy, PolicyId, PortRange, ProfileId, Tier } from "@calico/model";
 
 /** "s:" selector, "n:" named port, "svc:" service with its ports, "svcnoport:" without them; then a hash of what defines the members. */
 export type IpSetId = string & { readonly brand: "IpSetId" };
@@ -58,6 +58,9 @@ export type NodeEndpoint = {
   readonly revision: string;
 };
 
+/** A host endpoint of the node. `labels` are its own and those of the profiles that are known. */
+export type NodeHostEndpoint = Omit<HostEndpoint, "node">;
+
 export type NodePool = {
   readonly name: string;
   readonly cidr: Cidr;
@@ -92,6 +95,7 @@ export type NodeUpdate =
   | { readonly kind: "Profile"; readonly value: NodeProfile }
   | { readonly kind: "Tier"; readonly value: Tier }
   | { readonly kind: "WorkloadEndpoint"; readonly value: NodeEndpoint }
+  | { readonly kind: "HostEndpoint"; readonly value: NodeHostEndpoint }
   | { readonly kind: "IpPool"; readonly value: NodePool }
   | { readonly kind: "Block"; readonly value: NodeBlock }
   | { readonly kind: "Node"; readonly value: PeerNode }
@@ -119,7 +123,7 @@ export type NodeBgpConfig = BgpSpeaker & {
   readonly meshMaxRestartTime: string;
 };
 
-export type RemovableKind = "IpSet" | "Policy" | "Profile" | "Tier" | "WorkloadEndpoint" | "IpPool" | "Block" | "Node" | "Route" | "BgpPeer";
+export type RemovableKind = "IpSet" | "Policy" | "Profile" | "Tier" | "WorkloadEndpoint" | "HostEndpoint" | "IpPool" | "Block" | "Node" | "Route" | "BgpPeer";
 
 /** Kind and id: "Policy:<PolicyId>", "IpSet:<IpSetId>", "Block:<cidr>", ... */
 export type ObjectKey = `${RemovableKind}:${string}`;

@@ -3,11 +3,11 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { createClusterHalf } from "./cluster-half.ts";
 import { createEvaluator, type Packet } from "./evaluator.ts";
-import type { IpSetId, NodeEndpoint, NodePolicy, NodeRule, NodeUpdate, ObjectKey } from "./messages.ts";
+import type { IpSetId, NodeEndpoint, NodeHostEndpoint, NodePolicy, NodeRule, NodeUpdate, ObjectKey } from "./messages.ts";
 import { createNodeHalf } from "./node-half.ts";
 import type { Attachment, ClusterUpdate } from "./ports.ts";
 import { FakeDataplane } from "./testing/dataplane.ts";
-import { clusterChange, endpoint, ofEndpoint, ofProfile, profile, selectorTexts, servicePolicy, serviceSlice } from "./testing/objects.ts";
+import { clusterChange, endpoint, hostEndpoint, ofEndpoint, ofHostEndpoint, ofPolicy, ofProfile, policy, profile, rule, selectorTexts, servicePolicy, serviceSlice, stage } from "./testing/objects.ts";
 
 const side = { nets: [], notNets: [], ports: [], notPorts: [], ipSets: [], notIpSets: [], portSets: [], notPortSets: [] };
 const nodeRule = (action: NodeRule["action"], ...sets: string[]): NodeRule => ({
@@ -23,6 +23,9 @@ const nodePolicy = (name: string, applies: string, inbound: readonly NodeRule[],
 const nodeEndpoint = (pod: string, over: Partial<NodeEndpoint> = {}): NodeUpdate => ({
   kind: "WorkloadEndpoint",
   value: { id: `wep/a/${pod}` as EndpointId, uid: `uid-${pod}`, namespace: "a", pod, interfaceName: `cali${pod}`, addresses: ["10.0.0.1" as IpAddress], labels: { app: "web" }, profiles: ["kns.a" as ProfileId], ports: [], revision: "1", ...over },
+});
+const nodeHost = (name: string, over: Partial<NodeHostEndpoint> = {}): NodeUpdate => ({
+  kind: "HostEndpoint", value: { id: `hep/${name}` as EndpointId, name, interfaceName: "eth0", expectedIps: [], labels: { app: "web" }, profiles: [], ports: [], revision: "1", ...over },
 });
 const nodeProfile: NodeUpdate = { kind: "Profile", value: { id: "kns.a" as ProfileId, inbound: [nodeRule("Allow")], outbound: [] } };
 const set = (id: string, ...members: string[]): NodeUpdate => ({ kind: "IpSet", id: id as IpSetId, type: "net", members });
@@ -153,13 +156,15 @@ describe("node half", () => {
 const updates = fc.oneof(
   fc.tuple(fc.constantFrom("s:1", "s:2"), fc.subarray(["10.0.0.1/32", "10.0.0.2/32", "10.0.0.3/32"])).map(([id, members]) => set(id, ...members)),
   fc.tuple(fc.constantFrom("s:1", "s:2"), fc.subarray(["10.0.0.1/32", "10.0.0.4/32"]), fc.subarray(["10.0.0.2/32", "10.0.0.3/32"])).map(([id, added, removed]): NodeUpdate => ({ kind: "IpSetDelta", id: id as IpSetId, added, removed })),
-  fc.tuple(fc.constantFrom("p", "q"), fc.constantFrom(...selectorTexts), fc.array(fc.tuple(fc.constantFrom("Allow", "Deny", "Pass"), fc.subarray(["s:1", "s:2", "s:3"])).map(([action, sets]) => nodeRule(action as "Allow", ...sets)), { maxLength: 2 }), fc.record({ order: fc.constantFrom(null, 1, 2), tier: fc.constantFrom("default", "t"), egress: fc.boolean() }))
-    .map(([name, applies, rules, over]) => nodePolicy(name, applies, rules, over)),
+  fc.tuple(fc.constantFrom("p", "q"), fc.constantFrom(...selectorTexts), fc.array(fc.tuple(fc.constantFrom("Allow", "Deny", "Pass"), fc.subarray(["s:1", "s:2", "s:3"])).map(([action, sets]) => nodeRule(action as "Allow", ...sets)), { maxLength: 2 }), fc.record({ order: fc.constantFrom(null, 1, 2), tier: fc.constantFrom("default", "t"), egress: fc.boolean() }), stage)
+    .map(([name, applies, rules, over, at]) => nodePolicy(name, applies, rules, { ...over, ...at })),
+  fc.tuple(fc.constantFrom("h", "i"), fc.record({ labels: fc.record({ app: fc.constantFrom("web", "db"), team: fc.constantFrom("red") }, { requiredKeys: [] }), profiles: fc.subarray(["kns.a", "ksa.a.s"]) as unknown as fc.Arbitrary<ProfileId[]>, interfaceName: fc.constantFrom("*", "eth0") }))
+    .map(([name, over]) => nodeHost(name, over)),
   fc.tuple(fc.constantFrom("kns.a", "ksa.a.s"), fc.subarray(["s:1"])).map(([id, sets]): NodeUpdate => ({ kind: "Profile", value: { id: id as ProfileId, inbound: [nodeRule("Allow", ...sets)], outbound: [] } })),
   fc.tuple(fc.constantFrom("x", "y"), fc.record({ labels: fc.record({ app: fc.constantFrom("web", "db"), team: fc.constantFrom("red") }, { requiredKeys: [] }), profiles: fc.subarray(["kns.a", "ksa.a.s"]) as unknown as fc.Arbitrary<ProfileId[]>, uid: fc.constantFrom("u1", "u2"), addresses: fc.subarray(["10.0.0.1"]) as unknown as fc.Arbitrary<IpAddress[]> }))
     .map(([pod, over]) => nodeEndpoint(pod, { ...over, uid: `${pod}-${over.uid}` })),
   fc.constantFrom("default", "t").map((name): NodeUpdate => ({ kind: "Tier", value: { name, order: 1, defaultAction: "Pass" } })),
-  fc.tuple(fc.constantFrom("IpSet:s:1", "IpSet:s:2", "Policy:p", "Policy:q", "Profile:kns.a", "Profile:ksa.a.s", "WorkloadEndpoint:wep/a/x", "WorkloadEndpoint:wep/a/y", "Tier:t"))
+  fc.tuple(fc.constantFrom("IpSet:s:1", "IpSet:s:2", "Policy:p", "Policy:q", "Profile:kns.a", "Profile:ksa.a.s", "WorkloadEndpoint:wep/a/x", "WorkloadEndpoint:wep/a/y", "HostEndpoint:hep/h", "HostEndpoint:hep/i", "Tier:t"))
     .map(([key]): NodeUpdate => ({ kind: "Remove", of: key.slice(0, key.indexOf(":")) as "IpSet", id: key.slice(key.indexOf(":") + 1) })),
 );
 const step = fc.oneof(
@@ -213,13 +218,20 @@ function remember(told: Map<string, NodeUpdate>, update: NodeUpdate): void {
   }
   if (update.kind === "IpSet") return void told.set(`IpSet:${update.id}`, update);
   if (update.kind === "Tier") return void told.set(`Tier:${update.value.name}`, update);
-  if (update.kind === "Policy" || update.kind === "Profile" || update.kind === "WorkloadEndpoint") told.set(`${update.kind}:${update.value.id}`, update);
+  if (update.kind === "Policy" || update.kind === "Profile" || update.kind === "WorkloadEndpoint" || update.kind === "HostEndpoint") told.set(`${update.kind}:${update.value.id}`, update);
 }
 
 const packet: fc.Arbitrary<Packet> = fc.record({
   protocol: fc.constantFrom(6, 17),
   source: fc.record({ address: fc.constantFrom("10.0.0.1", "10.0.0.2", "192.168.1.1") as unknown as fc.Arbitrary<IpAddress>, port: fc.constantFrom(80, 8080, 53) }),
   destination: fc.record({ address: fc.constantFrom("10.0.0.1", "10.0.0.2") as unknown as fc.Arbitrary<IpAddress>, port: fc.constantFrom(80, 85, 8080, 53) }),
+});
+
+/** With ports that are always open, on either side. */
+const hostPacket: fc.Arbitrary<Packet> = fc.record({
+  protocol: fc.constantFrom(6, 17),
+  source: fc.record({ address: fc.constantFrom("10.0.0.1", "10.0.0.2", "192.168.1.1") as unknown as fc.Arbitrary<IpAddress>, port: fc.constantFrom(40_000, 22, 53, 6443) }),
+  destination: fc.record({ address: fc.constantFrom("10.0.0.1", "10.0.0.2", "192.168.1.1") as unknown as fc.Arbitrary<IpAddress>, port: fc.constantFrom(80, 8080, 22, 53, 68, 179) }),
 });
 
 /** Both halves and the evaluator on the same changes: every packet, at every endpoint of n1, in both directions. How many verdicts were compared. */
@@ -256,7 +268,7 @@ function compareVerdicts(changes: readonly ClusterUpdate[], packets: readonly Pa
     node.flush();
   }
   const all = <K extends ClusterUpdate["kind"]>(kind: K): NonNullable<Extract<ClusterUpdate, { kind: K }>["value"]>[] => [...present.values()].flatMap((change) => (change.kind === kind ? [change.value as never] : []));
-  const evaluator = createEvaluator({ policies: all("Policy"), tiers: all("Tier"), profiles: all("Profile"), endpoints: all("WorkloadEndpoint"), networkSets: all("NetworkSet"), serviceSlices: all("ServiceSlice") });
+  const evaluator = createEvaluator({ policies: all("Policy"), tiers: all("Tier"), profiles: all("Profile"), endpoints: all("WorkloadEndpoint"), hostEndpoints: all("HostEndpoint"), networkSets: all("NetworkSet"), serviceSlices: all("ServiceSlice") });
   for (const endpoint of all("WorkloadEndpoint")) {
     for (const each of packets) {
       for (const direction of ["ingress", "egress"] as const) {
@@ -265,6 +277,17 @@ function compareVerdicts(changes: readonly ClusterUpdate[], packets: readonly Pa
         if (allowed === null) continue;
         judged += 1;
         expect({ allowed, endpoint: endpoint.id, direction, packet: each }).toEqual({ allowed: evaluator.verdict(endpoint, direction, each).allowed, endpoint: endpoint.id, direction, packet: each });
+      }
+    }
+  }
+  for (const endpoint of all("HostEndpoint")) {
+    for (const each of packets) {
+      for (const path of ["to host", "from host", "forwarded in", "forwarded out"] as const) {
+        const allowed = dataplane.allowsHost(endpoint.id, path, each);
+        expect([endpoint.id, allowed === null]).toEqual([endpoint.id, endpoint.node !== "n1"]);
+        if (allowed === null) continue;
+        judged += 1;
+        expect({ allowed, endpoint: endpoint.id, path, packet: each }).toEqual({ allowed: evaluator.hostVerdict(endpoint, path, each).allowed, endpoint: endpoint.id, path, packet: each });
       }
     }
   }
@@ -277,7 +300,19 @@ it("both halves together judge packets as the evaluator does", () => {
     judged += compareVerdicts(changes, packets);
   }), { numRuns: 1_500 });
   expect(judged).toBeGreaterThan(1_000);
-});
+}, 30_000);
+
+it("both halves together judge what hosts send, receive and forward as the evaluator does", () => {
+  const hosts = [ofProfile(profile("kns.a", {})), ofEndpoint(endpoint("x")), ofHostEndpoint(hostEndpoint("h"))];
+  const stagedPolicy = fc.tuple(fc.constantFrom("p", "q", "r"), fc.constantFrom(...selectorTexts), fc.array(fc.tuple(fc.constantFrom("Allow", "Deny", "Pass"), fc.constantFrom(null, 6, 17), fc.option(fc.constantFrom(...selectorTexts).map(selector)))
+    .map(([action, protocol, from]) => ({ ...rule({ selector: from }), action: action as "Allow", protocol })), { maxLength: 2 }), fc.constantFrom("default", "t"), fc.boolean(), stage)
+    .map(([name, applies, rules, tier, egress, at]) => ofPolicy({ ...policy(name, applies, rules), outbound: rules, egress, tier, ...at }));
+  let judged = 0;
+  fc.assert(fc.property(fc.array(fc.oneof({ weight: 3, arbitrary: stagedPolicy }, { weight: 1, arbitrary: clusterChange }), { maxLength: 20, size: "max" }), fc.array(hostPacket, { minLength: 1, maxLength: 8 }), (changes, packets) => {
+    judged += compareVerdicts([...hosts, ...changes], packets);
+  }), { numRuns: 500 });
+  expect(judged).toBeGreaterThan(5_000);
+}, 30_000);
 
 it("both halves together judge rules that name Services as the evaluator does", () => {
   const pod = [ofProfile(profile("kns.a", {})), ofEndpoint(endpoint("x"))];

@@ -1,6 +1,7 @@
 /** What one node was told, joined with the interfaces that exist, as what its dataplane shall hold. */
 import { parseSelector, selector, type EndpointId, type PolicyId, type ProfileId } from "@calico/model";
 import type { IpSetId, NodeBlock, NodeEndpoint, NodePolicy, NodePool, NodeProfile, NodeUpdate, RemovableKind } from "./messages.ts";
+import { HostEndpoints } from "./node/host-endpoints.ts";
 import { Matching } from "./node/matching.ts";
 import { Overlay } from "./node/overlay.ts";
 import { NodeSets } from "./node/node-sets.ts";
@@ -28,6 +29,7 @@ class NodeCalculator implements NodeHalf {
   /** Uids of pods whose interface was taken away: the addresses that the API still shows are nobody's. */
   readonly #detached = new Set<string>();
   readonly #matching = new Matching();
+  readonly #hosts: HostEndpoints;
   readonly #pools: PlainReports<NodePool>;
   readonly #blocks: PlainReports<NodeBlock>;
   readonly #overlay: Overlay;
@@ -44,6 +46,7 @@ class NodeCalculator implements NodeHalf {
     this.#sets = new NodeSets(sink);
     this.#policies = new RuleObjects(this.#sets, { onUpdate: (policy) => sink.onPolicyUpdate(policy), onRemove: (id) => sink.onPolicyRemove(id) });
     this.#profiles = new RuleObjects(this.#sets, { onUpdate: (profile) => sink.onProfileUpdate(profile), onRemove: (id) => sink.onProfileRemove(id) });
+    this.#hosts = new HostEndpoints({ policies: this.#policies, profiles: this.#profiles, order: this.#order, matching: this.#matching, sink });
     this.#pools = new PlainReports((pool) => sink.onPoolUpdate(pool), (name) => sink.onPoolRemove(name));
     this.#blocks = new PlainReports((block) => sink.onBlockUpdate(block), (cidr) => sink.onBlockRemove(cidr));
   }
@@ -62,6 +65,11 @@ class NodeCalculator implements NodeHalf {
         this.#order.setTier(update.value.name, update.value);
         return this.#onTierChange(update.value.name);
       case "WorkloadEndpoint": return this.#onEndpoint(update.value);
+      case "HostEndpoint":
+        this.#note("HostEndpoint", update.value.id);
+        this.#hosts.set(update.value);
+        this.#dirtyEndpoints.add(update.value.id);
+        return;
       case "IpPool":
         this.#note("IpPool", update.value.name);
         return this.#pools.set(update.value.name, update.value);
@@ -89,7 +97,7 @@ class NodeCalculator implements NodeHalf {
     this.#repeated = null;
     if (repeated === null) return;
     const known: Partial<Record<RemovableKind, Iterable<string>>> = {
-      IpSet: this.#sets.ids, Policy: this.#policies.ids, Profile: this.#profiles.ids, Tier: this.#order.tierNames, WorkloadEndpoint: this.#endpoints.keys(), IpPool: this.#pools.ids, Block: this.#blocks.ids,
+      IpSet: this.#sets.ids, Policy: this.#policies.ids, Profile: this.#profiles.ids, Tier: this.#order.tierNames, WorkloadEndpoint: this.#endpoints.keys(), HostEndpoint: this.#hosts.ids, IpPool: this.#pools.ids, Block: this.#blocks.ids,
       Node: this.#overlay.nodeNames, Route: this.#overlay.destinations,
     };
     for (const [kind, ids] of Object.entries(known)) for (const id of [...ids]) if (!repeated.has(`${kind}:${id}`)) this.#onRemove(kind as RemovableKind, id);
@@ -110,6 +118,7 @@ class NodeCalculator implements NodeHalf {
 
   flush(): void {
     if (!this.#inSync) return;
+    this.#hosts.resolve(this.#dirtyEndpoints);
     const { updated, removed } = this.#resolveDirty();
     this.#policies.settle();
     this.#profiles.settle();
@@ -121,6 +130,7 @@ class NodeCalculator implements NodeHalf {
     this.#profiles.report();
     for (const endpoint of updated) this.#sink.onEndpointUpdate(endpoint);
     for (const id of removed) this.#sink.onEndpointRemove(id);
+    this.#hosts.report();
     this.#profiles.reportRemovals();
     this.#policies.reportRemovals();
     this.#sets.reportRemovals();
@@ -134,7 +144,7 @@ class NodeCalculator implements NodeHalf {
     if (endpoint === undefined) return `the pod with uid ${uid} was not announced by typha yet`;
     const result = this.#resolve(endpoint);
     if (typeof result === "string") return result;
-    for (const policy of this.#matching.policiesOf(endpoint.id)) {
+    for (const policy of new Set(result.tiers.flatMap(({ ingress, egress }) => [...ingress, ...egress]))) {
       const missing = this.#policies.missingSetOf(policy);
       if (missing !== undefined) return `set ${missing} of policy ${policy} has not arrived`;
     }
@@ -185,6 +195,7 @@ class NodeCalculator implements NodeHalf {
 
   #touchProfile(id: ProfileId): void {
     for (const endpoint of this.#endpoints.values()) if (endpoint.profiles.includes(id)) this.#dirtyEndpoints.add(endpoint.id);
+    this.#touch(this.#hosts.with(id));
   }
 
   #onTierChange(name: string): void {
@@ -232,6 +243,10 @@ class NodeCalculator implements NodeHalf {
         this.#dirtyEndpoints.add(endpoint.id);
         return;
       }
+      case "HostEndpoint":
+        this.#hosts.remove(id as EndpointId);
+        this.#dirtyEndpoints.add(id as EndpointId);
+        return;
       case "IpPool": return this.#pools.set(id, null);
       case "Block": return this.#blocks.set(id, null);
       case "Node": return this.#overlay.setNode(id, null);
@@ -249,7 +264,7 @@ class NodeCalculator implements NodeHalf {
     if (addresses.length === 0) return `pod ${namespace}/${pod} has no address and no interface yet`;
     const absent = profiles.find((profile) => this.#profiles.get(profile) === undefined);
     if (absent !== undefined) return `profile ${absent} of pod ${namespace}/${pod} has not arrived (is its namespace or service account known?)`;
-    return { id, uid, namespace, pod, interfaceName: attachment?.interfaceName ?? endpoint.interfaceName, addresses, tiers: this.#order.inTiers(this.#matching.policiesOf(id)), profiles };
+    return { id, uid, namespace, pod, interfaceName: attachment?.interfaceName ?? endpoint.interfaceName, addresses, tiers: this.#order.inTiers(this.#matching.policiesOf(id), isForPods), profiles };
   }
 
   #resolveDirty(): { updated: ResolvedEndpoint[]; removed: EndpointId[] } {
@@ -281,6 +296,9 @@ class NodeCalculator implements NodeHalf {
     for (const id of profiles) this.#profiles[how](id);
   }
 }
+
+/** Policies with doNotTrack or preDNAT are for hosts alone. */
+const isForPods = ({ doNotTrack, preDnat }: NodePolicy): boolean => !doNotTrack && !preDnat;
 
 function isSame(a: ResolvedEndpoint, b: ResolvedEndpoint): boolean {
   const { tiers: aTiers, ...aRest } = a;
@@ -336,7 +354,7 @@ class PlainReports<T> {
   }
 }
 
-/** What of a policy decides about its place in the order. */
-function placeOf({ tier, order, name, ingress, egress }: NodePolicy): string {
-  return JSON.stringify([tier, order, name, ingress, egress]);
+/** What of a policy decides about its place in the order, and about the stage at which hosts have it. */
+function placeOf({ tier, order, name, ingress, egress, doNotTrack, preDnat, applyOnForward }: NodePolicy): string {
+  return JSON.stringify([tier, order, name, ingress, egress, doNotTrack, preDnat, applyOnForward]);
 }

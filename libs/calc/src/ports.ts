@@ -1,6 +1,6 @@
 /** The ports of both halves of the calculation. */
 import type {
-  Block, Cidr, EndpointId, IpAddress, IpPool, NetworkSet, Node, Policy, PolicyId, Profile, ProfileId, ServiceSlice, Tier, WorkloadEndpoint,
+  Block, Cidr, EndpointId, HostEndpoint, IpAddress, IpPool, NetworkSet, Node, Policy, PolicyId, Profile, ProfileId, ServiceSlice, Tier, WorkloadEndpoint,
 } from "@calico/model";
 import type {
   IpSetId, IpSetType, NodeBlock, NodeEndpoint, NodePolicy, NodePool, NodeProfile, NodeUpdate, ObjectKey,
@@ -12,6 +12,7 @@ export type ClusterUpdate =
   | { readonly kind: "Tier"; readonly id: string; readonly value: Tier | null }
   | { readonly kind: "Profile"; readonly id: ProfileId; readonly value: Profile | null }
   | { readonly kind: "WorkloadEndpoint"; readonly id: EndpointId; readonly value: WorkloadEndpoint | null }
+  | { readonly kind: "HostEndpoint"; readonly id: EndpointId; readonly value: HostEndpoint | null }
   | { readonly kind: "NetworkSet"; readonly id: string; readonly value: NetworkSet | null }
   | { readonly kind: "ServiceSlice"; readonly id: string; readonly value: ServiceSlice | null }
   | { readonly kind: "IpPool"; readonly id: string; readonly value: IpPool | null }
@@ -75,7 +76,10 @@ export type ResolvedEndpoint = {
   readonly profiles: readonly ProfileId[];
 };
 
-/** A host endpoint of this node with the policies of each place where a packet meets it. */
+/**
+ * A host endpoint of this node with the policies of each place where a packet meets it. A profile that is not known is left out: it opens
+ * nothing. The policies are those that the known labels select, so that a host is not without them while a profile is missing.
+ */
 export type ResolvedHostEndpoint = {
   readonly id: EndpointId;
   readonly name: string;
@@ -124,7 +128,7 @@ export interface OverlaySink {
 }
 
 /** Where the node half reports what the dataplane shall hold. Objects come before those that refer to them, removals after. */
-export interface DataplaneSink extends OverlaySink {
+export interface DataplaneSink extends OverlaySink, HostEndpointSink {
   onIpSetUpdate(id: IpSetId, type: IpSetType, members: readonly string[]): void;
   onIpSetDelta(id: IpSetId, added: readonly string[], removed: readonly string[]): void;
   onIpSetRemove(id: IpSetId): void;

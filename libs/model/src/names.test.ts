@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { blockAffinityName, blockName, interfaceNameForPod, parsePolicyId, parseWorkloadEndpointId, podHandleId, policyId, vxlanTunnelHandleId, vxlanTunnelMac, workloadEndpointId, workloadEndpointName } from "./names.ts";
+import { blockAffinityName, blockName, hostEndpointId, interfaceNameForPod, parseHostEndpointId, parsePolicyId, parseWorkloadEndpointId, podHandleId, policyId, vxlanTunnelHandleId, vxlanTunnelMac, workloadEndpointId, workloadEndpointName } from "./names.ts";
 
 test("2.4 Must get right: an interface has the name that Calico gives it", () => {
   expect([interfaceNameForPod("default", "nginx"), interfaceNameForPod("a", "web")]).toEqual(["calic440f455693", "caliaf6d63d8eb8"]);
@@ -28,7 +28,9 @@ test("ids take any names apart again", () => {
   fc.assert(fc.property(fc.string(), fc.string(), fc.string(), (namespace, name, uid) => {
     expect(parsePolicyId(policyId("NetworkPolicy", namespace, name))).toEqual({ kind: "NetworkPolicy", namespace, name });
     expect(parseWorkloadEndpointId(workloadEndpointId(namespace, name, uid))).toEqual({ namespace, pod: name, uid });
+    expect(parseHostEndpointId(hostEndpointId(name))).toBe(name);
   }));
+  expect([parseHostEndpointId("wep/a/b/c"), parseHostEndpointId("hep/a/b"), parseHostEndpointId("hep")]).toEqual([null, null, null]);
   expect(parsePolicyId("Other/a/b")).toBeNull();
   expect(parsePolicyId("NetworkPolicy/%zz/b")).toBeNull();
 });

@@ -22,6 +22,9 @@ export const DEFAULT_TIER = "default";
 export const ADMIN_TIER = "kube-admin";
 export const BASELINE_TIER = "kube-baseline";
 
+/** The profile that allows everything both ways: it always exists. */
+export const DEFAULT_ALLOW_PROFILE = "projectcalico-default-allow" as ProfileId;
+
 /** Network name in a pod's handle: that of the CNI configuration. */
 export const POD_NETWORK_NAME = "k8s-pod-network";
 export const DEFAULT_INTERFACE_PREFIX = "cali";
@@ -63,6 +66,12 @@ export function parseWorkloadEndpointId(id: string): { namespace: string; pod: s
   const [kind, namespace, pod, uid, more] = split(id);
   if (kind !== "wep" || namespace === undefined || pod === undefined || uid === undefined || more !== undefined) return null;
   return { namespace, pod, uid };
+}
+
+/** The name in a host endpoint's id; null for another text. */
+export function parseHostEndpointId(id: string): string | null {
+  const [kind, name, more] = split(id);
+  return kind === "hep" && name !== undefined && more === undefined ? name : null;
 }
 
 function split(id: string): string[] {

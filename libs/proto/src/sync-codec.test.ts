@@ -26,6 +26,7 @@ const endpoint = fc.record({
 });
 const speaker = fc.record({ asNumber: number, listenPort: fc.nat(65_535) });
 const nonEmpty = text.filter((value) => value !== "");
+const hostEndpoint = fc.record({ id: text, name: text, interfaceName: text, expectedIps: texts, labels, profiles: texts, ports: fc.array(fc.record({ name: text, protocol: byte, port: fc.nat(65_535) }), { maxLength: 2 }), revision: text });
 const update = fc.oneof(
   fc.record({ kind: fc.constant("IpSet"), id: text, type: fc.constantFrom("net", "ip-port"), members: texts }),
   fc.record({ kind: fc.constant("IpSetDelta"), id: text, added: texts, removed: texts }),
@@ -33,6 +34,7 @@ const update = fc.oneof(
   fc.record({ kind: fc.constant("Profile"), value: fc.record({ id: text, inbound: rules, outbound: rules }) }),
   fc.record({ kind: fc.constant("Tier"), value: fc.record({ name: text, order: orNull(fc.double({ noNaN: true })), defaultAction: fc.constantFrom("Deny", "Pass") }) }),
   fc.record({ kind: fc.constant("WorkloadEndpoint"), value: endpoint }),
+  fc.record({ kind: fc.constant("HostEndpoint"), value: hostEndpoint }),
   fc.record({ kind: fc.constant("IpPool"), value: fc.record({ name: text, cidr: text, ipipMode: text, vxlanMode: text, natOutgoing: fc.boolean(), disableBgpExport: fc.boolean(), disabled: fc.boolean() }) }),
   fc.record({ kind: fc.constant("Block"), value: fc.record({ cidr: text, node: text }) }),
   fc.record({ kind: fc.constant("Node"), value: fc.record({ name: text, ipv4: orNull(nonEmpty), ipv6: orNull(nonEmpty), asNumber: orNull(number.filter((each) => each > 0)), routeReflectorClusterId: orNull(nonEmpty), vxlan: orNull(fc.record({ address: nonEmpty, mac: text })), labels }) }),
@@ -43,7 +45,7 @@ const update = fc.oneof(
     meshPassword: orNull(fc.record({ name: text, key: text })), meshMaxRestartTime: text,
   }) }),
   fc.record({ kind: fc.constant("BgpPeer"), name: text, specJson: text }),
-  fc.record({ kind: fc.constant("Remove"), of: fc.constantFrom("IpSet", "Policy", "Profile", "Tier", "WorkloadEndpoint", "IpPool", "Block", "Node", "Route", "BgpPeer"), id: text }),
+  fc.record({ kind: fc.constant("Remove"), of: fc.constantFrom("IpSet", "Policy", "Profile", "Tier", "WorkloadEndpoint", "HostEndpoint", "IpPool", "Block", "Node", "Route", "BgpPeer"), id: text }),
 ) as unknown as fc.Arbitrary<NodeUpdate>;
 
 const header = { epoch: "e", sequence: 7n, snapshotStart: true, inSync: false, flush: true, revisions: { pods: "12" } };

@@ -4,8 +4,8 @@
  */
 import { BinaryWriter } from "@bufbuild/protobuf/wire";
 import type { IpAddress } from "@calico/model";
-import type { NodeEntityMatch, NodeEndpoint, NodePolicy, NodeRule, NodeUpdate, RemovableKind } from "@calico/calc";
-import { Action, Encapsulation, IpSetType, SyncResponse, Update, type EntityMatch, type Policy, type Remove, type Route, type Rule, type WorkloadEndpoint } from "./gen/calico/sync/v1/sync.ts";
+import type { NodeEntityMatch, NodeEndpoint, NodeHostEndpoint, NodePolicy, NodeRule, NodeUpdate, RemovableKind } from "@calico/calc";
+import { Action, Encapsulation, IpSetType, SyncResponse, Update, type EntityMatch, type HostEndpoint, type Policy, type Remove, type Route, type Rule, type WorkloadEndpoint } from "./gen/calico/sync/v1/sync.ts";
 
 /** Field 6 of SyncResponse, length-delimited. */
 const UPDATES_TAG = (6 << 3) | 2;
@@ -45,6 +45,7 @@ export function fromWireUpdate(update: Update): NodeUpdate | null {
     case "profile": return { kind: "Profile", value: { id: brand(value.value.id), inbound: value.value.inbound.map(fromWireRule), outbound: value.value.outbound.map(fromWireRule) } };
     case "tier": return { kind: "Tier", value: { name: value.value.name, order: value.value.order ?? null, defaultAction: value.value.defaultAction === "Pass" ? "Pass" : "Deny" } };
     case "workloadEndpoint": return { kind: "WorkloadEndpoint", value: fromWireEndpoint(value.value) };
+    case "hostEndpoint": return { kind: "HostEndpoint", value: fromWireHostEndpoint(value.value) };
     case "ipPool": return { kind: "IpPool", value: { ...value.value, cidr: brand(value.value.cidr) } };
     case "block": return { kind: "Block", value: { cidr: brand(value.value.cidr), node: value.value.node } };
     case "node": {
@@ -75,6 +76,7 @@ function toWire(update: NodeUpdate): NonNullable<Update["value"]> {
     case "Profile": return { $case: "profile", value: { id: update.value.id, inbound: update.value.inbound.map(toWireRule), outbound: update.value.outbound.map(toWireRule) } };
     case "Tier": return { $case: "tier", value: { ...update.value, order: update.value.order ?? undefined } };
     case "WorkloadEndpoint": return { $case: "workloadEndpoint", value: toWireEndpoint(update.value) };
+    case "HostEndpoint": return { $case: "hostEndpoint", value: toWireHostEndpoint(update.value) };
     case "IpPool": return { $case: "ipPool", value: { ...update.value } };
     case "Block": return { $case: "block", value: { ...update.value } };
     case "Node": {
@@ -92,7 +94,7 @@ function toWire(update: NodeUpdate): NonNullable<Update["value"]> {
 }
 
 const REMOVE_CASE: Record<RemovableKind, NonNullable<Remove["key"]>["$case"]> = {
-  IpSet: "ipSet", Policy: "policy", Profile: "profile", Tier: "tier", WorkloadEndpoint: "workloadEndpoint", IpPool: "ipPool", Block: "block", Node: "node", Route: "route", BgpPeer: "bgpPeer",
+  IpSet: "ipSet", Policy: "policy", Profile: "profile", Tier: "tier", WorkloadEndpoint: "workloadEndpoint", HostEndpoint: "hostEndpoint", IpPool: "ipPool", Block: "block", Node: "node", Route: "route", BgpPeer: "bgpPeer",
 };
 const REMOVE_KIND = Object.fromEntries(Object.entries(REMOVE_CASE).map(([kind, name]) => [name, kind])) as Record<string, RemovableKind>;
 
@@ -170,6 +172,14 @@ function toWireEndpoint(endpoint: NodeEndpoint): WorkloadEndpoint {
 
 function fromWireEndpoint(endpoint: WorkloadEndpoint): NodeEndpoint {
   return { ...endpoint, id: brand(endpoint.id), addresses: endpoint.addresses as unknown as NodeEndpoint["addresses"], profiles: endpoint.profiles as unknown as NodeEndpoint["profiles"] };
+}
+
+function toWireHostEndpoint(endpoint: NodeHostEndpoint): HostEndpoint {
+  return { ...endpoint, expectedIps: [...endpoint.expectedIps], labels: { ...endpoint.labels }, profiles: [...endpoint.profiles], ports: [...endpoint.ports] };
+}
+
+function fromWireHostEndpoint(endpoint: HostEndpoint): NodeHostEndpoint {
+  return { ...endpoint, id: brand(endpoint.id), expectedIps: endpoint.expectedIps as unknown as NodeHostEndpoint["expectedIps"], profiles: endpoint.profiles as unknown as NodeHostEndpoint["profiles"] };
 }
 
 function orNull<T extends string>(text: string): T | null {

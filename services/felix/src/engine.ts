@@ -237,6 +237,8 @@ function observe(
       endpoints.delete(id);
       sink.onEndpointRemove(id);
     },
+    onHostEndpointUpdate: (endpoint) => sink.onHostEndpointUpdate(endpoint),
+    onHostEndpointRemove: (id) => sink.onHostEndpointRemove(id),
     onPoolUpdate: (pool) => sink.onPoolUpdate(pool),
     onPoolRemove: (name) => sink.onPoolRemove(name),
     onBlockUpdate: (block) => sink.onBlockUpdate(block),

@@ -21,10 +21,11 @@ export const controllersParams = defineParams({
   natsCertificateSecret: text("calico-nats-tls").localOnly().doc("The Secret with NATS' certificate."),
   certificateLifetime: duration(365 * 86_400_000).localOnly().doc("How long a certificate holds."),
   leakGracePeriod: duration(900_000).doc("How long an address of a vanished pod is kept; 0: for ever. Addresses of vanished nodes go at once. Not set: as KubeControllersConfiguration says (controllers.node.leakGracePeriod)."),
+  autoHostEndpoints: oneOf(["Enabled", "Disabled"], "Disabled").env("AUTO_HOST_ENDPOINTS").doc("Every node gets host endpoints of its own. Not set: as KubeControllersConfiguration says (controllers.node.hostEndpoint.autoCreate)."),
   leakScanInterval: duration(60_000).localOnly().doc("How often all addresses are compared with the pods."),
   maxReleasesPerScan: int(10_000, { min: 1 }).localOnly().doc("Addresses released in one scan."),
 });
 export const ENV_PREFIX = "KUBECONTROLLERS_";
 export const description: ServiceDescription = {
-  name: "kube-controllers", does: "makes the default objects and releases what vanished pods and nodes held", params: controllersParams, envPrefix: ENV_PREFIX,
+  name: "kube-controllers", does: "makes the default objects and nodes' host endpoints, and releases what vanished pods and nodes held", params: controllersParams, envPrefix: ENV_PREFIX,
 };

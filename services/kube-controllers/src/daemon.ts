@@ -2,10 +2,12 @@
 import { randomUUID } from "node:crypto";
 import { createAllocationStore, openKubernetesDatastore, runLeaderElection, type LeaderElection } from "@calico/datastore";
 import { createBackoff, createService, delay, every, httpComponent, reportInterval, type Component, type ConfigInputs, type Logger } from "@calico/service-kit";
+import { settingsOf } from "./auto-host-endpoints.ts";
 import { controllersParams, ENV_PREFIX } from "./config.ts";
 import { followConfiguration } from "./configuration-follower.ts";
 import { checkConfig, ensureDefaults } from "./default-objects.ts";
 import { createGarbageCollector } from "./garbage-collector.ts";
+import { createHostEndpointKeeper } from "./host-endpoint-keeper.ts";
 
 const CREDENTIALS_INTERVAL_MS = 3_600_000;
 
@@ -18,6 +20,7 @@ export async function buildKubeControllers(env: ConfigInputs["env"]): Promise<{ 
   const store = createAllocationStore(datastore, () => {});
   let leakGraceMs = config.leakGracePeriod;
   const collector = createGarbageCollector({ datastore, store, clock, log, graceMs: () => leakGraceMs, maxReleases: config.maxReleasesPerScan });
+  const hostEndpoints = createHostEndpointKeeper({ datastore, clock, log });
   const reclaimed = metrics.counter("ipam_allocations_gc_reclamations", "Addresses released because their pod had vanished.");
   metrics.sampled("ipam_allocations_in_use", "Addresses that are allocated.", () => collector.stats().inUse);
   metrics.sampled("ipam_allocations_gc_candidates", "Handles without a use, not released yet.", () => collector.stats().candidates);
@@ -75,6 +78,7 @@ export async function buildKubeControllers(env: ConfigInputs["env"]): Promise<{ 
     apply(running) {
       log.setLevel(running.logSeverityScreen);
       leakGraceMs = running.leakGraceMs;
+      hostEndpoints.configure(settingsOf(running.hostEndpoint));
     },
   }, signal);
 
@@ -97,7 +101,7 @@ export async function buildKubeControllers(env: ConfigInputs["env"]): Promise<{ 
           datastore, namespace: config.leaseNamespace, name: "calico-kube-controllers", identity: `${node}_${randomUUID()}`, log,
           onStarted(signal) {
             working = working.then(async () => {
-              await Promise.all([lead(signal), keepCredentials(signal), follow(signal)]);
+              await Promise.all([lead(signal), keepCredentials(signal), follow(signal), hostEndpoints.run(signal)]);
             });
           },
           onStopped() {},

@@ -3,34 +3,38 @@ import type { KubeControllersConfigurationSpec } from "@calico/model/resources";
 import { commonParams, resolveConfig, type ConfigInputs, type ConfigIssue, type ConfigLayer, type LogLevel } from "@calico/service-kit";
 import { controllersParams } from "./config.ts";
 
-export type Running = { readonly logSeverityScreen: LogLevel; readonly leakGraceMs: number; readonly port: number };
+/** Of automatic host endpoints, with the defaults filled in. */
+export type HostEndpointConfiguration = NonNullable<NonNullable<NonNullable<KubeControllersConfigurationSpec["controllers"]>["node"]>["hostEndpoint"]>;
+export type Running = { readonly logSeverityScreen: LogLevel; readonly leakGraceMs: number; readonly port: number; readonly hostEndpoint: HostEndpointConfiguration };
 export type RunningStatus = { readonly runningConfig: KubeControllersConfigurationSpec; readonly environmentVars: Readonly<Record<string, string>> };
 
 /** Variables that win over the object, as its status shows them. */
-const SHOWN = ["KUBECONTROLLERS_LOGSEVERITYSCREEN", "KUBECONTROLLERS_LEAKGRACEPERIOD", "KUBECONTROLLERS_HTTPPORT"];
+const SHOWN = ["KUBECONTROLLERS_LOGSEVERITYSCREEN", "KUBECONTROLLERS_LEAKGRACEPERIOD", "KUBECONTROLLERS_HTTPPORT", "AUTO_HOST_ENDPOINTS"];
 
 /** What is in effect: the environment, then the object, then the defaults. What the object says and cannot be used is among the issues. */
 export function runningOf(spec: KubeControllersConfigurationSpec, inputs: Pick<ConfigInputs, "env" | "envPrefix">): { running: Running; issues: readonly ConfigIssue[] } {
   const { values, issues } = resolveConfig({ ...commonParams, ...controllersParams }, { ...inputs, layers: [layerOf(spec)] });
-  return { running: { logSeverityScreen: values.logSeverityScreen, leakGraceMs: values.leakGracePeriod, port: values.httpPort }, issues: issues.filter(({ source }) => source === SOURCE) };
+  const { createDefaultHostEndpoint = "Enabled", templates = [] } = spec.controllers?.node?.hostEndpoint ?? {};
+  const hostEndpoint = { autoCreate: values.autoHostEndpoints, createDefaultHostEndpoint, ...(templates.length === 0 ? {} : { templates }) };
+  return { running: { logSeverityScreen: values.logSeverityScreen, leakGraceMs: values.leakGracePeriod, port: values.httpPort, hostEndpoint }, issues: issues.filter(({ source }) => source === SOURCE) };
 }
 
 const SOURCE = "KubeControllersConfiguration default";
 
 function layerOf({ logSeverityScreen, controllers }: KubeControllersConfigurationSpec): ConfigLayer {
-  const { leakGracePeriod } = controllers?.node ?? {};
+  const { leakGracePeriod, hostEndpoint: { autoCreate } = {} } = controllers?.node ?? {};
   // Trace is a word of Calico's that says the same here.
   const severity = logSeverityScreen === "Trace" ? "Debug" : logSeverityScreen;
-  return { source: SOURCE, values: { ...(severity === undefined ? {} : { logSeverityScreen: severity }), ...(leakGracePeriod === undefined ? {} : { leakGracePeriod }) } };
+  return { source: SOURCE, values: { ...(severity === undefined ? {} : { logSeverityScreen: severity }), ...(leakGracePeriod === undefined ? {} : { leakGracePeriod }), ...(autoCreate === undefined ? {} : { autoHostEndpoints: autoCreate }) } };
 }
 
 /** The status that says so, in Calico's form. */
-export function statusOf({ logSeverityScreen, leakGraceMs, port }: Running, env: ConfigInputs["env"]): RunningStatus {
+export function statusOf({ logSeverityScreen, leakGraceMs, port, hostEndpoint }: Running, env: ConfigInputs["env"]): RunningStatus {
   const environmentVars = Object.fromEntries(SHOWN.flatMap((name) => (env[name] === undefined || env[name] === "" ? [] : [[name, env[name]]])));
   return {
     runningConfig: {
       logSeverityScreen, healthChecks: "Enabled", prometheusMetricsPort: port,
-      controllers: { node: { leakGracePeriod: goDuration(leakGraceMs), hostEndpoint: { autoCreate: "Disabled" }, syncLabels: "Disabled" } },
+      controllers: { node: { leakGracePeriod: goDuration(leakGraceMs), hostEndpoint, syncLabels: "Disabled" } },
     },
     environmentVars,
   };

@@ -5,9 +5,9 @@ import { expect, it } from "vitest";
 import { createHub } from "./hub.ts";
 import { createNodeConfigStore } from "./node-config.ts";
 import { createSession, type Session } from "./session.ts";
-import { block, createFakeClient, createFakeHalf, createSlowSink, ipSet, settle, tier } from "./testing.ts";
+import { block, createFakeClient, createFakeHalf, createSlowSink, hostEndpoint, ipSet, settle, tier } from "./testing.ts";
 
-const KINDS = new Set(["IpSet", "Tier", "Block", "BgpPeer", "BgpConfig"]);
+const KINDS = new Set(["IpSet", "Tier", "Block", "HostEndpoint", "BgpPeer", "BgpConfig"]);
 const small = fc.nat(4);
 const node = fc.constantFrom("a", "b");
 const member = fc.nat(6).map((n) => `10.0.0.${n}/32`);
@@ -17,6 +17,8 @@ const action = fc.oneof(
   fc.record({ do: fc.constant("drop tier" as const), n: small }),
   fc.record({ do: fc.constant("block" as const), n: small, node }),
   fc.record({ do: fc.constant("drop block" as const), n: small }),
+  fc.record({ do: fc.constant("host" as const), n: small, node, interfaceName: fc.constantFrom("eth0", "*") }),
+  fc.record({ do: fc.constant("drop host" as const), n: small }),
   fc.record({ do: fc.constant("set" as const), n: small, members: fc.uniqueArray(member) }),
   fc.record({ do: fc.constant("drop set" as const), n: small }),
   fc.record({ do: fc.constant("want" as const), n: small, node }),
@@ -62,6 +64,8 @@ it("brings a client to the hub's values, whatever happens in between", async () 
           case "drop tier": half.drop(`Tier:t${step.n}`); break;
           case "block": half.drop(`Block:${cidr}`); half.put(`Block:${cidr}`, block(cidr, step.node), step.node); break;
           case "drop block": half.drop(`Block:${cidr}`); break;
+          case "host": half.drop(`HostEndpoint:hep/h${step.n}`); half.put(`HostEndpoint:hep/h${step.n}`, hostEndpoint(`h${step.n}`, step.interfaceName), step.node); break;
+          case "drop host": half.drop(`HostEndpoint:hep/h${step.n}`); break;
           case "set": if (!half.has(`IpSet:s${step.n}`)) half.put(`IpSet:s${step.n}`, ipSet(`s${step.n}`, ...step.members)); break;
           case "drop set": half.drop(`IpSet:s${step.n}`); break;
           case "want": if (half.has(`IpSet:s${step.n}`)) half.want(step.node, `IpSet:s${step.n}`); break;
@@ -75,8 +79,8 @@ it("brings a client to the hub's values, whatever happens in between", async () 
       else if (step.do === "connect") connect(step.resume);
       else clock.advance(step.ms);
       const backlog = (session as Session | null)?.backlog ?? 0;
-      // Keys of this test: five tiers, blocks, sets and peers, and the configuration of the node.
-      expect(backlog).toBeLessThanOrEqual(21);
+      // Keys of this test: five tiers, blocks, host endpoints, sets and peers, and the configuration of the node.
+      expect(backlog).toBeLessThanOrEqual(26);
     }
 
     connect(true);

@@ -8,7 +8,7 @@ type Change = { readonly op: "value" } | { readonly op: "remove" } | { readonly 
 const MAX_DELTA_BYTES = 64 * 1024;
 
 /** Objects go before those that refer to them; removals the other way round, after everything else. */
-const ORDER = ["FelixConfig", "BgpConfig", "Tier", "IpPool", "Node", "Block", "Route", "IpSet", "Policy", "Profile", "WorkloadEndpoint", "BgpPeer"];
+const ORDER = ["FelixConfig", "BgpConfig", "Tier", "IpPool", "Node", "Block", "Route", "IpSet", "Policy", "Profile", "WorkloadEndpoint", "HostEndpoint", "BgpPeer"];
 
 export interface PendingChanges {
   readonly size: number;

@@ -2,8 +2,8 @@
 import type { ClusterHalf, ClusterUpdate } from "@calico/calc";
 import { apiVersionOf, calicoTypes, coreTypes, createInformer, type Datastore, type Informer, type KubeObject, type ObjectKey, type ResourceType } from "@calico/datastore";
 import {
-  builtInTiers, convertBlock, convertClusterNetworkPolicy, convertEndpointSlice, convertGlobalNetworkPolicy, convertGlobalNetworkSet, convertIpPool, convertKubernetesNetworkPolicy, convertNamespace, convertNetworkPolicy, convertNetworkSet,
-  convertNode, convertPod, convertServiceAccount, convertTier, policyId, type Block, type Conversion, type Finding, type Labels, type PolicyKind, type WorkloadEndpoint,
+  builtInProfiles, builtInTiers, convertBlock, convertClusterNetworkPolicy, convertEndpointSlice, convertGlobalNetworkPolicy, convertGlobalNetworkSet, convertHostEndpoint, convertIpPool, convertKubernetesNetworkPolicy, convertNamespace, convertNetworkPolicy, convertNetworkSet,
+  convertNode, convertPod, convertServiceAccount, convertTier, hostEndpointId, policyId, type Block, type Conversion, type Finding, type HostEndpoint, type Labels, type PolicyKind, type WorkloadEndpoint,
 } from "@calico/model";
 import { startSpan, traceparentOf, type Logger } from "@calico/service-kit";
 import type { Findings, ObjectRef } from "./findings.ts";
@@ -46,6 +46,7 @@ type Kind<M> = {
 export function createSources({ datastore, half, hub, config, findings, log, onUpdate }: SourceOptions): Sources {
   const nodeLabels = new Map<string, Labels>();
   const endpoints = new Map<string, WorkloadEndpoint>();
+  const hostEndpoints = new Map<string, HostEndpoint>();
   const blockCidrs = new Map<string, string>();
   const update = (change: ClusterUpdate): void => half.onUpdate(change);
 
@@ -97,6 +98,14 @@ export function createSources({ datastore, half, hub, config, findings, log, onU
     }
   }
 
+  function applyHostEndpoint({ name }: ObjectKey, value: HostEndpoint | null): void {
+    const before = hostEndpoints.get(name);
+    if (before !== undefined && value !== null && JSON.stringify({ ...before, revision: value.revision }) === JSON.stringify(value)) return;
+    if (value === null) hostEndpoints.delete(name);
+    else hostEndpoints.set(name, value);
+    update({ kind: "HostEndpoint", id: hostEndpointId(name), value });
+  }
+
   /** A block is identified by its CIDR, which its name gives only one way. */
   function applyBlock({ name }: ObjectKey, value: Block | null): void {
     const cidr = value?.cidr ?? blockCidrs.get(name);
@@ -106,6 +115,7 @@ export function createSources({ datastore, half, hub, config, findings, log, onU
     update({ kind: "Block", id: cidr, value });
   }
 
+  for (const value of builtInProfiles) update({ kind: "Profile", id: value.id, value });
   const builtIn = new Map(builtInTiers.map((tier) => [tier.name, tier]));
   for (const [name, value] of builtIn) update({ kind: "Tier", id: name, value });
 
@@ -141,6 +151,7 @@ export function createSources({ datastore, half, hub, config, findings, log, onU
     tiers: keyed(calicoTypes.tiers, convertTier, (key, value) => ({ kind: "Tier", id: key.name, value: value ?? builtIn.get(key.name) ?? null })),
     networksets: keyed(calicoTypes.networkSets, convertNetworkSet, (key, value) => ({ kind: "NetworkSet", id: `${key.namespace ?? ""}/${key.name}`, value })),
     globalnetworksets: keyed(calicoTypes.globalNetworkSets, convertGlobalNetworkSet, (key, value) => ({ kind: "NetworkSet", id: `/${key.name}`, value })),
+    hostendpoints: kind<HostEndpoint>({ type: calicoTypes.hostEndpoints, convert: convertHostEndpoint, apply: applyHostEndpoint }),
     endpointslices: keyed(coreTypes.endpointSlices, convertEndpointSlice, (key, value) => ({ kind: "ServiceSlice", id: `${key.namespace ?? ""}/${key.name}`, value })),
     ippools: keyed(calicoTypes.ipPools, convertIpPool, (key, value) => ({ kind: "IpPool", id: key.name, value })),
     ipamblocks: kind<Block>({ type: calicoTypes.ipamBlocks, convert: convertBlock, apply: applyBlock }),

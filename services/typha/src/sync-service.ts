@@ -9,7 +9,7 @@ import { createSession, type Session } from "./session.ts";
 
 type Stream = ServerDuplexStream<sync.SyncRequest, Buffer>;
 
-const FELIX_KINDS = new Set(["IpSet", "Policy", "Profile", "Tier", "WorkloadEndpoint", "IpPool", "Block", "Node", "Route", "FelixConfig"]);
+const FELIX_KINDS = new Set(["IpSet", "Policy", "Profile", "Tier", "WorkloadEndpoint", "HostEndpoint", "IpPool", "Block", "Node", "Route", "FelixConfig"]);
 const BIRD_KINDS = new Set(["IpPool", "Block", "Node", "BgpConfig", "BgpPeer"]);
 
 /** A node that has seen newer data than this for so long means that the datastore was set back. */

@@ -1,6 +1,6 @@
 /** A small cluster half and a slow client for tests. */
 import { ALL_NODES, type ClusterHalf, type ClusterSink, type IpSetId, type NodeUpdate, type ObjectKey } from "@calico/calc";
-import type { Cidr } from "@calico/model";
+import { hostEndpointId, type Cidr } from "@calico/model";
 import { fromWireUpdate, sync } from "@calico/proto";
 import type { MessageSink } from "./session.ts";
 
@@ -61,6 +61,7 @@ export function createFakeHalf(sink: ClusterSink): FakeHalf {
 
 export const ipSet = (id: string, ...members: string[]): NodeUpdate => ({ kind: "IpSet", id: id as IpSetId, type: "net", members });
 export const block = (cidr: string, node: string): NodeUpdate => ({ kind: "Block", value: { cidr: cidr as Cidr, node } });
+export const hostEndpoint = (name: string, interfaceName: string): NodeUpdate => ({ kind: "HostEndpoint", value: { id: hostEndpointId(name), name, interfaceName, expectedIps: [], labels: {}, profiles: [], ports: [], revision: "" } });
 export const tier = (name: string, order: number): NodeUpdate => ({ kind: "Tier", value: { name, order, defaultAction: "Deny" } });
 
 /** The key that an update is about. */
@@ -73,7 +74,7 @@ export function keyOf(update: NodeUpdate): string {
     case "BgpPeer": return `BgpPeer:${update.name}`;
     case "FelixConfig": case "BgpConfig": return `${update.kind}:`;
     case "Remove": return `${update.of}:${update.id}`;
-    case "Policy": case "Profile": case "WorkloadEndpoint": return `${update.kind}:${update.value.id}`;
+    case "Policy": case "Profile": case "WorkloadEndpoint": case "HostEndpoint": return `${update.kind}:${update.value.id}`;
   }
 }
 

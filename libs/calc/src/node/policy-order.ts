@@ -60,13 +60,13 @@ export class PolicyOrder {
     this.#numberedTo = Math.min(this.#numberedTo, at);
   }
 
-  /** The tiers of these policies, of those that are known. Equal lists are the same object, most of the time. */
-  inTiers(policies: Iterable<PolicyId>): EndpointTier[] {
+  /** The tiers of these policies, of those that are known and included. Equal lists are the same object, most of the time. */
+  inTiers(policies: Iterable<PolicyId>, includes: (policy: NodePolicy) => boolean): EndpointTier[] {
     this.#number();
     const own: Ranked[] = [];
     for (const id of policies) {
       const entry = this.#ranked.get(id);
-      if (entry !== undefined) own.push(entry);
+      if (entry !== undefined && includes(entry.policy)) own.push(entry);
     }
     own.sort((a, b) => a.rank - b.rank);
     const tiers: EndpointTier[] = [];

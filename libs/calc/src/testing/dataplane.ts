@@ -1,14 +1,16 @@
 /** A dataplane that keeps what it is told, insists on the order of the calls, and can say what it would do with a packet. */
 import { contains, familyOf, type EndpointId, type PolicyId, type ProfileId } from "@calico/model";
-import type { Direction, Packet } from "../evaluator.ts";
+import type { Direction, HostPath, Packet } from "../evaluator.ts";
+import { defaultFailsafes } from "../failsafes.ts";
 import type { IpSetId, NodeEntityMatch, NodePolicy, NodeProfile, NodeRule } from "../messages.ts";
-import type { DataplaneSink, LocalNode, RemoteRoute, ResolvedEndpoint, Vtep } from "../ports.ts";
+import type { DataplaneSink, EndpointTier, LocalNode, RemoteRoute, ResolvedEndpoint, ResolvedHostEndpoint, Vtep } from "../ports.ts";
 
 export class FakeDataplane implements DataplaneSink {
   readonly sets = new Map<IpSetId, { type: string; members: Set<string> }>();
   readonly policies = new Map<PolicyId, NodePolicy>();
   readonly profiles = new Map<ProfileId, NodeProfile>();
   readonly endpoints = new Map<EndpointId, ResolvedEndpoint>();
+  readonly hostEndpoints = new Map<EndpointId, ResolvedHostEndpoint>();
   readonly pools = new Map<string, unknown>();
   readonly blocks = new Map<string, unknown>();
   local: LocalNode | null = null;
@@ -41,7 +43,7 @@ export class FakeDataplane implements DataplaneSink {
   }
   onPolicyRemove(id: PolicyId): void {
     this.calls += 1;
-    for (const { id: user, tiers } of this.endpoints.values()) if (tiers.some(({ ingress, egress }) => [...ingress, ...egress].includes(id))) throw new Error(`${id} is removed while ${user} uses it`);
+    for (const user of [...this.endpoints.values(), ...this.hostEndpoints.values()]) if (policiesOf(user).includes(id)) throw new Error(`${id} is removed while ${user.id} uses it`);
     must(this.policies.get(id), `removal of ${id}`);
     this.policies.delete(id);
   }
@@ -51,20 +53,29 @@ export class FakeDataplane implements DataplaneSink {
   }
   onProfileRemove(id: ProfileId): void {
     this.calls += 1;
-    for (const { id: user, profiles } of this.endpoints.values()) if (profiles.includes(id)) throw new Error(`${id} is removed while ${user} uses it`);
+    for (const { id: user, profiles } of [...this.endpoints.values(), ...this.hostEndpoints.values()]) if (profiles.includes(id)) throw new Error(`${id} is removed while ${user} uses it`);
     must(this.profiles.get(id), `removal of ${id}`);
     this.profiles.delete(id);
   }
   onEndpointUpdate(endpoint: ResolvedEndpoint): void {
     this.calls += 1;
-    for (const { ingress, egress } of endpoint.tiers) for (const id of [...ingress, ...egress]) must(this.policies.get(id), `${endpoint.id} with ${id}`);
-    for (const id of endpoint.profiles) must(this.profiles.get(id), `${endpoint.id} with ${id}`);
+    this.#checkUsed(endpoint);
     this.endpoints.set(endpoint.id, endpoint);
   }
   onEndpointRemove(id: EndpointId): void {
     this.calls += 1;
     must(this.endpoints.get(id), `removal of ${id}`);
     this.endpoints.delete(id);
+  }
+  onHostEndpointUpdate(endpoint: ResolvedHostEndpoint): void {
+    this.calls += 1;
+    this.#checkUsed(endpoint);
+    this.hostEndpoints.set(endpoint.id, endpoint);
+  }
+  onHostEndpointRemove(id: EndpointId): void {
+    this.calls += 1;
+    must(this.hostEndpoints.get(id), `removal of ${id}`);
+    this.hostEndpoints.delete(id);
   }
   onPoolUpdate(pool: { readonly name: string }): void {
     this.calls += 1;
@@ -111,20 +122,53 @@ export class FakeDataplane implements DataplaneSink {
   allows(id: EndpointId, direction: Direction, packet: Packet): boolean | null {
     const endpoint = this.endpoints.get(id);
     if (endpoint === undefined) return null;
-    for (const { [direction]: list, defaultAction } of endpoint.tiers) {
+    return this.#decision(endpoint.tiers, direction, packet, true) ?? this.#profilesAllow(endpoint, direction, packet);
+  }
+
+  /** What a host endpoint's chains would do, hook by hook, with the default failsafes; null: the endpoint is not there. */
+  allowsHost(id: EndpointId, path: HostPath, packet: Packet): boolean | null {
+    const endpoint = this.hostEndpoints.get(id);
+    if (endpoint === undefined) return null;
+    const { inbound, outbound } = defaultFailsafes;
+    const isIn = (ports: typeof inbound, port: number): boolean => ports.some((each) => each.protocol === packet.protocol && each.port === port);
+    const inTo = isIn(inbound, packet.destination.port);
+    const outTo = isIn(outbound, packet.destination.port);
+    const rawIn = (): boolean | null => (inTo || isIn(outbound, packet.source.port) ? null : this.#decision(endpoint.untracked, "ingress", packet, false));
+    const mangleIn = (): boolean | null => (inTo ? null : this.#decision(endpoint.preDnat, "ingress", packet, false));
+    const rawOut = (): boolean | null => (outTo || isIn(inbound, packet.source.port) ? null : this.#decision(endpoint.untracked, "egress", packet, false));
+    switch (path) {
+      case "to host": return rawIn() ?? mangleIn() ?? (inTo || (this.#decision(endpoint.tiers, "ingress", packet, true) ?? this.#profilesAllow(endpoint, "ingress", packet)));
+      case "from host": return rawOut() ?? (outTo || (this.#decision(endpoint.tiers, "egress", packet, true) ?? this.#profilesAllow(endpoint, "egress", packet)));
+      case "forwarded in": return rawIn() ?? mangleIn() ?? this.#decision(endpoint.forward, "ingress", packet, true) ?? true;
+      case "forwarded out": return this.#decision(endpoint.forward, "egress", packet, true) ?? true;
+    }
+  }
+
+  /** What the tiers decide; null: nothing. */
+  #decision(tiers: readonly EndpointTier[], direction: Direction, packet: Packet, ends: boolean): boolean | null {
+    for (const { [direction]: list, defaultAction } of tiers) {
       if (list.length === 0) continue;
       const action = this.#first(list.map((policy) => rulesOf(this.policies.get(policy), direction)).flat(), packet);
       if (action === "Allow" || action === "Deny") return action === "Allow";
-      if (action === null && defaultAction === "Deny") return false;
+      if (action === null && ends && defaultAction === "Deny") return false;
     }
-    return this.#first(endpoint.profiles.flatMap((profile) => rulesOf(this.profiles.get(profile), direction)), packet) === "Allow";
+    return null;
+  }
+
+  #profilesAllow({ profiles }: ResolvedEndpoint | ResolvedHostEndpoint, direction: Direction, packet: Packet): boolean {
+    return this.#first(profiles.flatMap((profile) => rulesOf(this.profiles.get(profile), direction)), packet) === "Allow";
+  }
+
+  #checkUsed(endpoint: ResolvedEndpoint | ResolvedHostEndpoint): void {
+    for (const id of policiesOf(endpoint)) must(this.policies.get(id), `${endpoint.id} with ${id}`);
+    for (const id of endpoint.profiles) must(this.profiles.get(id), `${endpoint.id} with ${id}`);
   }
 
   /** Everything, in an order that does not depend on how it came to be. */
   picture(): unknown {
     const sorted = (map: ReadonlyMap<string, unknown>): unknown => [...map].toSorted(([a], [b]) => (a < b ? -1 : 1));
     return [
-      [...this.sets].map(([id, { type, members }]) => [id, type, [...members].toSorted()]).toSorted(([a], [b]) => (String(a) < String(b) ? -1 : 1)), sorted(this.policies), sorted(this.profiles), sorted(this.endpoints),
+      [...this.sets].map(([id, { type, members }]) => [id, type, [...members].toSorted()]).toSorted(([a], [b]) => (String(a) < String(b) ? -1 : 1)), sorted(this.policies), sorted(this.profiles), sorted(this.endpoints), sorted(this.hostEndpoints),
       sorted(this.pools), sorted(this.blocks), this.local, sorted(this.vteps), sorted(this.routes),
     ];
   }
@@ -153,6 +197,12 @@ export class FakeDataplane implements DataplaneSink {
       && side.ipSets.every(inSet) && !side.notIpSets.some(inSet)
       && ((side.ports.length === 0 && side.portSets.length === 0) || inRange(side.ports) || side.portSets.some(inPortSet)) && !inRange(side.notPorts) && !side.notPortSets.some(inPortSet);
   }
+}
+
+/** All policies that an endpoint refers to. */
+function policiesOf(endpoint: ResolvedEndpoint | ResolvedHostEndpoint): PolicyId[] {
+  const stages = "forward" in endpoint ? [endpoint.tiers, endpoint.untracked, endpoint.preDnat, endpoint.forward] : [endpoint.tiers];
+  return stages.flat().flatMap(({ ingress, egress }) => [...ingress, ...egress]);
 }
 
 function rulesOf(object: { readonly inbound: readonly NodeRule[]; readonly outbound: readonly NodeRule[] } | undefined, direction: Direction): readonly NodeRule[] {

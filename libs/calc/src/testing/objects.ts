@@ -1,5 +1,5 @@
 /** Objects of a small cluster for tests, and arbitrary changes of them. */
-import { all, selector, type EndpointId, type EntityMatch, type IpAddress, type Policy, type PolicyId, type Profile, type ProfileId, type Rule, type WorkloadEndpoint } from "@calico/model";
+import { all, selector, type EndpointId, type EntityMatch, type HostEndpoint, type IpAddress, type Policy, type PolicyId, type Profile, type ProfileId, type Rule, type WorkloadEndpoint } from "@calico/model";
 import fc from "fast-check";
 import type { ClusterUpdate } from "../ports.ts";
 
@@ -17,11 +17,14 @@ export const endpoint = (pod: string, over: Partial<WorkloadEndpoint> = {}): Wor
   id: `wep/a/${pod}/u` as EndpointId, uid: pod, node: "n1", namespace: "a", pod, interfaceName: `cali${pod}`, addresses: ["10.0.0.1" as IpAddress],
   labels: { app: "web" }, profiles: ["kns.a" as ProfileId], ports: [{ name: "http", protocol: 6, port: 8080 }], revision: "1", ...over,
 });
+export const hostEndpoint = (name: string, over: Partial<HostEndpoint> = {}): HostEndpoint => ({
+  id: `hep/${name}` as EndpointId, name, node: "n1", interfaceName: "eth0", expectedIps: ["192.168.1.1" as IpAddress], labels: { app: "web" }, profiles: [], ports: [{ name: "http", protocol: 6, port: 8080 }], revision: "1", ...over,
+});
 export const put = <T extends { kind: ClusterUpdate["kind"]; id: string; value: unknown }>(update: T): ClusterUpdate => update as unknown as ClusterUpdate;
 export const ofPolicy = (value: Policy): ClusterUpdate => put({ kind: "Policy", id: value.id, value });
 export const ofProfile = (value: Profile): ClusterUpdate => put({ kind: "Profile", id: value.id, value });
 export const ofEndpoint = (value: WorkloadEndpoint): ClusterUpdate => put({ kind: "WorkloadEndpoint", id: value.id, value });
-
+export const ofHostEndpoint = (value: HostEndpoint): ClusterUpdate => put({ kind: "HostEndpoint", id: value.id, value });
 
 export const selectorTexts = ["all()", 'app == "web"', 'app != "web"', 'team in {"red", "blue"}', "!has(team)", "has(team)", 'has(app) && team == "red"', 'app == "db" || team == "red"'];
 const anySelector = fc.constantFrom(...selectorTexts).map(selector);
@@ -36,7 +39,13 @@ export const profiles = fc.subarray(["kns.a", "ksa.a.s"]) as unknown as fc.Arbit
 const gone = <T>(value: fc.Arbitrary<T>): fc.Arbitrary<T | null> => fc.option(value, { freq: 3 });
 const bySide = fc.oneof(side, fc.record({ service }));
 const anyRule = fc.tuple(fc.constantFrom("Allow", "Deny", "Pass", "Log"), bySide, bySide).map(([action, from, to]): Rule => ({ ...rule(from, to), action: action as Rule["action"] }));
-const place = fc.record({ tier: fc.constantFrom("default", "t"), order: fc.constantFrom(null, 1, 2), ingress: fc.boolean(), egress: fc.boolean() });
+/** Where policy meets what hosts send and receive. */
+export const stage = fc.constantFrom(
+  { doNotTrack: false, preDnat: false, applyOnForward: false }, { doNotTrack: false, preDnat: false, applyOnForward: true },
+  { doNotTrack: true, preDnat: false, applyOnForward: true }, { doNotTrack: false, preDnat: true, applyOnForward: true },
+);
+const place = fc.tuple(fc.record({ tier: fc.constantFrom("default", "t"), order: fc.constantFrom(null, 1, 2), ingress: fc.boolean(), egress: fc.boolean() }), fc.oneof({ weight: 2, arbitrary: fc.constant({}) }, { weight: 1, arbitrary: stage }))
+  .map(([at, early]) => ({ ...at, ...early }));
 export const serviceSlice: fc.Arbitrary<ClusterUpdate> = fc.tuple(fc.constantFrom("a/v-1", "a/v-2", "a/w-1"), gone(fc.record({ service, addresses, ports: fc.subarray([{ protocol: 6, port: 80 }, { protocol: 6, port: 8080 }, { protocol: 17, port: 53 }]) })))
   .map(([id, value]) => put({ kind: "ServiceSlice", id, value: value === null ? null : { id, ...value } }));
 /** A policy of every endpoint, whose rules name Services or nobody. */
@@ -50,6 +59,8 @@ export const clusterChange: fc.Arbitrary<ClusterUpdate> = fc.oneof(
     .map(([id, own, from]) => put({ kind: "Profile", id, value: own === null ? null : { ...profile(id, own), inbound: [rule(from)] } })),
   fc.tuple(fc.constantFrom("x", "y", "z"), gone(fc.record({ labels, addresses, profiles, node: fc.constantFrom("", "n1", "n2"), ports: fc.subarray([{ name: "http", protocol: 6, port: 8080 }, { name: "dns", protocol: 17, port: 53 }]) })))
     .map(([pod, over]) => put({ kind: "WorkloadEndpoint", id: endpoint(pod).id, value: over === null ? null : endpoint(pod, over) })),
+  fc.tuple(fc.constantFrom("h", "i"), gone(fc.record({ labels, profiles, node: fc.constantFrom("n1", "n2"), expectedIps: fc.subarray(["10.0.0.2", "192.168.1.1"]) as unknown as fc.Arbitrary<IpAddress[]>, ports: fc.subarray([{ name: "http", protocol: 6, port: 8080 }]) })))
+    .map(([name, over]) => put({ kind: "HostEndpoint", id: `hep/${name}`, value: over === null ? null : hostEndpoint(name, over) })),
   fc.tuple(fc.constantFrom("s", "t"), gone(fc.record({ labels, profiles, nets: fc.subarray(["10.0.0.1/32", "192.168.0.0/16"]) })))
     .map(([name, value]) => put({ kind: "NetworkSet", id: `a/${name}`, value: value === null ? null : { id: `a/${name}`, ...value } })),
   serviceSlice,

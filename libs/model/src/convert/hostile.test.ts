@@ -8,13 +8,14 @@ const converters = Object.entries({
   convertIpPool: conversions.convertIpPool, convertBlock: conversions.convertBlock, convertTier: conversions.convertTier, convertNetworkSet: conversions.convertNetworkSet,
   convertGlobalNetworkSet: conversions.convertGlobalNetworkSet, convertKubernetesNetworkPolicy: conversions.convertKubernetesNetworkPolicy,
   convertNetworkPolicy: conversions.convertNetworkPolicy, convertGlobalNetworkPolicy: conversions.convertGlobalNetworkPolicy,
-  convertClusterNetworkPolicy: conversions.convertClusterNetworkPolicy, convertEndpointSlice: conversions.convertEndpointSlice,
+  convertHostEndpoint: conversions.convertHostEndpoint, convertClusterNetworkPolicy: conversions.convertClusterNetworkPolicy, convertEndpointSlice: conversions.convertEndpointSlice,
 });
 
 const VALID = {
   apiVersion: "v1", kind: "Any",
   metadata: { name: "x", namespace: "shop", uid: "u", resourceVersion: "1", labels: { a: "b", "kubernetes.io/service-name": "web" }, annotations: { "projectcalico.org/IPv4Address": "172.30.0.11/24" } },
   spec: {
+    node: "n", interfaceName: "eth0", expectedIPs: ["10.0.0.1"], profiles: ["kns.shop"],
     nodeName: "n", containers: [{ ports: [{ name: "web", containerPort: 80 }] }], cidr: "10.65.0.0/26", affinity: "host:n", nets: ["10.0.0.0/8"], order: 1, selector: "a == 'b'",
     podSelector: { matchLabels: { a: "b" }, matchExpressions: [{ key: "k", operator: "In", values: ["v"] }] }, policyTypes: ["Ingress"], types: ["Ingress"],
     ingress: [{ action: "Allow", protocol: "TCP", source: { nets: ["10.0.0.0/8"], selector: "a == 'b'" }, destination: { ports: [80, "web"] }, from: [{ podSelector: {} }], ports: [{ port: 80 }] }],

@@ -1,7 +1,8 @@
 /** Objects of the API as values of the model. Any input is answered; what cannot be used is a finding. */
 export type { Conversion, Finding, Severity } from "./conversion.ts";
 export { convertPod, trimPod } from "./pod.ts";
-export { convertNamespace, convertServiceAccount } from "./profile.ts";
+export { builtInProfiles, convertNamespace, convertServiceAccount } from "./profile.ts";
+export { convertHostEndpoint } from "./host-endpoint.ts";
 export { convertNode } from "./node.ts";
 export { convertBlock, convertIpPool } from "./ip-pool.ts";
 export { builtInTiers, convertTier } from "./tier.ts";

@@ -1,11 +1,14 @@
-/** Namespaces and service accounts as profiles: what their pods inherit. */
+/** Profiles: namespaces and service accounts, which their pods inherit, and the one that is always there. */
 import type { Profile } from "../model.ts";
 import { NAME_LABEL, NAMESPACE_LABEL_PREFIX, SERVICE_ACCOUNT_LABEL_PREFIX } from "../labels.ts";
-import { namespaceProfileId, serviceAccountProfileId } from "../names.ts";
+import { DEFAULT_ALLOW_PROFILE, namespaceProfileId, serviceAccountProfileId } from "../names.ts";
 import { FindingCollector, type Conversion } from "./conversion.ts";
 import { prefixed } from "./labels.ts";
 import { metadataOf } from "./raw.ts";
 import { ruleForAll } from "./rules.ts";
+
+/** Profiles of no object: host endpoints name them. */
+export const builtInProfiles: readonly Profile[] = [{ id: DEFAULT_ALLOW_PROFILE, labels: {}, inbound: [ruleForAll("Allow", 0)], outbound: [ruleForAll("Allow", 0)] }];
 
 /** Profile "kns.<name>": the namespace's labels and its name under "pcns.", everything allowed both ways. */
 export function convertNamespace(raw: unknown): Conversion<Profile> {

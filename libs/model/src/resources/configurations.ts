@@ -1,6 +1,6 @@
 /** FelixConfiguration, KubeControllersConfiguration, ClusterInformation. */
 import { z } from "zod";
-import { anyObject, duration, net, portNumber, portOrZero, word } from "./shapes.ts";
+import { anyObject, duration, labels, net, portNumber, portOrZero, selector, word } from "./shapes.ts";
 import { trap } from "./rules.ts";
 
 const flag = z.boolean().optional();
@@ -48,6 +48,19 @@ export const felixConfigurationSpec = z.strictObject({
   conntrackMaxPerCore: trap(z.int(), "this is a field of kube-proxy (conntrack.maxPerCore); the kernel's limit is the sysctl net.netfilter.nf_conntrack_max"),
 });
 
+const enabled = z.enum(["Enabled", "Disabled"]).optional();
+const hostEndpoint = z.strictObject({
+  autoCreate: enabled,
+  createDefaultHostEndpoint: enabled,
+  templates: z.array(z.strictObject({
+    generateName: z.string().max(253).regex(/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/, "a part of a name of lower-case letters, digits, '-' and '.' is needed"),
+    interfaceCIDRs: z.array(net).min(1).max(64),
+    interfacePattern: trap(z.string().max(256), "the interfaces of other nodes are not known here; write interfaceCIDRs with the networks that they are in").optional(),
+    labels: labels.optional(),
+    nodeSelector: selector.optional(),
+  })).max(64).optional(),
+});
+
 const controller = z.strictObject({ reconcilerPeriod: duration.optional() }).optional();
 
 export const kubeControllersConfigurationSpec = z.strictObject({
@@ -58,7 +71,7 @@ export const kubeControllersConfigurationSpec = z.strictObject({
   controllers: z.strictObject({
     node: z.strictObject({
       reconcilerPeriod: duration.optional(), leakGracePeriod: duration.optional(), syncLabels: z.enum(["Enabled", "Disabled"]).optional(),
-      hostEndpoint: z.strictObject({ autoCreate: z.enum(["Enabled", "Disabled"]).optional() }).optional(),
+      hostEndpoint: hostEndpoint.optional(),
     }).optional(),
     policy: controller, workloadEndpoint: controller, serviceAccount: controller, namespace: controller,
     loadBalancer: z.strictObject({ assignIPs: z.enum(["AllServices", "RequestedServicesOnly"]).optional() }).optional(),

@@ -1,6 +1,7 @@
 /** The kinds of `projectcalico.org/v3` that are custom resources. */
 import type { z } from "zod";
 import type { Conversion } from "../convert/conversion.ts";
+import { convertHostEndpoint } from "../convert/host-endpoint.ts";
 import { convertIpPool } from "../convert/ip-pool.ts";
 import { convertGlobalNetworkSet, convertNetworkSet } from "../convert/network-set.ts";
 import { convertGlobalNetworkPolicy, convertNetworkPolicy } from "../convert/policy.ts";
@@ -48,7 +49,7 @@ export const kinds: readonly Kind[] = [
   define("FelixConfiguration", "felixconfigurations", felixConfigurationSpec, { shortNames: ["felixconfig"] }),
   define("GlobalNetworkPolicy", "globalnetworkpolicies", globalNetworkPolicySpec, { shortNames: ["gnp"], columns: policyColumns, convert: convertGlobalNetworkPolicy }),
   define("GlobalNetworkSet", "globalnetworksets", networkSetSpec, { shortNames: ["gns"], convert: convertGlobalNetworkSet }),
-  define("HostEndpoint", "hostendpoints", hostEndpointSpec, { shortNames: ["hep"], columns: [column("Node", "node"), column("Interface", "interfaceName")] }),
+  define("HostEndpoint", "hostendpoints", hostEndpointSpec, { shortNames: ["hep"], columns: [column("Node", "node"), column("Interface", "interfaceName")], convert: convertHostEndpoint }),
   define("IPAMBlock", "ipamblocks", ipamBlockSpec, { columns: [column("CIDR", "cidr"), column("Affinity", "affinity")] }),
   define("IPAMConfiguration", "ipamconfigurations", ipamConfigurationSpec, { shortNames: ["ipamconfig"] }),
   define("IPAMHandle", "ipamhandles", ipamHandleSpec),

@@ -122,6 +122,7 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log
 
   const sink: DataplaneSink = {
     ...overlay.sink,
+    onHostEndpointUpdate() {}, onHostEndpointRemove() {},
     onIpSetUpdate: (id, type, members) => ipSets.set(id, type, members),
     onIpSetDelta: (id, added, removed) => ipSets.change(id, added, removed),
     onIpSetRemove: (id) => ipSets.remove(id),

@@ -299,6 +299,7 @@ export interface Update {
     | { $case: "bgpPeer"; value: BgpPeer }
     | { $case: "remove"; value: Remove }
     | { $case: "route"; value: Route }
+    | { $case: "hostEndpoint"; value: HostEndpoint }
     | undefined;
   /** W3C trace context of the change that caused this update, where known. */
   traceparent: string;
@@ -316,6 +317,7 @@ export interface Remove {
     | { $case: "node"; value: string }
     | { $case: "bgpPeer"; value: string }
     | { $case: "route"; value: string }
+    | { $case: "hostEndpoint"; value: string }
     | undefined;
 }
 
@@ -432,6 +434,25 @@ export interface WorkloadEndpoint {
 }
 
 export interface WorkloadEndpoint_LabelsEntry {
+  key: string;
+  value: string;
+}
+
+/** An interface of the receiving node itself. */
+export interface HostEndpoint {
+  id: string;
+  name: string;
+  /** "*": every interface that is no pod's; empty: the one that has one of the addresses. */
+  interfaceName: string;
+  expectedIps: string[];
+  /** Own labels and those of the profiles that are known. */
+  labels: { [key: string]: string };
+  profiles: string[];
+  ports: NamedPort[];
+  revision: string;
+}
+
+export interface HostEndpoint_LabelsEntry {
   key: string;
   value: string;
 }
@@ -1437,6 +1458,9 @@ export const Update: MessageFns<Update> = {
       case "route":
         Route.encode(message.value.value, writer.uint32(114).fork()).join();
         break;
+      case "hostEndpoint":
+        HostEndpoint.encode(message.value.value, writer.uint32(130).fork()).join();
+        break;
     }
     if (message.traceparent !== "") {
       writer.uint32(122).string(message.traceparent);
@@ -1569,6 +1593,14 @@ export const Update: MessageFns<Update> = {
             message.value = { $case: "route", value: Route.decode(reader, reader.uint32()) };
             continue;
           }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.value = { $case: "hostEndpoint", value: HostEndpoint.decode(reader, reader.uint32()) };
+            continue;
+          }
           case 15: {
             if (tag !== 122) {
               break;
@@ -1633,6 +1665,10 @@ export const Update: MessageFns<Update> = {
         ? { $case: "remove", value: Remove.fromJSON(object.remove) }
         : isSet(object.route)
         ? { $case: "route", value: Route.fromJSON(object.route) }
+        : isSet(object.hostEndpoint)
+        ? { $case: "hostEndpoint", value: HostEndpoint.fromJSON(object.hostEndpoint) }
+        : isSet(object.host_endpoint)
+        ? { $case: "hostEndpoint", value: HostEndpoint.fromJSON(object.host_endpoint) }
         : undefined,
       traceparent: isSet(object.traceparent) ? globalThis.String(object.traceparent) : "",
     };
@@ -1668,6 +1704,8 @@ export const Update: MessageFns<Update> = {
       obj.remove = Remove.toJSON(message.value.value);
     } else if (message.value?.$case === "route") {
       obj.route = Route.toJSON(message.value.value);
+    } else if (message.value?.$case === "hostEndpoint") {
+      obj.hostEndpoint = HostEndpoint.toJSON(message.value.value);
     }
     if (message.traceparent !== "") {
       obj.traceparent = message.traceparent;
@@ -1765,6 +1803,12 @@ export const Update: MessageFns<Update> = {
         }
         break;
       }
+      case "hostEndpoint": {
+        if (object.value?.value !== undefined && object.value?.value !== null) {
+          message.value = { $case: "hostEndpoint", value: HostEndpoint.fromPartial(object.value.value) };
+        }
+        break;
+      }
     }
     message.traceparent = object.traceparent ?? "";
     return message;
@@ -1807,6 +1851,9 @@ export const Remove: MessageFns<Remove> = {
         break;
       case "route":
         writer.uint32(82).string(message.key.value);
+        break;
+      case "hostEndpoint":
+        writer.uint32(90).string(message.key.value);
         break;
     }
     return writer;
@@ -1905,6 +1952,14 @@ export const Remove: MessageFns<Remove> = {
             message.key = { $case: "route", value: reader.string() };
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.key = { $case: "hostEndpoint", value: reader.string() };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1947,6 +2002,10 @@ export const Remove: MessageFns<Remove> = {
         ? { $case: "bgpPeer", value: globalThis.String(object.bgp_peer) }
         : isSet(object.route)
         ? { $case: "route", value: globalThis.String(object.route) }
+        : isSet(object.hostEndpoint)
+        ? { $case: "hostEndpoint", value: globalThis.String(object.hostEndpoint) }
+        : isSet(object.host_endpoint)
+        ? { $case: "hostEndpoint", value: globalThis.String(object.host_endpoint) }
         : undefined,
     };
   },
@@ -1973,6 +2032,8 @@ export const Remove: MessageFns<Remove> = {
       obj.bgpPeer = message.key.value;
     } else if (message.key?.$case === "route") {
       obj.route = message.key.value;
+    } else if (message.key?.$case === "hostEndpoint") {
+      obj.hostEndpoint = message.key.value;
     }
     return obj;
   },
@@ -2040,6 +2101,12 @@ export const Remove: MessageFns<Remove> = {
       case "route": {
         if (object.key?.value !== undefined && object.key?.value !== null) {
           message.key = { $case: "route", value: object.key.value };
+        }
+        break;
+      }
+      case "hostEndpoint": {
+        if (object.key?.value !== undefined && object.key?.value !== null) {
+          message.key = { $case: "hostEndpoint", value: object.key.value };
         }
         break;
       }
@@ -3819,6 +3886,312 @@ export const WorkloadEndpoint_LabelsEntry: MessageFns<WorkloadEndpoint_LabelsEnt
   },
   fromPartial<I extends Exact<DeepPartial<WorkloadEndpoint_LabelsEntry>, I>>(object: I): WorkloadEndpoint_LabelsEntry {
     const message = createBaseWorkloadEndpoint_LabelsEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseHostEndpoint(): HostEndpoint {
+  return { id: "", name: "", interfaceName: "", expectedIps: [], labels: {}, profiles: [], ports: [], revision: "" };
+}
+
+export const HostEndpoint: MessageFns<HostEndpoint> = {
+  encode(message: HostEndpoint, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.name !== "") {
+      writer.uint32(18).string(message.name);
+    }
+    if (message.interfaceName !== "") {
+      writer.uint32(26).string(message.interfaceName);
+    }
+    for (const v of message.expectedIps) {
+      writer.uint32(34).string(v!);
+    }
+    globalThis.Object.entries(message.labels).forEach(([key, value]: [string, string]) => {
+      HostEndpoint_LabelsEntry.encode({ key: key as any, value }, writer.uint32(42).fork()).join();
+    });
+    for (const v of message.profiles) {
+      writer.uint32(50).string(v!);
+    }
+    for (const v of message.ports) {
+      NamedPort.encode(v!, writer.uint32(58).fork()).join();
+    }
+    if (message.revision !== "") {
+      writer.uint32(66).string(message.revision);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HostEndpoint {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHostEndpoint();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.interfaceName = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.expectedIps.push(reader.string());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            const entry5 = HostEndpoint_LabelsEntry.decode(reader, reader.uint32());
+            if (entry5.value !== undefined) {
+              message.labels[entry5.key] = entry5.value;
+            }
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.profiles.push(reader.string());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.ports.push(NamedPort.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.revision = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): HostEndpoint {
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      interfaceName: isSet(object.interfaceName)
+        ? globalThis.String(object.interfaceName)
+        : isSet(object.interface_name)
+        ? globalThis.String(object.interface_name)
+        : "",
+      expectedIps: globalThis.Array.isArray(object?.expectedIps)
+        ? object.expectedIps.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.expected_ips)
+        ? object.expected_ips.map((e: any) => globalThis.String(e))
+        : [],
+      labels: isObject(object.labels)
+        ? (globalThis.Object.entries(object.labels) as [string, any][]).reduce(
+          (acc: { [key: string]: string }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: globalThis.String(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
+      profiles: globalThis.Array.isArray(object?.profiles)
+        ? object.profiles.map((e: any) => globalThis.String(e))
+        : [],
+      ports: globalThis.Array.isArray(object?.ports) ? object.ports.map((e: any) => NamedPort.fromJSON(e)) : [],
+      revision: isSet(object.revision) ? globalThis.String(object.revision) : "",
+    };
+  },
+
+  toJSON(message: HostEndpoint): unknown {
+    const obj: any = {};
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.interfaceName !== "") {
+      obj.interfaceName = message.interfaceName;
+    }
+    if (message.expectedIps?.length) {
+      obj.expectedIps = message.expectedIps;
+    }
+    if (message.labels) {
+      const entries = globalThis.Object.entries(message.labels) as [string, string][];
+      if (entries.length > 0) {
+        obj.labels = {};
+        entries.forEach(([k, v]) => {
+          obj.labels[k] = v;
+        });
+      }
+    }
+    if (message.profiles?.length) {
+      obj.profiles = message.profiles;
+    }
+    if (message.ports?.length) {
+      obj.ports = message.ports.map((e) => NamedPort.toJSON(e));
+    }
+    if (message.revision !== "") {
+      obj.revision = message.revision;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<HostEndpoint>, I>>(base?: I): HostEndpoint {
+    return HostEndpoint.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<HostEndpoint>, I>>(object: I): HostEndpoint {
+    const message = createBaseHostEndpoint();
+    message.id = object.id ?? "";
+    message.name = object.name ?? "";
+    message.interfaceName = object.interfaceName ?? "";
+    message.expectedIps = object.expectedIps?.map((e) => e) || [];
+    message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    message.profiles = object.profiles?.map((e) => e) || [];
+    message.ports = object.ports?.map((e) => NamedPort.fromPartial(e)) || [];
+    message.revision = object.revision ?? "";
+    return message;
+  },
+};
+
+function createBaseHostEndpoint_LabelsEntry(): HostEndpoint_LabelsEntry {
+  return { key: "", value: "" };
+}
+
+export const HostEndpoint_LabelsEntry: MessageFns<HostEndpoint_LabelsEntry> = {
+  encode(message: HostEndpoint_LabelsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HostEndpoint_LabelsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHostEndpoint_LabelsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): HostEndpoint_LabelsEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? globalThis.String(object.value) : "",
+    };
+  },
+
+  toJSON(message: HostEndpoint_LabelsEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== "") {
+      obj.value = message.value;
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<HostEndpoint_LabelsEntry>, I>>(base?: I): HostEndpoint_LabelsEntry {
+    return HostEndpoint_LabelsEntry.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<HostEndpoint_LabelsEntry>, I>>(object: I): HostEndpoint_LabelsEntry {
+    const message = createBaseHostEndpoint_LabelsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
     return message;

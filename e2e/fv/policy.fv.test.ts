@@ -100,8 +100,8 @@ describe("policies in the kernel", () => {
     await lab.apply([clusterPolicyDefinition]);
     await untilTrue("the kind to be served", () => lab.apply([cluster("baseline", { tier: "Baseline", ingress: [{ action: "Deny", from: [everybody] }] })]).then(() => true), 10_000);
     try {
-      // Typha asks for the kind every half minute.
-      await untilReach(lab, (_, to) => !to.startsWith("shop/"), 45_000);
+      // Typha asks for the kind every three seconds.
+      await untilReach(lab, (_, to) => !to.startsWith("shop/"));
       await lab.apply([calicoPolicy("shop", "open", { selector: "app == 'backend'", ingress: [{ action: "Allow" }] })]);
       await untilReach(lab, (_, to) => !to.startsWith("shop/") || to === "shop/backend");
       const curious = { pods: { namespaceSelector: {}, podSelector: { matchLabels: { app: "curious" } } } };

@@ -97,7 +97,7 @@ describe("informer", () => {
   it("of a kind that a cluster need not have: none, without trouble, until there is the kind", async () => {
     const seen = new Set<string>();
     const follower = (type: ResourceType, isOptional: boolean): Informer => createInformer<KubeObject, true>({
-      datastore: cluster.open(), type, isOptional, transform: () => true, handler: { onUpsert: ({ name }) => void seen.add(name), onDelete: ({ name }) => void seen.delete(name), onSynced: () => undefined },
+      datastore: cluster.open(), type, isOptional, transform: () => true, handler: { onUpsert: ({ name }) => void (isOptional && seen.add(name)), onDelete: ({ name }) => void seen.delete(name), onSynced: () => undefined },
     });
     const [optional, needed] = [follower(coreTypes.clusterNetworkPolicies, true), follower(coreTypes.clusterNetworkPolicies, false)];
     informers.push(optional, needed);

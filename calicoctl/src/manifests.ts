@@ -2,7 +2,7 @@
 import type { World } from "@calico/calc";
 import type { KubeObject } from "@calico/datastore";
 import {
-  builtInTiers, canonicalAddress, convertClusterNetworkPolicy, convertEndpointSlice, convertGlobalNetworkPolicy, convertGlobalNetworkSet, convertKubernetesNetworkPolicy, convertNamespace, convertNetworkPolicy, convertNetworkSet,
+  builtInTiers, convertClusterNetworkPolicy, convertEndpointSlice, convertGlobalNetworkPolicy, convertGlobalNetworkSet, convertKubernetesNetworkPolicy, convertNamespace, convertNetworkPolicy, convertNetworkSet,
   convertNode, convertPod, convertServiceAccount, convertTier, objectOf, specOf, textOf, type Conversion, type IpAddress, type NetworkSet, type Policy, type Profile, type ServiceSlice, type Tier, type WorkloadEndpoint,
 } from "@calico/model";
 import type { Item } from "./documents.ts";

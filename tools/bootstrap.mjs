@@ -25,6 +25,7 @@ const PROGRAMS = {
   // Where Go is, a real cluster is tested too.
   test: { packages: ["lab", "test", ...(isThere("go") || isThere("/usr/local/go/bin/go") ? ["cluster", "conformance"] : [])], build: true, script: "tools/test.ts", rootNeeded: true },
   "e2e:kubernetes": { packages: ["lab", "cluster", "conformance"], build: true, script: "e2e/conformance/main.ts", rootNeeded: true },
+  "e2e:network-policy-api": { packages: ["lab", "cluster", "conformance"], build: true, script: "e2e/conformance/network-policy-api.ts", rootNeeded: true },
   bench: { packages: ["lab", "bench", ...(process.argv.includes("cluster") ? ["cluster"] : [])], build: true, script: "e2e/bench/main.ts", rootNeeded: true },
   images: { packages: ["images"], build: true, script: "e2e/images/main.ts", rootNeeded: false },
 };

@@ -58,7 +58,8 @@ if (wants("kubernetes") || wants("cluster")) {
     else {
       collect("e2e", run("the chart on a real cluster", "npm", ["run", "--silent", "e2e"], e2e));
       collect("fv-cluster", run("the lab's suites of the main job and of policy on a real cluster", "npm", ["run", "--silent", "fv-cluster"], e2e));
-      collectConformance(run("Kubernetes' own network tests, a dozen of them", bin + "/node", ["--disable-warning=ExperimentalWarning", "conformance/main.ts", "--chosen", "--quiet"], e2e));
+      collectConformance("Kubernetes' own network tests", "conformance", run("Kubernetes' own network tests, a dozen of them", bin + "/node", ["--disable-warning=ExperimentalWarning", "conformance/main.ts", "--chosen", "--quiet"], e2e));
+      collectConformance("the conformance tests of ClusterNetworkPolicy", "network-policy-api", run("the conformance tests of ClusterNetworkPolicy, a few of them", bin + "/node", ["--disable-warning=ExperimentalWarning", "conformance/network-policy-api.ts", "--chosen", "--quiet"], e2e));
     }
   }
 }
@@ -108,17 +109,17 @@ function gist(message: string): string[] {
   return lines.slice(0, Math.min(stack === -1 ? lines.length : stack, 8)).map((line) => `    ${line.slice(0, 500)}`);
 }
 
-/** Adds up what Kubernetes' own tests said. */
-function collectConformance(ok: boolean): void {
-  const path = join(e2e, ".results", "conformance.json");
-  if (!existsSync(path)) return fail("Kubernetes' own network tests could not run");
+/** Adds up what tests of others said. */
+function collectConformance(tests: string, file: string, ok: boolean): void {
+  const path = join(e2e, ".results", `${file}.json`);
+  if (!existsSync(path)) return fail(`${tests} could not run`);
   const results = JSON.parse(readFileSync(path, "utf8")) as { name: string; outcome: keyof Count; reason: string }[];
   for (const { name, outcome, reason } of results) {
     total[outcome] += 1;
     if (outcome === "failed") failures.push(name, ...gist(reason));
     if (outcome === "skipped") skippedNames.push(`${name}: ${reason}`);
   }
-  if (!ok && results.every(({ outcome }) => outcome !== "failed")) fail("the runner of Kubernetes' own network tests");
+  if (!ok && results.every(({ outcome }) => outcome !== "failed")) fail(`the runner of ${tests}`);
 }
 
 function skip(name: string): void {

@@ -2,8 +2,8 @@
 import type { EndpointToHostAction, World } from "@calico/calc";
 import type { KubeObject } from "@calico/datastore";
 import {
-  builtInProfiles, builtInTiers, canonicalAddress, convertClusterNetworkPolicy, convertEndpointSlice, convertGlobalNetworkPolicy, convertGlobalNetworkSet, convertHostEndpoint, convertKubernetesNetworkPolicy, convertNamespace, convertNetworkPolicy, convertNetworkSet,
-  convertPod, convertServiceAccount, convertTier, listOf, NODE_IPV4_ANNOTATION, NODE_IPV6_ANNOTATION, objectOf, specOf, textOf, type Conversion, type HostEndpoint, type IpAddress, type NetworkSet, type Policy, type Profile, type ServiceSlice, type Tier, type WorkloadEndpoint,
+  builtInProfiles, builtInTiers, convertClusterNetworkPolicy, convertEndpointSlice, convertGlobalNetworkPolicy, convertGlobalNetworkSet, convertHostEndpoint, convertKubernetesNetworkPolicy, convertNamespace, convertNetworkPolicy, convertNetworkSet,
+  convertNode, convertPod, convertServiceAccount, convertTier, objectOf, specOf, textOf, type Conversion, type HostEndpoint, type IpAddress, type NetworkSet, type Policy, type Profile, type ServiceSlice, type Tier, type WorkloadEndpoint,
 } from "@calico/model";
 import type { Item } from "./documents.ts";
 import { readHostSettings, type HostSettings } from "./host-settings.ts";
@@ -49,8 +49,8 @@ export function readManifests(items: readonly Item[], origin: Origin = "files"):
   const known = new Set(slices.map(({ service }) => `${service.namespace}/${service.name}`));
   const derived = services.filter(({ metadata }) => !known.has(`${metadata.namespace ?? ""}/${metadata.name}`)).flatMap((service) => sliceOf(service, rawPods, pods));
   return {
-    world: { policies, tiers: [...tiers.values()], profiles: [...profiles.values()], endpoints: [...pods.values()], hostEndpoints, failsafes, networkSets, serviceSlices: [...slices, ...derived] },
-    pods, hostPods, nodes, endpointToHost, problems, passedOver,
+    world: { policies, tiers: [...tiers.values()], profiles: [...profiles.values()], endpoints: [...pods.values()], hostEndpoints, failsafes, networkSets, serviceSlices: [...slices, ...derived], nodes: [...nodes.values()] },
+    pods, hostPods, nodes: new Map([...nodes].map(([name, { addresses }]) => [name, addresses])), endpointToHost, problems, passedOver,
   };
 }
 
@@ -64,7 +64,7 @@ type Collected = {
   readonly services: KubeObject[];
   readonly hostEndpoints: HostEndpoint[];
   readonly felixConfigurations: HostSettings[];
-  readonly nodes: Map<string, readonly IpAddress[]>;
+  readonly nodes: Map<string, World["nodes"][number]>;
   readonly problems: string[];
   readonly passedOver: Map<string, number>;
 };
@@ -112,7 +112,7 @@ function collectOne(object: KubeObject, { at, placeOf }: Item, origin: Origin, {
     case "v1 Service": services.push(object); break;
     case "v1 Namespace": for (const profile of use(convertNamespace(named(object)))) profiles.set(profile.id, profile); break;
     case "v1 ServiceAccount": for (const profile of use(convertServiceAccount(object))) profiles.set(profile.id, profile); break;
-    case "v1 Node": nodes.set(object.metadata.name, nodeAddresses(object, nodes.size)); break;
+    case "v1 Node": nodes.set(object.metadata.name, nodeOf(object, nodes.size)); break;
     case "discovery.k8s.io/v1 EndpointSlice": slices.push(...use(convertEndpointSlice(object))); break;
     case "networking.k8s.io/v1 NetworkPolicy": policies.push(...use(convertKubernetesNetworkPolicy(object))); break;
     case "policy.networking.k8s.io/v1alpha2 ClusterNetworkPolicy": policies.push(...use(convertClusterNetworkPolicy(object))); break;
@@ -158,11 +158,11 @@ function readPods(rawPods: readonly KubeObject[], profiles: Map<string, Profile>
 }
 
 /** Nodes that only host endpoints tell of, with the addresses that these expect. */
-function presupposeNodes(hostEndpoints: readonly HostEndpoint[], nodes: Map<string, readonly IpAddress[]>): void {
+function presupposeNodes(hostEndpoints: readonly HostEndpoint[], nodes: Collected["nodes"]): void {
   for (const [node, its] of Map.groupBy(hostEndpoints, (endpoint) => endpoint.node)) {
     if (nodes.has(node)) continue;
     const addresses = [...new Set(its.flatMap(({ expectedIps }) => expectedIps))];
-    nodes.set(node, addresses.length > 0 ? addresses : [nobodys("nodes", nodes.size)]);
+    nodes.set(node, { labels: {}, addresses: addresses.length > 0 ? addresses : [nobodys("nodes", nodes.size)] });
   }
 }
 
@@ -172,12 +172,9 @@ function named(namespace: KubeObject): KubeObject {
   return { ...namespace, metadata: { ...namespace.metadata, labels: { ...objectOf(namespace.metadata.labels), "kubernetes.io/metadata.name": name } } };
 }
 
-function nodeAddresses({ metadata, status }: KubeObject, index: number): IpAddress[] {
-  const annotations = objectOf(metadata.annotations);
-  const reported = listOf(objectOf(status)["addresses"]).map(objectOf).filter(({ type }) => type === "InternalIP").map(({ address }) => address);
-  const texts = [annotations[NODE_IPV4_ANNOTATION], annotations[NODE_IPV6_ANNOTATION], ...reported].map((text) => textOf(text).split("/")[0] ?? "");
-  const addresses = [...new Set(texts.flatMap((text) => canonicalAddress(text) ?? []))];
-  return addresses.length > 0 ? addresses : [nobodys("nodes", index)];
+function nodeOf(object: KubeObject, index: number): World["nodes"][number] {
+  const { labels = {}, addresses = [] } = convertNode(object).value ?? {};
+  return { labels, addresses: addresses.length > 0 ? addresses : [nobodys("nodes", index)] };
 }
 
 const nobodys = (of: keyof typeof NOBODYS, index: number): IpAddress => `${NOBODYS[of]}.${(index >> 8) & 255}.${index & 255}` as IpAddress;

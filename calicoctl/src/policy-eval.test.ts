@@ -130,6 +130,14 @@ describe("policy eval", () => {
     ]);
   });
 
+  it("Nodes are destinations by their labels", () => {
+    const node = (name: string, labels: object, address: string): object => ({ apiVersion: "v1", kind: "Node", metadata: { name, labels }, status: { addresses: [{ type: "InternalIP", address }] } });
+    const cluster = { apiVersion: "policy.networking.k8s.io/v1alpha2", kind: "ClusterNetworkPolicy", metadata: { name: "nodes" }, spec: { tier: "Admin", priority: 1, subject: { namespaces: {} }, egress: [{ action: "Deny", to: [{ nodes: { matchLabels: { role: "control" } } }] }] } };
+    expect(verdicts([web, db, node("n1", { role: "control" }, "192.0.2.1"), node("n2", {}, "192.0.2.2"), cluster], ["shop/web", "node:n1"], ["shop/web", "192.0.2.1"], ["shop/web", "node:n2"], ["shop/web", "shop/db"])).toEqual([
+      [false, "kube-admin:KubernetesClusterNetworkPolicy/nodes:0", null], [false, "kube-admin:KubernetesClusterNetworkPolicy/nodes:0", null], [true, ":Profile/kns.shop:0", null], [true, ":Profile/kns.shop:0", ":Profile/kns.shop:0"],
+    ]);
+  });
+
   it("answers nothing while a manifest cannot be used, and says where and why", () => {
     const bad = [
       web, web,

@@ -136,7 +136,7 @@ describe.skipIf(!hasKubernetes())("the chart's roles", () => {
   });
 
   it("are no more than enough: every permission was used, or there is a reason for it", async () => {
-    // The definition came late: typha asks for the kind every half minute.
+    // The definition came late: typha asks for the kind every few seconds.
     await until("typha to follow a kind that the cluster did not have", async () => readUses(lab.paths.audit).some(({ resource, verb }) => resource === "clusternetworkpolicies" && verb === "watch"));
     const used = new Set(readUses(lab.paths.audit).map(({ account, verb, resource, group }) => permission(account, verb, resource, group)));
     const races = new Set(unusedGrants.filter((grant) => grant.used === "race").map((grant) => grant.permission));

@@ -14,7 +14,7 @@ import { repositoryRoot } from "../lab/paths.ts";
 import { goTool } from "../lab/programs/go.ts";
 import { KUBERNETES_VERSION, testPrograms } from "../lab/programs/kubernetes.ts";
 import { conformanceValues } from "./cluster-values.ts";
-import { countOf, readReport, renderTable, withSecondRun, type Result } from "./report.ts";
+import { countOf, readReport, renderTable, withSecondRun, withSection, type Result } from "./report.ts";
 import { ALL, CHOSEN, skipPattern } from "./selection.ts";
 
 const USAGE = `usage: npm run e2e:kubernetes -- [--focus REGEXP] [--chosen] [--failed] [--procs N] [--nodes N] [--document] [--keep]
@@ -93,10 +93,10 @@ function anyOf(names: readonly string[]): string {
   return `(${names.map((name) => name.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&")).join("|")})`;
 }
 
-/** Replaces the table of the document; what stands above it is written by hand. */
+/** Replaces the table of the document; the rest of it is written by hand. */
 function document(results: readonly Result[]): void {
   const file = join(repositoryRoot, "docs", "conformance.md");
-  const [head = ""] = readFileSync(file, "utf8").split("<!-- results -->");
   const { passed, failed, skipped } = countOf(results);
-  writeFileSync(file, `${head}<!-- results -->\n\nKubernetes ${KUBERNETES_VERSION}, nftables, kube-proxy (iptables), dual stack: ${passed} passed, ${failed} failed, ${skipped} skipped.\n\n${renderTable(results)}\n`);
+  const body = `Kubernetes ${KUBERNETES_VERSION}, nftables, kube-proxy (iptables), dual stack: ${passed} passed, ${failed} failed, ${skipped} skipped.\n\n${renderTable(results)}`;
+  writeFileSync(file, withSection(readFileSync(file, "utf8"), "Kubernetes", body));
 }

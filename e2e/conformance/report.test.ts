@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { countOf, readReport, renderTable, withSecondRun } from "./report.ts";
+import { countOf, readReport, renderTable, withSecondRun, withSection } from "./report.ts";
 
 const spec = (name: string, State: string, message = ""): object => ({ LeafNodeType: "It", ContainerHierarchyTexts: ["[sig-network] Services"], LeafNodeText: name, State, RunTime: 2_000_000_000, ...(message === "" ? {} : { Failure: { Message: message } }) });
 const text = JSON.stringify([{ SpecReports: [
@@ -32,5 +32,11 @@ describe("the report of Kubernetes' own tests", () => {
     const [first, second, ...others] = results;
     expect(withSecondRun(results, again)).toEqual([first, { ...second, outcome: "passed", reason: "in a second run; in the first: timed out | waiting" }, ...others]);
     expect(withSecondRun(results, [])).toEqual(results);
+  });
+
+  it("replaces its own section of the document alone", () => {
+    const document = "by hand\n<!-- results of A -->\nold\n<!-- end of A -->\n## B\n<!-- results of B -->\n<!-- end of B -->\n";
+    expect(withSection(withSection(document, "A", "a"), "B", "b")).toBe("by hand\n<!-- results of A -->\n\na\n\n<!-- end of A -->\n## B\n<!-- results of B -->\n\nb\n\n<!-- end of B -->\n");
+    expect(() => withSection(document, "C", "")).toThrow("no place for the results of C");
   });
 });

@@ -46,4 +46,13 @@ export function renderTable(results: readonly Result[]): string {
   return ["| Test | Outcome | Reason |", "|---|---|---|", ...rows].join("\n");
 }
 
+/** A document in which this stands between the markers of a section; throws when it has no such section. */
+export function withSection(document: string, section: string, body: string): string {
+  const begin = `<!-- results of ${section} -->`;
+  const end = `<!-- end of ${section} -->`;
+  const [from, to] = [document.indexOf(begin), document.indexOf(end)];
+  if (from === -1 || to < from) throw new Error(`the document has no place for the results of ${section}`);
+  return `${document.slice(0, from)}${begin}\n\n${body}\n\n${document.slice(to)}`;
+}
+
 const cell = (text: string): string => text.replaceAll("|", "\\|").replaceAll("<", "&lt;");

@@ -36,7 +36,7 @@ async function worldOf(lab: Lab, objects: readonly KubeObject[]): Promise<World>
   const convert = (object: KubeObject): { readonly value: Policy | null } =>
     object.kind === "GlobalNetworkPolicy" ? convertGlobalNetworkPolicy(object) : object.apiVersion.startsWith("networking") ? convertKubernetesNetworkPolicy(object) : convertNetworkPolicy(object);
   return {
-    policies: values<Policy>(objects.map(convert)), tiers: builtInTiers, networkSets: [], serviceSlices: [],
+    policies: values<Policy>(objects.map(convert)), tiers: builtInTiers, networkSets: [], serviceSlices: [], nodes: [],
     endpoints: values<WorkloadEndpoint>((await list(coreTypes.pods)).map((pod) => convertPod(pod))),
     profiles: [...values<Profile>((await list(coreTypes.namespaces)).map((each) => convertNamespace(each))), ...values<Profile>((await list(coreTypes.serviceAccounts)).map((each) => convertServiceAccount(each)))],
   };

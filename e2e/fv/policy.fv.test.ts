@@ -100,14 +100,27 @@ describe("policies in the kernel", () => {
     await lab.apply([clusterPolicyDefinition]);
     await untilTrue("the kind to be served", () => lab.apply([cluster("baseline", { tier: "Baseline", ingress: [{ action: "Deny", from: [everybody] }] })]).then(() => true), 10_000);
     try {
-      // Typha asks for the kind every half minute.
-      await untilReach(lab, (_, to) => !to.startsWith("shop/"), 45_000);
+      // Typha asks for the kind every three seconds.
+      await untilReach(lab, (_, to) => !to.startsWith("shop/"));
       await lab.apply([calicoPolicy("shop", "open", { selector: "app == 'backend'", ingress: [{ action: "Allow" }] })]);
       await untilReach(lab, (_, to) => !to.startsWith("shop/") || to === "shop/backend");
       const curious = { pods: { namespaceSelector: {}, podSelector: { matchLabels: { app: "curious" } } } };
       await lab.apply([cluster("admin", { tier: "Admin", ingress: [{ action: "Deny", from: [curious], protocols: [{ tcp: { destinationPort: { number: 8080 } } }] }] })]);
       await untilReach(lab, (from, to) => !to.startsWith("shop/") || (to === "shop/backend" && from !== "monitoring/curious"));
       expect((await lab.probe("monitoring/curious", "shop/backend", 8080, "icmp")).reached).toBe(true);
+      const label = (node: string, rack: string | null): Promise<unknown> => lab.datastore.patch(coreTypes.nodes, { name: node }, { metadata: { labels: { rack } } }, { type: "merge" });
+      const untilNodes = (...reached: boolean[]): Promise<void> => untilTrue(`nodes to be reached as ${reached.join()}`, async () => {
+        const seen = await Promise.all(["node-1", "node-2", "node-3"].map((node) => lab.probe("shop/backend", `node/${node}`, 0, "icmp")));
+        return seen.map((each) => each.reached).join() === reached.join();
+      }, 15_000);
+      await untilNodes(true, true, true);
+      await label("node-1", "a");
+      await lab.apply([cluster("nodes", { tier: "Admin", egress: [{ action: "Deny", to: [{ nodes: { matchLabels: { rack: "a" } } }] }] })]);
+      await untilNodes(false, true, true);
+      await label("node-2", "a");
+      await untilNodes(false, false, true);
+      for (const node of ["node-1", "node-2"]) await label(node, null);
+      await untilNodes(true, true, true);
     } finally {
       for (const { metadata } of (await lab.datastore.list(coreTypes.clusterNetworkPolicies)).items) await lab.datastore.delete(coreTypes.clusterNetworkPolicies, metadata);
       await lab.datastore.delete(coreTypes.customResourceDefinitions, clusterPolicyDefinition.metadata);

@@ -14,7 +14,7 @@ function run(program: string, ...args: string[]): { status: number | null; stder
 
 describe("the entry of npm run lab and npm test", () => {
   it("names what it can do", () => {
-    expect(run(process.execPath, BOOTSTRAP, "fly")).toEqual({ status: 2, stderr: expect.stringContaining("usage: bootstrap.mjs lab|test|e2e:kubernetes|bench|images") as string });
+    expect(run(process.execPath, BOOTSTRAP, "fly")).toEqual({ status: 2, stderr: expect.stringContaining("usage: bootstrap.mjs lab|test|e2e:kubernetes|e2e:network-policy-api|bench|images") as string });
   });
 
   it.skipIf(!isRoot)("says that it needs root, and how", () => {

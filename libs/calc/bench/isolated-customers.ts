@@ -7,7 +7,7 @@ import { createClusterHalf } from "../src/index.ts";
 
 const customers = Number(process.argv[2] ?? 10_000);
 const NODES = 100;
-const side = { nets: [], notNets: [], ports: [], notPorts: [], namedPorts: [], notNamedPorts: [], selector: null, notSelector: null, service: null };
+const side = { nets: [], notNets: [], ports: [], notPorts: [], namedPorts: [], notNamedPorts: [], selector: null, notSelector: null, service: null, nodes: null };
 
 function ruleOf(namespace: string): Rule {
   return {

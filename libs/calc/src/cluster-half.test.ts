@@ -59,7 +59,7 @@ describe("cluster half", () => {
 
   it("tells nobody of a node or a block of which nothing changed that nodes see", () => {
     const { half, calls } = relayed();
-    const node = (labels: Record<string, string>): ClusterUpdate => put({ kind: "Node", id: "n1", value: { name: "n1", ipv4: "192.0.2.1/24" as Cidr, ipv6: null, asNumber: null, routeReflectorClusterId: null, vxlan: null, labels } });
+    const node = (labels: Record<string, string>): ClusterUpdate => put({ kind: "Node", id: "n1", value: { name: "n1", ipv4: "192.0.2.1/24" as Cidr, ipv6: null, asNumber: null, routeReflectorClusterId: null, vxlan: null, addresses: [], labels } });
     const block = put({ kind: "Block", id: "b", value: { cidr: "10.0.0.0/26" as Cidr, node: "n1", borrowed: [] } });
     for (const update of [node({}), block, node({}), block, node({ rack: "1" })]) half.onUpdate(update);
     expect(calls.filter((call) => call.startsWith("value"))).toEqual(["value Node:n1", "value Block:10.0.0.0/26", "value Node:n1"]);
@@ -114,6 +114,23 @@ describe("cluster half", () => {
     half.onUpdate(put({ kind: "ServiceSlice", id: "a/2", value: null }));
     expect(members()).toEqual([["net", []], ["ip-port", []]]);
     expect(calls.filter((call) => call.startsWith("delta svcnoport:")).map((call) => call.replace(/^delta \S+ /, ""))).toEqual(["+10.0.0.2/32 -", "+ -10.0.0.1/32 10.0.0.2/32"]);
+  });
+
+  it("a selector of Nodes is their addresses, follows their labels and is nothing to endpoints", () => {
+    const { half, calls } = relayed();
+    const node = (name: string, labels: Record<string, string>, ...addresses: string[]): ClusterUpdate => put({ kind: "Node", id: name, value: { name, labels, addresses, ipv4: null, ipv6: null, asNumber: null, routeReflectorClusterId: null, vxlan: null } });
+    const sameText = rule({ selector: web }, { nodes: web });
+    for (const update of [node("n1", { app: "web" }, "192.0.2.1", "fd00::1"), node("n2", {}, "192.0.2.2"), ofProfile(profile("kns.a", {})), ofEndpoint(endpoint("x")), ofPolicy(policy("p", "all()", [sameText]))]) half.onUpdate(update);
+    const value = half.valueOf("Policy:NetworkPolicy/a/p" as ObjectKey);
+    const [bound] = value?.kind === "Policy" ? value.value.inbound : [];
+    const members = (): unknown => [bound?.source.ipSets[0], bound?.destination.ipSets[0]].map((id) => half.valueOf(`IpSet:${id ?? ""}`)).map((set) => (set?.kind === "IpSet" ? [set.type, set.members] : null));
+    expect(members()).toEqual([["net", ["10.0.0.1/32"]], ["net", ["192.0.2.1/32", "fd00::1/128"]]]);
+    half.onUpdate(node("n2", { app: "web" }, "192.0.2.2"));
+    half.onUpdate(node("n1", { app: "web" }, "192.0.2.1"));
+    half.onUpdate(node("n2", { app: "db" }, "192.0.2.2"));
+    half.onUpdate(put({ kind: "Node", id: "n1", value: null }));
+    expect(members()).toEqual([["net", ["10.0.0.1/32"]], ["net", []]]);
+    expect(calls.filter((call) => call.startsWith("delta ")).map((call) => call.replace(/^delta (nodes:)\S+ /, "$1 "))).toEqual(["nodes: +192.0.2.2/32 -", "nodes: + -fd00::1/128", "nodes: + -192.0.2.2/32", "nodes: + -192.0.2.1/32"]);
   });
 
   it("fails closed on a named port without a protocol", () => {

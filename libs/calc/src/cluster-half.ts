@@ -76,6 +76,10 @@ class ClusterCalculator implements ClusterHalf {
       case "HostEndpoint": this.#onHostEndpoint(update.id, update.value); break;
       case "NetworkSet": this.#onNetworkSet(update.id, update.value); break;
       case "ServiceSlice": this.#sets.setSlice(update.id, update.value); break;
+      case "Node":
+        this.#plain.onUpdate(update);
+        this.#sets.setNode(update.id, update.value);
+        break;
       case "IpPool":
         this.#plain.onUpdate(update);
         this.#overlay.onPool(update.id, update.value);

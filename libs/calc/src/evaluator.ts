@@ -2,7 +2,9 @@
  * The verdict on a packet, straight from the objects of a cluster: obvious, and written without anything of the two
  * halves, so that it can judge them. Semantics as Calico's (policies, tiers, profiles). What is asked again is remembered.
  */
-import { contains, familyOf, type EntityMatch, type HostEndpoint, type IpAddress, type Labels, type NetworkSet, type Policy, type PolicyId, type Profile, type ProfileId, type Rule, type Selector, type ServiceRef, type ServiceSlice, type Tier, type WorkloadEndpoint } from "@calico/model";
+import {
+  contains, familyOf, type EntityMatch, type HostEndpoint, type IpAddress, type Labels, type NetworkSet, type Node, type Policy, type PolicyId, type Profile, type ProfileId, type Rule, type Selector, type ServiceRef, type ServiceSlice, type Tier, type WorkloadEndpoint,
+} from "@calico/model";
 import { defaultFailsafes, isFailsafe, isFailsafeAnswer, type Failsafes } from "./failsafes.ts";
 import { missesOf, type NearestMiss } from "./nearest-miss.ts";
 
@@ -25,6 +27,7 @@ export type World = {
   readonly failsafes?: Failsafes;
   readonly networkSets: readonly NetworkSet[];
   readonly serviceSlices: readonly ServiceSlice[];
+  readonly nodes: readonly Pick<Node, "labels" | "addresses">[];
 };
 
 export type Direction = "ingress" | "egress";
@@ -90,7 +93,7 @@ export function hostEndpointOf(hostEndpoints: readonly HostEndpoint[], node: str
 type Labelled = { readonly labels: Labels; readonly profiles: readonly ProfileId[] };
 type OrderedTier = { readonly name: string; readonly defaultAction: "Deny" | "Pass"; readonly policies: readonly Policy[] };
 
-export function createEvaluator({ policies, tiers, profiles, endpoints, hostEndpoints = [], failsafes = defaultFailsafes, networkSets, serviceSlices }: World): Evaluator {
+export function createEvaluator({ policies, tiers, profiles, endpoints, hostEndpoints = [], failsafes = defaultFailsafes, networkSets, serviceSlices, nodes }: World): Evaluator {
   const profileById = new Map<ProfileId, Profile>(profiles.map((profile) => [profile.id, profile]));
   const tierByName = new Map(tiers.map((tier) => [tier.name, tier]));
   const podsByAddress = byAddress(endpoints, ({ addresses }) => addresses);
@@ -121,6 +124,9 @@ export function createEvaluator({ policies, tiers, profiles, endpoints, hostEndp
       && (selector === null ? labelsOf(endpoint) !== null : matchingLabels(selector, endpoint)));
   }
 
+  const nodeAddressesOf = remembered((selector: Selector) => new Set(nodes.filter(({ labels }) => selector.evaluate(labels)).flatMap(({ addresses }) => addresses)));
+  const isOfNode = (selector: Selector, address: IpAddress): boolean => nodeAddressesOf(selector).has(address);
+
   const slicesByService = Map.groupBy(serviceSlices, ({ service }) => serviceKey(service));
   /** As a destination a Service stands for its ports too. */
   function isBehind(service: ServiceRef, { address, port }: Packet["source"], protocol: number | null): boolean {
@@ -131,6 +137,7 @@ export function createEvaluator({ policies, tiers, profiles, endpoints, hostEndp
   function sideMatches(side: EntityMatch, which: "source" | "destination", place: Packet["source"], protocol: number): boolean {
     const { address, port } = place;
     if (side.service !== null && !isBehind(side.service, place, which === "destination" ? protocol : null)) return false;
+    if (side.nodes !== null && !isOfNode(side.nodes, address)) return false;
     if (side.nets.length > 0 && !side.nets.some((net) => contains(net, address))) return false;
     if (side.notNets.some((net) => contains(net, address))) return false;
     if (side.selector !== null && !addressMatches(side.selector, address)) return false;
@@ -242,7 +249,7 @@ export function createEvaluator({ policies, tiers, profiles, endpoints, hostEndp
 
   function nearestOf(list: readonly Policy[], direction: Direction, packet: Packet): NearestMiss | null {
     const allowing = list.filter((policy) => policy[direction]).flatMap((policy) => rulesOf(policy, direction).filter(({ action }) => action === "Allow").map((rule) => ({ policy: policy.id, rule })));
-    const misses = allowing.map(({ policy, rule }): NearestMiss => ({ policy, rule: rule.index, misses: missesOf(rule, packet, { whoIsAt, hasNamedPort, isBehind }) }));
+    const misses = allowing.map(({ policy, rule }): NearestMiss => ({ policy, rule: rule.index, misses: missesOf(rule, packet, { whoIsAt, hasNamedPort, isBehind, isOfNode }) }));
     return misses.filter((miss) => miss.misses.length > 0).reduce<NearestMiss | null>((best, miss) => (best === null || miss.misses.length < best.misses.length ? miss : best), null);
   }
 

@@ -4,7 +4,7 @@
  */
 import type { Action, Cidr, EndpointId, HostEndpoint, IcmpMatch, IpAddress, Labels, NamedPort, Policy, PolicyId, PortRange, ProfileId, Tier } from "@calico/model";
 
-/** "s:" selector, "n:" named port, "svc:" service with its ports, "svcnoport:" without them; then a hash of what defines the members. */
+/** "s:" selector, "n:" named port, "svc:" service with its ports, "svcnoport:" without them, "nodes:" Nodes; then a hash of what defines the members. */
 export type IpSetId = string & { readonly brand: "IpSetId" };
 
 /** Members of "net" sets are CIDRs ("10.65.0.2/32"), of "ip-port" sets "address,protocol,port" ("10.65.0.2,6,8080"). */

@@ -9,7 +9,7 @@ const at = (address: string, port: number): Packet["source"] => ({ address: addr
 const tcp = (from: string, to: string, port: number): Packet => ({ protocol: 6, source: at(from, 40_000), destination: at(to, port) });
 const x = endpoint("x");
 const client = endpoint("client", { addresses: ["10.0.0.2" as IpAddress], labels: { app: "fronted" } });
-const world = (policies: readonly Policy[]): World => ({ policies, tiers: [{ name: "default", order: 1, defaultAction: "Deny" }], profiles: [profile("kns.a", {})], endpoints: [x, client], networkSets: [], serviceSlices: [] });
+const world = (policies: readonly Policy[]): World => ({ policies, tiers: [{ name: "default", order: 1, defaultAction: "Deny" }], profiles: [profile("kns.a", {})], endpoints: [x, client], networkSets: [], serviceSlices: [], nodes: [] });
 const nearest = (inbound: readonly Rule[], packet: Packet): NearestMiss | null => createEvaluator(world([policy("p", 'app == "web"', inbound.map((each, index) => ({ ...each, index })))])).nearestMiss(x, "ingress", packet);
 
 describe("the nearest miss", () => {
@@ -29,6 +29,7 @@ describe("the nearest miss", () => {
     [rule({}, { ports: [{ first: 1, last: 9 }], namedPorts: ["http"] }), ["destination port is 80, not 1-9 or http"]],
     [rule({}, { notPorts: [{ first: 80, last: 80 }] }), ["destination port 80 is left out"]],
     [rule({}, { service: { namespace: "a", name: "db" } }), ["destination 10.0.0.1 port 80/TCP is not behind Service a/db"]],
+    [rule({}, { nodes: selector("has(rack)") }), ["destination 10.0.0.1 is no address of a Node that has(rack) selects"]],
   ])("%#", (each, misses) => {
     expect(nearest([each], tcp("10.0.0.2", "10.0.0.1", 80))?.misses).toEqual(misses);
   });
@@ -43,7 +44,7 @@ it("a rule has no miss exactly when it matches", () => {
   const packet = fc.tuple(fc.constantFrom("10.0.0.1", "10.0.0.2", "192.168.1.1"), fc.constantFrom(80, 85, 8080, 53)).map(([from, port]) => tcp(from, "10.0.0.1", port));
   fc.assert(fc.property(rules, packet, (inbound, each) => {
     if (inbound.length === 0) return;
-    const evaluator = createEvaluator({ ...world([policy("p", "all()", inbound)]), serviceSlices: [{ id: "a/1", service: { namespace: "a", name: "v" }, addresses: ["10.0.0.1" as IpAddress], ports: [{ protocol: 6, port: 80 }] }] });
+    const evaluator = createEvaluator({ ...world([policy("p", "all()", inbound)]), serviceSlices: [{ id: "a/1", service: { namespace: "a", name: "v" }, addresses: ["10.0.0.1" as IpAddress], ports: [{ protocol: 6, port: 80 }] }], nodes: [{ labels: { app: "web" }, addresses: ["10.0.0.1" as IpAddress] }] });
     expect(evaluator.nearestMiss({ ...x, profiles: ["kns.a" as ProfileId] }, "ingress", each) === null).toBe(evaluator.verdict(x, "ingress", each).allowed);
   }), { numRuns: 1_000 });
 });

@@ -14,6 +14,8 @@ export type Surroundings = {
   readonly hasNamedPort: (name: string, selector: Selector | null, protocol: number, address: IpAddress, port: number) => boolean;
   /** Without a protocol the port does not count. */
   readonly isBehind: (service: ServiceRef, place: Place, protocol: number | null) => boolean;
+  /** One of the Nodes that the selector matches has the address. */
+  readonly isOfNode: (selector: Selector, address: IpAddress) => boolean;
 };
 
 const PROTOCOLS: Readonly<Record<number, string>> = { 1: "ICMP", 6: "TCP", 17: "UDP", 58: "ICMPv6", 132: "SCTP", 136: "UDPLite" };
@@ -34,12 +36,13 @@ export function missesOf(rule: Rule, packet: Packet, surroundings: Surroundings)
   return [...misses, ...sideMisses("source", rule.source, source, protocol, surroundings), ...sideMisses("destination", rule.destination, destination, protocol, surroundings)];
 }
 
-function sideMisses(which: "source" | "destination", side: EntityMatch, place: Place, protocol: number, { whoIsAt, hasNamedPort, isBehind }: Surroundings): string[] {
+function sideMisses(which: "source" | "destination", side: EntityMatch, place: Place, protocol: number, { whoIsAt, hasNamedPort, isBehind, isOfNode }: Surroundings): string[] {
   const { address, port } = place;
   const misses: string[] = [];
   if (side.service !== null && !isBehind(side.service, place, which === "destination" ? protocol : null)) {
     misses.push(`${which} ${address}${which === "destination" ? ` port ${port}/${protocolName(protocol)}` : ""} is not behind Service ${side.service.namespace}/${side.service.name}`);
   }
+  if (side.nodes !== null && !isOfNode(side.nodes, address)) misses.push(`${which} ${address} is no address of a Node that ${side.nodes.text} selects`);
   const within = (net: Cidr): boolean => contains(net, address);
   if (side.nets.length > 0 && !side.nets.some(within)) misses.push(`${which} ${address} is not in ${list(side.nets)}`);
   const excluded = side.notNets.find(within);

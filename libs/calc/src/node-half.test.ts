@@ -7,7 +7,9 @@ import type { IpSetId, NodeEndpoint, NodeHostEndpoint, NodePolicy, NodeRule, Nod
 import { createNodeHalf } from "./node-half.ts";
 import type { Attachment, ClusterUpdate } from "./ports.ts";
 import { FakeDataplane } from "./testing/dataplane.ts";
-import { clusterChange, endpoint, hostEndpoint, ofEndpoint, ofHostEndpoint, ofPolicy, ofProfile, policy, profile, rule, selectorTexts, servicePolicy, serviceSlice, stage } from "./testing/objects.ts";
+import {
+  clusterChange, clusterNode, endpoint, hostEndpoint, nodePolicy as policyOfNodes, ofEndpoint, ofHostEndpoint, ofPolicy, ofProfile, policy, profile, rule, selectorTexts, servicePolicy, serviceSlice, stage,
+} from "./testing/objects.ts";
 
 const side = { nets: [], notNets: [], ports: [], notPorts: [], ipSets: [], notIpSets: [], portSets: [], notPortSets: [] };
 const nodeRule = (action: NodeRule["action"], ...sets: string[]): NodeRule => ({
@@ -268,7 +270,9 @@ function compareVerdicts(changes: readonly ClusterUpdate[], packets: readonly Pa
     node.flush();
   }
   const all = <K extends ClusterUpdate["kind"]>(kind: K): NonNullable<Extract<ClusterUpdate, { kind: K }>["value"]>[] => [...present.values()].flatMap((change) => (change.kind === kind ? [change.value as never] : []));
-  const evaluator = createEvaluator({ policies: all("Policy"), tiers: all("Tier"), profiles: all("Profile"), endpoints: all("WorkloadEndpoint"), hostEndpoints: all("HostEndpoint"), networkSets: all("NetworkSet"), serviceSlices: all("ServiceSlice") });
+  const evaluator = createEvaluator({
+    policies: all("Policy"), tiers: all("Tier"), profiles: all("Profile"), endpoints: all("WorkloadEndpoint"), hostEndpoints: all("HostEndpoint"), networkSets: all("NetworkSet"), serviceSlices: all("ServiceSlice"), nodes: all("Node"),
+  });
   for (const endpoint of all("WorkloadEndpoint")) {
     for (const each of packets) {
       for (const direction of ["ingress", "egress"] as const) {
@@ -323,9 +327,18 @@ it("both halves together judge rules that name Services as the evaluator does", 
   expect(judged).toBeGreaterThan(1_000);
 });
 
+it("both halves together judge rules about Nodes as the evaluator does", () => {
+  const pod = [ofProfile(profile("kns.a", {})), ofEndpoint(endpoint("x"))];
+  let judged = 0;
+  fc.assert(fc.property(fc.array(fc.oneof(clusterNode, policyOfNodes), { maxLength: 12 }), fc.array(packet, { minLength: 1, maxLength: 8 }), (changes, packets) => {
+    judged += compareVerdicts([...pod, ...changes], packets);
+  }), { numRuns: 500 });
+  expect(judged).toBeGreaterThan(1_000);
+});
+
 describe("evaluator", () => {
   it("skips a tier without a policy for the direction and ends others with their default action", () => {
-    const world = { profiles: [], networkSets: [], serviceSlices: [], endpoints: [], tiers: [{ name: "t", order: 1, defaultAction: "Deny" as const }] };
+    const world = { profiles: [], networkSets: [], serviceSlices: [], nodes: [], endpoints: [], tiers: [{ name: "t", order: 1, defaultAction: "Deny" as const }] };
     const base: Policy = { id: "p" as PolicyId, kind: "GlobalNetworkPolicy", namespace: "", name: "p", tier: "t", order: null, selector: selector("all()"), ingress: true, egress: false, inbound: [], outbound: [], doNotTrack: false, preDnat: false, applyOnForward: false, revision: "" };
     const evaluator = createEvaluator({ ...world, policies: [base] });
     const pod = { id: "e" as EndpointId, uid: "", node: "n1", namespace: "a", pod: "x", interfaceName: "", addresses: [], labels: {}, profiles: [], ports: [], revision: "" };

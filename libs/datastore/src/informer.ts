@@ -23,7 +23,7 @@ export interface InformerOptions<T extends KubeObject, M> extends Pick<SelectOpt
   readonly handler: InformerHandler<M>;
   /** A watch without data and bookmark for this long is opened anew; 90 s when absent. */
   readonly silenceMs?: number;
-  /** A kind that a cluster need not have: as long as the server does not know it, there are none, and it is asked for again every half minute. */
+  /** A kind that a cluster need not have: as long as the server does not know it, there are none, and it is asked for again every three seconds. */
   readonly isOptional?: boolean;
   readonly clock?: Clock;
   readonly random?: Random;
@@ -45,7 +45,8 @@ export interface Informer {
 }
 
 const SILENCE_MS = 90_000;
-const ABSENT_MS = 30_000;
+/** The answer about a kind that nobody defined costs a server next to nothing, and people wait for the first object of a new one. */
+const ABSENT_MS = 3_000;
 /** A server that is older than what was seen for this long was set back: its own state counts then. */
 const SET_BACK_MS = 30_000;
 /** A relist that loses more than half of at least so many objects is confirmed by a second, consistent read. */

@@ -35,6 +35,8 @@ export type EntityMatch = {
   /** Set when only a not-selector was given: whoever it matches is excluded. */
   readonly notSelector: Selector | null;
   readonly service: ServiceRef | null;
+  /** Only the addresses of the Nodes that it matches, by their labels; null: any address. */
+  readonly nodes: Selector | null;
 };
 
 export type IcmpMatch = { readonly type: number; readonly code: number | null };
@@ -176,6 +178,8 @@ export type Node = {
   /** Addresses with prefix length ("172.30.0.11/24"), or null. */
   readonly ipv4: Cidr | null;
   readonly ipv6: Cidr | null;
+  /** All that it has, by its annotations and its status; each once. */
+  readonly addresses: readonly IpAddress[];
   readonly asNumber: number | null;
   readonly routeReflectorClusterId: string | null;
   /** Its end of the VXLAN overlay, or null: it has none. */

@@ -1,22 +1,24 @@
-/** IP sets in use: who refers to them, and who belongs to them by a selector or a Service. */
-import type { SelectorId, ServiceRef, ServiceSlice } from "@calico/model";
+/** IP sets in use: who refers to them, and who belongs to them by a selector, a Service or as a Node. */
+import type { Node, SelectorId, ServiceRef, ServiceSlice } from "@calico/model";
 import { IpSetMembers, type Contributor } from "../ip-set-members/ip-set-members.ts";
-import type { LabelIndex } from "../label-index/label-index.ts";
+import { LabelIndex } from "../label-index/label-index.ts";
 import type { IpSetId, NodeUpdate } from "../messages.ts";
 import type { ClusterSink } from "../ports.ts";
 import type { SetDefinition, SetOrigin } from "../rule-scanner/rule-scanner.ts";
 import type { Interest } from "./interest.ts";
+import { add, discard, SelectedSets } from "./selected-sets.ts";
 
 /** A set lives from its first reference to its last. */
 export class SetStore {
   readonly #sink: ClusterSink;
   readonly #interest: Interest;
-  readonly #index: LabelIndex;
   readonly #members = new IpSetMembers();
   readonly #references = new Map<IpSetId, number>();
-  readonly #setsBySelector = new Map<SelectorId, Set<IpSetId>>();
-  readonly #setsByItem = new Map<string, Set<IpSetId>>();
-  readonly #contributors = new Map<string, Contributor>();
+  /** Of endpoints and network sets. */
+  readonly #selected: SelectedSets;
+  /** Of Nodes: their labels are nothing that a selector of endpoints sees. */
+  readonly #nodes: SelectedSets;
+  readonly #nodeIndex: LabelIndex;
   readonly #setsByService = new Map<string, Set<IpSetId>>();
   readonly #slicesByService = new Map<string, Map<string, Contributor>>();
   readonly #serviceOfSlice = new Map<string, string>();
@@ -24,7 +26,9 @@ export class SetStore {
   constructor(sink: ClusterSink, interest: Interest, index: LabelIndex) {
     this.#sink = sink;
     this.#interest = interest;
-    this.#index = index;
+    this.#selected = new SelectedSets(index, this.#members);
+    this.#nodeIndex = new LabelIndex({ onMatchStart: (selector, item) => this.#nodes.onMatchStart(selector, item), onMatchStop: (selector, item) => this.#nodes.onMatchStop(selector, item) });
+    this.#nodes = new SelectedSets(this.#nodeIndex, this.#members);
   }
 
   get size(): number {
@@ -55,20 +59,16 @@ export class SetStore {
       add(this.#setsByService, service, id);
       return [...(this.#slicesByService.get(service)?.values() ?? [])];
     }
-    const { selector } = origin;
-    this.#index.acquire(selector);
-    add(this.#setsBySelector, selector.id, id);
-    const items = [...this.#index.itemsOf(selector.id)];
-    for (const item of items) add(this.#setsByItem, item, id);
-    return items.flatMap((item) => this.#contributors.get(item) ?? []);
+    return this.#selectedBy(origin).attach(id, origin.selector);
   }
 
   #detach(id: IpSetId, origin: SetOrigin): void {
-    if (origin.kind === "service") return discard(this.#setsByService, keyOf(origin.service), id);
-    const { selector } = origin;
-    discard(this.#setsBySelector, selector.id, id);
-    for (const item of this.#index.itemsOf(selector.id)) discard(this.#setsByItem, item, id);
-    this.#index.release(selector);
+    if (origin.kind === "service") discard(this.#setsByService, keyOf(origin.service), id);
+    else this.#selectedBy(origin).detach(id, origin.selector);
+  }
+
+  #selectedBy({ kind }: SetOrigin): SelectedSets {
+    return kind === "nodes" ? this.#nodes : this.#selected;
   }
 
   /** One reference less; the last one ends the set. */
@@ -87,13 +87,14 @@ export class SetStore {
 
   /** Sets what an item gives to the sets that match it; null: it is gone. Labels are the index's business. */
   setContributor(item: string, contributor: Contributor | null): void {
-    const before = this.#contributors.get(item);
-    for (const id of this.#setsByItem.get(item) ?? []) {
-      if (before !== undefined) this.#members.remove(id, before);
-      if (contributor !== null) this.#members.add(id, contributor);
-    }
-    if (contributor === null) this.#contributors.delete(item);
-    else this.#contributors.set(item, contributor);
+    this.#selected.setContributor(item, contributor);
+  }
+
+  /** Sets the labels and addresses of a Node; null: it is gone. */
+  setNode(name: string, node: Pick<Node, "labels" | "addresses"> | null): void {
+    if (node !== null) this.#nodes.setContributor(name, { addresses: node.addresses, ports: [], nets: [] });
+    this.#nodeIndex.setLabels(name, node?.labels ?? null);
+    if (node === null) this.#nodes.setContributor(name, null);
   }
 
   /** Sets what a slice gives to the sets of its Service; null: it is gone. */
@@ -123,19 +124,11 @@ export class SetStore {
   }
 
   onMatchStart(selector: SelectorId, item: string): void {
-    const contributor = this.#contributors.get(item);
-    for (const id of this.#setsBySelector.get(selector) ?? []) {
-      add(this.#setsByItem, item, id);
-      if (contributor !== undefined) this.#members.add(id, contributor);
-    }
+    this.#selected.onMatchStart(selector, item);
   }
 
   onMatchStop(selector: SelectorId, item: string): void {
-    const contributor = this.#contributors.get(item);
-    for (const id of this.#setsBySelector.get(selector) ?? []) {
-      discard(this.#setsByItem, item, id);
-      if (contributor !== undefined) this.#members.remove(id, contributor);
-    }
+    this.#selected.onMatchStop(selector, item);
   }
 
   /** Reports the members that changed, of the sets that a node needs. */
@@ -147,15 +140,3 @@ export class SetStore {
 }
 
 const keyOf = ({ namespace, name }: ServiceRef): string => `${namespace}/${name}`;
-
-function add<K, V>(map: Map<K, Set<V>>, key: K, value: V): void {
-  const set = map.get(key);
-  if (set === undefined) map.set(key, new Set([value]));
-  else set.add(value);
-}
-
-function discard<K, V>(map: Map<K, Set<V>>, key: K, value: V): void {
-  const set = map.get(key);
-  set?.delete(value);
-  if (set?.size === 0) map.delete(key);
-}

@@ -4,8 +4,8 @@ import { bytesToHex, utf8ToBytes } from "@noble/hashes/utils.js";
 import { all, type EntityMatch, type Rule, type Selector, type ServiceRef } from "@calico/model";
 import type { IpSetId, NodeEntityMatch, NodeRule } from "../messages.ts";
 
-/** Whose addresses a set has: of all that a selector matches, or of those behind a Service. */
-export type SetOrigin = { readonly kind: "selector"; readonly selector: Selector } | { readonly kind: "service"; readonly service: ServiceRef };
+/** Whose addresses a set has: of all that a selector matches, of those behind a Service, or of the Nodes that a selector matches. */
+export type SetOrigin = { readonly kind: "selector" | "nodes"; readonly selector: Selector } | { readonly kind: "service"; readonly service: ServiceRef };
 
 /** What the members of a set are: the addresses of its origin (null), or those together with their ports, all or those of one name. */
 export type SetDefinition = {
@@ -54,6 +54,7 @@ function bind(side: EntityMatch, which: "source" | "destination", protocol: numb
   const implied = portSets.length > 0 && side.ports.length === 0;
   const ipSets = side.selector === null || implied ? [] : [bindSelector(side.selector, sets)];
   if (side.service !== null) (which === "destination" ? portSets : ipSets).push(bindService(side.service, which === "destination" ? "every" : null, sets));
+  if (side.nodes !== null) ipSets.push(bindNodes(side.nodes, sets));
   return {
     nets: side.nets, notNets: side.notNets, ports: side.ports, notPorts: side.notPorts,
     ipSets, notIpSets: side.notSelector === null ? [] : [bindSelector(side.notSelector, sets)],
@@ -64,6 +65,12 @@ function bind(side: EntityMatch, which: "source" | "destination", protocol: numb
 function bindSelector(selector: Selector, sets: Sets): IpSetId {
   const id = selector.id as string as IpSetId;
   sets.set(id, { id, origin: { kind: "selector", selector }, port: null });
+  return id;
+}
+
+function bindNodes(selector: Selector, sets: Sets): IpSetId {
+  const id = hashed("nodes:", selector.id);
+  sets.set(id, { id, origin: { kind: "nodes", selector }, port: null });
   return id;
 }
 

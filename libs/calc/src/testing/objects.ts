@@ -3,7 +3,7 @@ import { all, selector, type EndpointId, type EntityMatch, type HostEndpoint, ty
 import fc from "fast-check";
 import type { ClusterUpdate } from "../ports.ts";
 
-export const anySide: EntityMatch = { nets: [], notNets: [], ports: [], notPorts: [], namedPorts: [], notNamedPorts: [], selector: null, notSelector: null, service: null };
+export const anySide: EntityMatch = { nets: [], notNets: [], ports: [], notPorts: [], namedPorts: [], notNamedPorts: [], selector: null, notSelector: null, service: null, nodes: null };
 export const rule = (source: Partial<EntityMatch>, destination: Partial<EntityMatch> = {}): Rule => ({
   action: "Allow", ipVersion: 0, protocol: 6, notProtocol: null, icmp: null, notIcmp: null,
   source: { ...anySide, ...source }, destination: { ...anySide, ...destination }, index: 0,
@@ -37,7 +37,7 @@ const side = fc.record({
 });
 export const profiles = fc.subarray(["kns.a", "ksa.a.s"]) as unknown as fc.Arbitrary<ProfileId[]>;
 const gone = <T>(value: fc.Arbitrary<T>): fc.Arbitrary<T | null> => fc.option(value, { freq: 3 });
-const bySide = fc.oneof(side, fc.record({ service }));
+const bySide = fc.oneof(side, fc.record({ service }), fc.record({ nodes: anySelector }));
 const anyRule = fc.tuple(fc.constantFrom("Allow", "Deny", "Pass", "Log"), bySide, bySide).map(([action, from, to]): Rule => ({ ...rule(from, to), action: action as Rule["action"] }));
 /** Where policy meets what hosts send and receive. */
 export const stage = fc.constantFrom(
@@ -48,6 +48,12 @@ const place = fc.tuple(fc.record({ tier: fc.constantFrom("default", "t"), order:
   .map(([at, early]) => ({ ...at, ...early }));
 export const serviceSlice: fc.Arbitrary<ClusterUpdate> = fc.tuple(fc.constantFrom("a/v-1", "a/v-2", "a/w-1"), gone(fc.record({ service, addresses, ports: fc.subarray([{ protocol: 6, port: 80 }, { protocol: 6, port: 8080 }, { protocol: 17, port: 53 }]) })))
   .map(([id, value]) => put({ kind: "ServiceSlice", id, value: value === null ? null : { id, ...value } }));
+export const clusterNode: fc.Arbitrary<ClusterUpdate> = fc.tuple(fc.constantFrom("n1", "n2", "n3"), gone(fc.record({ labels, addresses: addresses.map((list) => [...new Set(list)]), ipv4: fc.constantFrom(null, "192.0.2.1/25", "192.0.2.2/24", "192.0.2.200/24"), vxlan: fc.constantFrom(null, { address: "10.0.0.5", mac: "66:00:00:00:00:01" }, { address: "10.0.1.5", mac: "66:00:00:00:00:02" }) })))
+  .map(([name, value]) => put({ kind: "Node", id: name, value: value === null ? null : { name, ipv6: null, asNumber: null, routeReflectorClusterId: null, ...value } }));
+/** A policy of every endpoint, whose rules are about Nodes. */
+export const nodePolicy: fc.Arbitrary<ClusterUpdate> = fc.tuple(fc.constantFrom("Allow" as const, "Deny" as const), anySelector, fc.constantFrom(null, 6, 17))
+  .map(([action, nodes, protocol]): Rule => ({ ...rule({}, { nodes }), action, protocol }))
+  .chain((first) => fc.constantFrom("p", "q").map((name) => ofPolicy({ ...policy(name, "all()", [first]), outbound: [first], egress: true })));
 /** A policy of every endpoint, whose rules name Services or nobody. */
 export const servicePolicy: fc.Arbitrary<ClusterUpdate> = fc.tuple(fc.constantFrom("Allow" as const, "Deny" as const), fc.record({ service }, { requiredKeys: [] }), fc.record({ service }, { requiredKeys: [] }), fc.constantFrom(null, 6, 17))
   .map(([action, from, to, protocol]): Rule => ({ ...rule(from, to), action, protocol }))
@@ -68,8 +74,7 @@ export const clusterChange: fc.Arbitrary<ClusterUpdate> = fc.oneof(
     .map(([cidr, value]) => put({ kind: "Block", id: cidr, value: value === null ? null : { cidr, node: value.node, borrowed: value.lender === null || value.lender === value.node ? [] : [{ address: cidr.slice(0, cidr.indexOf("/")), node: value.lender }] } })),
   fc.tuple(fc.constantFrom("10.0.0.0/16", "10.0.1.0/24"), gone(fc.constantFrom("Never", "Always", "CrossSubnet")))
     .map(([cidr, vxlanMode]) => put({ kind: "IpPool", id: cidr, value: vxlanMode === null ? null : { name: cidr, cidr, family: 4, ipipMode: "Never", vxlanMode, natOutgoing: false, disabled: false, disableBgpExport: false } })),
-  fc.tuple(fc.constantFrom("n1", "n2", "n3"), gone(fc.record({ ipv4: fc.constantFrom(null, "192.0.2.1/25", "192.0.2.2/24", "192.0.2.200/24"), vxlan: fc.constantFrom(null, { address: "10.0.0.5", mac: "66:00:00:00:00:01" }, { address: "10.0.1.5", mac: "66:00:00:00:00:02" }) })))
-    .map(([name, value]) => put({ kind: "Node", id: name, value: value === null ? null : { name, labels: {}, ipv6: null, asNumber: null, routeReflectorClusterId: null, ...value } })),
+  clusterNode,
   fc.tuple(fc.constantFrom("default", "t"), gone(fc.constantFrom("Deny", "Pass")))
     .map(([name, action]) => put({ kind: "Tier", id: name, value: action === null ? null : { name, order: null, defaultAction: action } })),
 );

@@ -39,6 +39,31 @@ test("a named port is one of any protocol", () => {
   expect(convert({ ingress: [{ action: "Accept", from: [everywhere], protocols: [{ destinationNamedPort: "http" }] }] }).value?.inbound.map(({ protocol, destination }) => [protocol, destination.namedPorts])).toEqual([[6, ["http"]], [17, ["http"]], [132, ["http"]]]);
 });
 
+test("nodes are told by the labels of Nodes, as destinations alone", () => {
+  const { value, findings } = convert({ egress: [
+    { action: "Accept", to: [{ nodes: { matchLabels: { "kubernetes.io/os": "linux" } } }], protocols: [{ tcp: { destinationPort: { number: 6443 } } }] },
+    { action: "Deny", to: [{ nodes: {} }, { networks: ["0.0.0.0/0"] }] },
+  ] });
+  expect(findings).toEqual([]);
+  expect(value?.outbound.map(({ action, protocol, destination }) => [action, protocol, destination.nodes?.text ?? null, destination.selector, destination.nets, destination.ports])).toEqual([
+    ["Allow", 6, 'kubernetes.io/os == "linux"', null, [], [{ first: 6443, last: 6443 }]], ["Deny", null, "all()", null, [], []], ["Deny", null, null, null, ["0.0.0.0/0"], []],
+  ]);
+});
+
+describe.each<[string, object, string]>([
+  ["names of domains", { to: [{ domainNames: ["example.org"] }] }, "to[0].domainNames"],
+  ["nodes and networks in one peer", { to: [{ nodes: {}, networks: ["10.0.0.0/8"] }] }, "to[0].nodes"],
+  ["nodes and pods in one peer", { to: [{ nodes: {}, namespaces: {} }] }, "to[0].namespaces"],
+  ["nodes of a selector that cannot be read", { to: [{ nodes: { matchExpressions: [{ key: "a", operator: "Gt" }] } }] }, "to[0].nodes.matchExpressions[0]"],
+  ["a named port of nodes", { to: [{ namespaces: {} }, { nodes: {} }], protocols: [{ destinationNamedPort: "http" }] }, "protocols"],
+  ["a named port of networks", { to: [{ networks: ["10.0.0.0/8"] }], protocols: [{ udp: {} }, { destinationNamedPort: "http" }] }, "protocols"],
+])("an egress rule with %s", (_, rule, field) => {
+  test.each([["Accept", []], ["Deny", [ruleForAll("Deny", 0)]], ["Pass", [ruleForAll("Deny", 0)]]])("of action %s never opens anything", (action, outbound) => {
+    const { value, findings } = convert({ egress: [{ action, ...rule }] });
+    expect([value?.egress, value?.outbound, findings.map((finding) => [finding.severity, finding.field])]).toEqual([true, outbound, [["error", `spec.egress[0].${field}`]]]);
+  });
+});
+
 describe.each<[string, object, string]>([
   ["no peers", { from: [] }, "from"],
   ["networks as a source", { from: [{ networks: ["10.0.0.0/8"] }] }, "from[0].networks"],

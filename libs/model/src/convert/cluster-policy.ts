@@ -20,7 +20,6 @@ const ACTIONS: Readonly<Record<string, Action>> = { Accept: "Allow", Deny: "Deny
 const PROTOCOLS: Readonly<Record<string, number>> = { tcp: TCP, udp: UDP, sctp: SCTP };
 /** Peers that this version cannot tell by their addresses. */
 const FOREIGN_PEERS: Readonly<Record<string, string>> = {
-  nodes: "nodes as peers are not supported by this version; name their addresses as networks",
   domainNames: "names of domains are not supported by this version; name addresses as networks",
 };
 
@@ -113,6 +112,7 @@ function readRule(written: RawObject, action: Action, index: number, field: stri
   if (!Array.isArray(list) || list.length === 0) throw new UnusableRule(`${field}.${peerField}`, `a list of peers is needed, not ${Array.isArray(list) ? "an empty one" : show(list)}`);
   const peers = list.map((peer: unknown, i) => readPeer(peer, `${field}.${peerField}[${i}]`, direction));
   const groups = readProtocols(written["protocols"], `${field}.protocols`);
+  if (peers.some(({ selector }) => selector === null) && groups.some(({ namedPorts }) => namedPorts.length > 0)) throw new UnusableRule(`${field}.protocols`, "nodes and networks have no named ports", "make another rule of these peers, with the number of the port");
   return peers.flatMap((peer) => groups.map(({ protocol, ports, namedPorts }): Rule => {
     const withPorts = (side: EntityMatch): EntityMatch => ({ ...side, ports, namedPorts });
     const [source, destination] = direction === "ingress" ? [peer, withPorts(ANYONE)] : [ANYONE, withPorts(peer)];
@@ -123,10 +123,12 @@ function readRule(written: RawObject, action: Action, index: number, field: stri
 function readPeer(written: unknown, field: string, direction: Direction): EntityMatch {
   if (!isObject(written)) throw new UnusableRule(field, `a peer is needed, not ${show(written)}`);
   for (const [key, message] of Object.entries(FOREIGN_PEERS)) if (!isAbsent(written[key])) throw new UnusableRule(`${field}.${key}`, message);
-  if (direction === "ingress" || isAbsent(written["networks"])) return { ...ANYONE, selector: readPods(written, field) };
-  const [other] = unknownKeys(written, ["networks"]);
-  if (other !== undefined) throw new UnusableRule(`${field}.${other}`, "a peer is pods or networks, not both", "make two peers of it");
-  return { ...ANYONE, nets: readNetworks(written["networks"], `${field}.networks`) };
+  const kind = direction === "ingress" ? undefined : (["networks", "nodes"] as const).find((key) => !isAbsent(written[key]));
+  if (kind === undefined) return { ...ANYONE, selector: readPods(written, field) };
+  const [other] = unknownKeys(written, [kind]);
+  if (other !== undefined) throw new UnusableRule(`${field}.${other}`, "a peer is one of pods, nodes and networks", "make two peers of it");
+  if (kind === "nodes") return { ...ANYONE, nodes: labelSelector(written[kind], `${field}.nodes`) };
+  return { ...ANYONE, nets: readNetworks(written[kind], `${field}.networks`) };
 }
 
 function readNetworks(written: unknown, field: string): Cidr[] {

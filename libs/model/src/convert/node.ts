@@ -1,24 +1,33 @@
 /** Kubernetes Nodes as Calico sees them. */
-import { formatAddress, parseAddress, widthOf, type Cidr, type Family, type IpAddress } from "../ip.ts";
+import { canonicalAddress, formatAddress, parseAddress, widthOf, type Cidr, type Family, type IpAddress } from "../ip.ts";
 import type { Node } from "../model.ts";
 import { NODE_AS_NUMBER_ANNOTATION, NODE_IPV4_ANNOTATION, NODE_IPV6_ANNOTATION, NODE_ROUTE_REFLECTOR_ANNOTATION, NODE_VXLAN_ADDRESS_ANNOTATION, NODE_VXLAN_MAC_ANNOTATION, vxlanTunnelMac } from "../names.ts";
 import { FindingCollector, type Conversion } from "./conversion.ts";
-import { annotationOf, metadataOf, show, type Metadata } from "./raw.ts";
+import { annotationOf, listOf, metadataOf, objectOf, show, textOf, type Metadata } from "./raw.ts";
 
 /** The node with the addresses and BGP settings of its annotations. An unreadable annotation counts as absent. */
 export function convertNode(raw: unknown): Conversion<Node> {
   const out = new FindingCollector();
   const metadata = metadataOf(raw);
   if (metadata === null) return out.done<Node>(null);
+  const ipv4 = annotated(metadata, NODE_IPV4_ANNOTATION, "an IPv4 address with prefix length, such as 172.30.0.11/24", (text) => interfaceAddress(text, 4), out);
+  const ipv6 = annotated(metadata, NODE_IPV6_ANNOTATION, "an IPv6 address with prefix length, such as fd00::11/64", (text) => interfaceAddress(text, 6), out);
   return out.done<Node>({
     name: metadata.name,
     labels: metadata.labels,
-    ipv4: annotated(metadata, NODE_IPV4_ANNOTATION, "an IPv4 address with prefix length, such as 172.30.0.11/24", (text) => interfaceAddress(text, 4), out),
-    ipv6: annotated(metadata, NODE_IPV6_ANNOTATION, "an IPv6 address with prefix length, such as fd00::11/64", (text) => interfaceAddress(text, 6), out),
+    ipv4, ipv6,
+    addresses: addressesOf(raw, [ipv4, ipv6]),
     asNumber: annotated(metadata, NODE_AS_NUMBER_ANNOTATION, "an AS number, such as 64512 or 1.10", parseAsNumber, out),
     routeReflectorClusterId: annotated(metadata, NODE_ROUTE_REFLECTOR_ANNOTATION, "a cluster id in the form of an IPv4 address, such as 244.0.0.1", clusterId, out),
     vxlan: vxlanOf(metadata, out),
   });
+}
+
+/** Those of its interfaces, then those of its status of any type; names are left out. */
+function addressesOf(raw: unknown, interfaces: readonly (Cidr | null)[]): IpAddress[] {
+  const reported = listOf(objectOf(objectOf(raw)["status"])["addresses"]).map((each) => textOf(objectOf(each)["address"]));
+  const texts = [...interfaces.map((address) => address?.split("/")[0] ?? ""), ...reported];
+  return [...new Set(texts.flatMap((text) => canonicalAddress(text) ?? []))];
 }
 
 function vxlanOf(metadata: Metadata, out: FindingCollector): Node["vxlan"] {

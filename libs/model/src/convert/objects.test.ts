@@ -26,11 +26,16 @@ describe("nodes", () => {
   test("keep the host bits of their addresses", () => {
     expect(node({
       "projectcalico.org/IPv4Address": "172.30.0.11/24", "projectcalico.org/IPv6Address": "FD00::11/64", "projectcalico.org/ASNumber": "1.10", "projectcalico.org/RouteReflectorClusterID": "244.0.0.1",
-    })).toEqual({ findings: [], value: { name: "n", labels: { zone: "z" }, ipv4: "172.30.0.11/24", ipv6: "fd00::11/64", asNumber: 65_546, routeReflectorClusterId: "244.0.0.1", vxlan: null } });
+    })).toEqual({ findings: [], value: { name: "n", labels: { zone: "z" }, ipv4: "172.30.0.11/24", ipv6: "fd00::11/64", addresses: ["172.30.0.11", "fd00::11"], asNumber: 65_546, routeReflectorClusterId: "244.0.0.1", vxlan: null } });
   });
   test("need no annotation; a bare address gets its full width", () => {
-    expect(node({})).toEqual({ findings: [], value: { name: "n", labels: { zone: "z" }, ipv4: null, ipv6: null, asNumber: null, routeReflectorClusterId: null, vxlan: null } });
+    expect(node({})).toEqual({ findings: [], value: { name: "n", labels: { zone: "z" }, ipv4: null, ipv6: null, addresses: [], asNumber: null, routeReflectorClusterId: null, vxlan: null } });
     expect(node({ "projectcalico.org/IPv4Address": "172.30.0.11" }).value?.ipv4).toBe("172.30.0.11/32");
+  });
+  test("have the addresses of their annotations and of their status, each once", () => {
+    const addresses = [{ type: "Hostname", address: "n" }, { type: "InternalIP", address: "172.30.0.11" }, { type: "InternalIP", address: "FD00::12" }, { type: "ExternalIP", address: "203.0.113.7" }, { type: "Hostname", address: "198.51.100.1" }, {}, null];
+    expect(convertNode({ metadata: { name: "n", annotations: { "projectcalico.org/IPv4Address": "172.30.0.11/24" } }, status: { addresses } }).value?.addresses).toEqual(["172.30.0.11", "fd00::12", "203.0.113.7", "198.51.100.1"]);
+    expect(convertNode({ metadata: { name: "n" }, status: { addresses: "172.30.0.11" } }).value?.addresses).toEqual([]);
   });
   test("have an end of the overlay when they have its address", () => {
     expect(node({ "projectcalico.org/IPv4VXLANTunnelAddr": "10.65.0.1" }).value?.vxlan).toEqual({ address: "10.65.0.1", mac: "66:d1:85:4c:ae:89" });

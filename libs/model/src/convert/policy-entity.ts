@@ -35,6 +35,7 @@ export function readEntity(written: unknown, path: string, context: EntityContex
     notPorts: notPorts.ranges, notNamedPorts: notPorts.names,
     ...entitySelectors(written, path, context.namespace),
     service,
+    nodes: null,
   };
 }
 

@@ -3,7 +3,7 @@ import type { Action, EntityMatch, Rule } from "../model.ts";
 
 /** Any address, any port. */
 export const ANYONE: EntityMatch = {
-  nets: [], notNets: [], ports: [], notPorts: [], namedPorts: [], notNamedPorts: [], selector: null, notSelector: null, service: null,
+  nets: [], notNets: [], ports: [], notPorts: [], namedPorts: [], notNamedPorts: [], selector: null, notSelector: null, service: null, nodes: null,
 };
 
 /** A rule about every packet. */

@@ -12,7 +12,7 @@ const sources: StatusSources = {
   node: "n1", version: "1", connection: "connected to typha",
   engine: {
     isInSync: true, isApplied: true, step: null, lastError: "", commits: 3, commitErrors: 1, policies: new Set([deny, allow]), endpoints: new Map([[web, endpoint(web, [deny])], [db, endpoint(db, [deny, allow])]]),
-    revisionsInForce: new Map([[deny, "8"], [allow, "9"]]), waitingFor: () => null, unresolved: () => [],
+    hostEndpoints: new Map(), revisionsInForce: new Map([[deny, "8"], [allow, "9"]]), waitingFor: () => null, unresolved: () => [],
   },
   dataplane: { isReady: () => true, failures: () => [], overlay: () => "VXLAN 10.65.0.1 on eth0" },
 };

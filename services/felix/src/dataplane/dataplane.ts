@@ -1,17 +1,18 @@
 /** The nftables dataplane: what the node half reports, as table, routes and settings. */
-import type { DataplaneSink, IpSetId, NodePolicy, NodePool, NodeProfile, PolicyId, ResolvedEndpoint } from "@calico/calc";
+import type { DataplaneSink, HostEndpointSink, IpSetId, NodePolicy, NodePool, NodeProfile, PolicyId, ResolvedEndpoint } from "@calico/calc";
 import { cidrParts, disjointCover, familyOf, formatAddress, type ProfileId } from "@calico/model";
 import { openConntrack, openSys, type Conntrack, type SetElement } from "@calico/kernel";
 import { every, type Clock, type Logger } from "@calico/service-kit";
 import { chainContent, type LiteralSet } from "../rules/chain.ts";
 import { MAP, POOL_SET } from "../rules/constants.ts";
 import { renderEndpoint, type EndpointChains } from "../rules/endpoint-chains.ts";
-import { fromEndpointChain, policyChain, profileChain, toEndpointChain, type Direction } from "../rules/names.ts";
+import { fromEndpointChain, policyChain, profileChain, STAGES, toEndpointChain, type Direction, type Stage } from "../rules/names.ts";
 import { renderRules } from "../rules/policy-rules.ts";
 import type { RuleOwner } from "../rules/log-prefix.ts";
 import type { RenderSettings } from "../rules/settings.ts";
-import { OVERLAY_CHAINS, staticChains, staticSets, vxlanSendersSet } from "../rules/static-chains.ts";
+import { OPTIONAL_CHAINS, staticChains, staticSets, vxlanSendersSet } from "../rules/static-chains.ts";
 import { createForeignChains, type ForeignChains } from "./foreign-chains.ts";
+import { createHostEndpoints, type HostEndpoints } from "./host-endpoints.ts";
 import { createIpSets } from "./ip-sets.ts";
 import { createNftTable, desiredSet, type NftTable } from "./nft-table.ts";
 import { createOverlay, type Overlay, type OverlaySettings } from "./overlay.ts";
@@ -21,7 +22,7 @@ import { prepareHost } from "./host-settings.ts";
 export type DataplaneConfig = RenderSettings & OverlaySettings & { readonly nftablesRefreshInterval: number; readonly routeRefreshInterval: number };
 
 export interface Dataplane {
-  readonly sink: DataplaneSink;
+  readonly sink: DataplaneSink & HostEndpointSink;
   /** Opens the kernel's sockets. Writes nothing. */
   start(): Promise<void>;
   /** Puts into the kernel what the sink was told. Rejects when that was impossible as a whole. */
@@ -64,6 +65,7 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log
   let table: NftTable | undefined;
   let routes: Routes | undefined;
   const overlay: Overlay = createOverlay({ log, onDrift, settings: initial });
+  const hosts: HostEndpoints = createHostEndpoints({ onDrift, settings: initial });
   /** The static chains have the overlay's rules. */
   let rendersOverlay = false;
   let sendersDue = false;
@@ -99,8 +101,9 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log
     return policy !== undefined && (direction === "ingress" ? policy.inbound : policy.outbound).some(({ action }) => action === "Pass");
   };
 
-  const sink: DataplaneSink = {
+  const sink: DataplaneSink & HostEndpointSink = {
     ...overlay.sink,
+    ...hosts.sink,
     onIpSetUpdate: (id, type, members) => ipSets.set(id, type, members),
     onIpSetDelta: (id, added, removed) => ipSets.change(id, added, removed),
     onIpSetRemove: (id) => ipSets.remove(id),
@@ -150,6 +153,7 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log
 
   /** The tier chains of these endpoints look at the mark of Pass or not. */
   function refreshEndpointsWith(id: PolicyId): void {
+    hosts.refresh();
     for (const { endpoint } of endpoints.values()) {
       if (dirtyEndpoints.has(endpoint.id) || !endpoint.tiers.some(({ ingress, egress }) => ingress.includes(id) || egress.includes(id))) continue;
       dirtyEndpoints.set(endpoint.id, endpoint);
@@ -176,8 +180,8 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log
     for (const { id, inbound, outbound } of profiles.values()) if (mentions([...inbound, ...outbound], renamed)) dirtyProfiles.add(id);
   }
 
-  function stageRules(to: NftTable, chain: string, rules: NodePolicy["inbound"] | null, direction: Direction, inProfile: boolean, owner: RuleOwner): void {
-    const rendered = rules === null ? null : renderRules(rules, { direction, inProfile, owner, settings, setName: (id, family) => ipSets.nameOf(id, family) });
+  function stageRules(to: NftTable, chain: string, rules: NodePolicy["inbound"] | null, direction: Direction, stage: Stage, inProfile: boolean, owner: RuleOwner): void {
+    const rendered = rules === null ? null : renderRules(rules, { direction, stage, inProfile, owner, settings, setName: (id, family) => ipSets.nameOf(id, family) });
     const literals = rendered?.literals ?? [];
     for (const { spec, elements } of literals) {
       const uses = literalUses.get(spec.name) ?? 0;
@@ -201,14 +205,21 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log
     for (const id of dirtyPolicies) {
       const policy = policies.get(id);
       const owner: RuleOwner = policy ?? { tier: "", kind: "NetworkPolicy", namespace: "", name: "" };
-      stageRules(to, policyChain(id, "ingress"), policy?.inbound ?? null, "ingress", false, owner);
-      stageRules(to, policyChain(id, "egress"), policy?.outbound ?? null, "egress", false, owner);
+      const forWorkloads = policy?.doNotTrack === true || policy?.preDnat === true ? [] : (["workload"] as const);
+      for (const direction of DIRECTIONS) {
+        const stages: readonly Stage[] = [...forWorkloads, ...hosts.stagesOf(id, direction)];
+        const rules = (direction === "ingress" ? policy?.inbound : policy?.outbound) ?? null;
+        for (const stage of STAGES) stageRules(to, policyChain(id, direction, stage), stages.includes(stage) ? rules : null, direction, stage, false, owner);
+      }
     }
     for (const id of dirtyProfiles) {
       const profile = profiles.get(id);
       const owner: RuleOwner = { tier: "", kind: "Profile", namespace: "", name: id };
-      stageRules(to, profileChain(id, "ingress"), profile?.inbound ?? null, "ingress", true, owner);
-      stageRules(to, profileChain(id, "egress"), profile?.outbound ?? null, "egress", true, owner);
+      for (const direction of DIRECTIONS) {
+        const stages: readonly Stage[] = ["workload", ...hosts.stagesOf(id, direction)];
+        const rules = (direction === "ingress" ? profile?.inbound : profile?.outbound) ?? null;
+        for (const stage of STAGES) stageRules(to, profileChain(id, direction, stage), stages.includes(stage) ? rules : null, direction, stage, true, owner);
+      }
     }
     dirtyPolicies.clear();
     dirtyProfiles.clear();
@@ -301,14 +312,14 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log
   }
 
   function stageStatic(to: NftTable): void {
-    if (!everythingDirty && overlay.needsRules === rendersOverlay) return;
+    if (!everythingDirty && overlay.needsRules === rendersOverlay && !hosts.takeHooksChanged()) return;
     everythingDirty = false;
     if (!mapsMade) for (const spec of staticSets) if (spec.map === true) to.setSet(spec.name, desiredSet(spec, []));
     mapsMade = true;
     rendersOverlay = overlay.needsRules;
-    const chains = staticChains(settings, rendersOverlay);
+    const chains = staticChains(settings, rendersOverlay, hosts.hooks);
     for (const [name, content] of chains) to.setChain(name, content);
-    for (const name of OVERLAY_CHAINS) if (!chains.has(name)) to.setChain(name, null);
+    for (const name of OPTIONAL_CHAINS) if (!chains.has(name)) to.setChain(name, null);
     sendersDue = true;
   }
 
@@ -354,6 +365,7 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log
       table = createNftTable({ log, onForeignChange: onDrift });
       routes = createRoutes({ log, onDrift });
       overlay.start();
+      hosts.start();
       conntrack = openConntrack(openSys());
       foreign = createForeignChains(log);
       for (const cidr of blocks) routes.setBlock(cidr, true);
@@ -363,6 +375,7 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log
       }), refreshing(() => settings.routeRefreshInterval, () => {
         routes?.suspect();
         overlay.suspect();
+        hosts.suspect();
         onDrift();
       }), every(clock, () => RETRY_MS, () => {
         if (routes?.isBehind === true || overlay.trouble !== null || mtuTrouble !== null) onDrift();
@@ -373,12 +386,18 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log
       if (everythingDirty) prepareHost(log, settings.ipv6Support);
       stageSets(table);
       overlay.inspect();
+      hosts.prepare(hasPass, (id) => {
+        if (policies.has(id as PolicyId)) dirtyPolicies.add(id as PolicyId);
+        if (profiles.has(id as ProfileId)) dirtyProfiles.add(id as ProfileId);
+      });
       stagePools(table);
       stageStatic(table);
       stageSenders(table);
       stagePolicies(table);
       const interfaces = stageEndpoints(table, routes);
+      hosts.stage(table);
       table.commit();
+      hosts.onCommit(table.refused);
       // The old owner's connections go before somebody new gets the address' route.
       if (freedAddresses.size > 0) {
         conntrack?.deleteByAddresses(freedAddresses);
@@ -398,10 +417,11 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log
     reconfigure(config) {
       settings = config;
       overlay.configure(config);
+      hosts.configure(config);
       renderAgain();
       onDrift();
     },
-    isReady: (id) => ready.has(id),
+    isReady: (id) => ready.has(id) || hosts.isReady(id),
     doubt(id) {
       const rendered = endpoints.get(id);
       if (rendered !== undefined && !dirtyEndpoints.has(id)) dirtyEndpoints.set(id, rendered.endpoint);
@@ -414,6 +434,7 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log
         const missing = routes?.missing(endpoint.interfaceName) ?? null;
         if (missing !== null) found.push({ id, reason: missing });
       }
+      for (const [id, reason] of hosts.missing()) found.push({ id, reason });
       return found;
     },
     obstacles: () => [...(foreign?.dropping() ?? []), ...[overlay.trouble, mtuTrouble].filter((trouble) => trouble !== null)],
@@ -433,6 +454,7 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log
       for (const timer of timers) timer[Symbol.dispose]();
       routes?.[Symbol.dispose]();
       overlay[Symbol.dispose]();
+      hosts[Symbol.dispose]();
       conntrack?.[Symbol.dispose]();
       foreign?.[Symbol.dispose]();
       table?.[Symbol.dispose]();
@@ -440,9 +462,9 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log
   };
 
   function ownerOf(chain: string): string {
-    for (const id of policies.keys()) for (const direction of DIRECTIONS) if (policyChain(id, direction) === chain) return id;
+    for (const id of policies.keys()) for (const direction of DIRECTIONS) if (STAGES.some((stage) => policyChain(id, direction, stage) === chain)) return id;
     for (const [id, { chains }] of endpoints) if (chains.chains.has(chain)) return id;
-    return chain;
+    return hosts.ownerOf(chain) ?? chain;
   }
 }
 

@@ -101,7 +101,8 @@ export function createNftTable({ log, onForeignChange }: NftTableOptions): NftTa
       for (const [i, each] of (content?.rules ?? []).entries()) commands.push({ do: "add-rule", chain: name, rule: each, hash: content?.hashes[i] ?? "" });
     }
     const gone = [...dirtyChains].filter((name) => !chains.has(name) && now.chains.has(name));
-    return [...commands, ...maps, ...gone.map((chain): Command => ({ do: "flush-chain", chain })), ...gone.map((chain): Command => ({ do: "delete-chain", chain })), ...endings];
+    // A map that goes takes its hold of chains with it.
+    return [...commands, ...maps, ...gone.map((chain): Command => ({ do: "flush-chain", chain })), ...endings, ...gone.map((chain): Command => ({ do: "delete-chain", chain }))];
   }
 
   function elementCommands({ spec, elements }: DesiredSet, present: ReadonlySet<string>, members: ReadonlySet<string> | null): Command[] {

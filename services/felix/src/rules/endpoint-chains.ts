@@ -4,8 +4,8 @@ import { familyOf } from "@calico/model";
 import type { Family, Rule, Statement } from "@calico/kernel";
 import { chainContent, rule, type ChainContent } from "./chain.ts";
 import { CHAIN, PASS_MARK, PROTOCOL } from "./constants.ts";
-import { fromEndpointChain, listChain, policyChain, profileChain, tierChain, toEndpointChain, type Direction } from "./names.ts";
-import { denials } from "./policy-rules.ts";
+import { fromEndpointChain, listChain, policyChain, profileChain, tierChain, toEndpointChain, type Direction, type Stage } from "./names.ts";
+import { allowed, denials } from "./policy-rules.ts";
 import type { RenderSettings } from "./settings.ts";
 
 const ESTABLISHED: Statement = { kind: "ct-state", states: ["established", "related"] };
@@ -22,8 +22,8 @@ export type EndpointChains = {
 /** `hasPass` says of a policy whether it can pass to the next tier in that direction. */
 export function renderEndpoint(endpoint: ResolvedEndpoint, settings: RenderSettings, hasPass: (id: PolicyId, direction: Direction) => boolean): EndpointChains {
   const chains = new Map<string, ChainContent>();
-  const egress = renderList(endpoint, "egress", settings, hasPass, chains);
-  const ingress = renderList(endpoint, "ingress", settings, hasPass, chains);
+  const egress = renderList(endpoint, "egress", "workload", settings, hasPass, chains);
+  const ingress = renderList(endpoint, "ingress", "workload", settings, hasPass, chains);
   const from = fromEndpointChain(endpoint.interfaceName);
   const to = toEndpointChain(endpoint.interfaceName);
   const label = `${endpoint.namespace}/${endpoint.pod}`;
@@ -44,7 +44,7 @@ function antiSpoofing({ addresses }: ResolvedEndpoint, settings: RenderSettings,
   return rules;
 }
 
-function invalid({ disableConntrackInvalidCheck }: RenderSettings): Rule[] {
+export function invalid({ disableConntrackInvalidCheck }: RenderSettings): Rule[] {
   return disableConntrackInvalidCheck ? [] : [rule([{ kind: "ct-state", states: ["invalid"] }, COUNTER, DROP])];
 }
 
@@ -58,34 +58,43 @@ function encapsulation({ vxlanPort, allowVXLANPacketsFromWorkloads, allowIPIPPac
   return rules;
 }
 
-/** Tiers in order, then profiles, then drop. Returns the chain's name. */
-function renderList({ tiers, profiles }: ResolvedEndpoint, direction: Direction, settings: RenderSettings, hasPass: (id: PolicyId, direction: Direction) => boolean, chains: Map<string, ChainContent>): string {
+/** Tiers in order, then profiles, then what is done when nobody decided. Returns the chain's name. */
+export function renderList(
+  { tiers, profiles }: Pick<ResolvedEndpoint, "tiers" | "profiles">, direction: Direction, stage: Stage, settings: RenderSettings, hasPass: (id: PolicyId, direction: Direction) => boolean, chains: Map<string, ChainContent>,
+): string {
   const ofDirection = tiers.filter((tier) => tier[direction].length > 0);
   const rules: Rule[] = [];
   const tierNames: string[] = [];
   for (const tier of ofDirection) {
     const passing = tier[direction].some((id) => hasPass(id, direction));
-    const name = tierChain(`${tier.name} ${tier.defaultAction}`, tier[direction], direction);
+    const name = tierChain(`${tier.name} ${tier.defaultAction}`, tier[direction], direction, stage);
     tierNames.push(name);
-    chains.set(name, chainContent(tierRules(tier, direction, settings, hasPass)));
+    chains.set(name, chainContent(tierRules(tier, direction, stage, settings, hasPass)));
     const clearMark = rule([{ kind: "set-mark", mask: PASS_MARK, value: 0 }]);
     if (passing) rules.push(clearMark);
     rules.push(rule([{ kind: "jump", chain: name }], `tier ${tier.name}`));
     if (passing) rules.push(clearMark);
   }
-  for (const profile of profiles) rules.push(rule([{ kind: "jump", chain: profileChain(profile, direction) }], `profile ${profile}`));
-  rules.push(...denials(settings).map((denial) => rule([COUNTER, ...denial], "no policy and no profile allows")));
-  const name = listChain(tierNames, profiles, direction);
+  for (const profile of profiles) rules.push(rule([{ kind: "jump", chain: profileChain(profile, direction, stage) }], `profile ${profile}`));
+  rules.push(...endOfList(direction, stage, settings));
+  const name = listChain(tierNames, profiles, direction, stage);
   chains.set(name, chainContent(rules));
   return name;
 }
 
-function tierRules(tier: EndpointTier, direction: Direction, settings: RenderSettings, hasPass: (id: PolicyId, direction: Direction) => boolean): Rule[] {
+/** Workloads and the host itself are closed; what is forwarded goes on; before that the next place decides. */
+function endOfList(direction: Direction, stage: Stage, settings: RenderSettings): Rule[] {
+  if (stage === "pre-dnat" || stage === "untracked") return [];
+  if (stage === "forward") return [rule(allowed(stage, direction))];
+  return denials(settings, stage).map((denial) => rule([COUNTER, ...denial], "no policy and no profile allows"));
+}
+
+function tierRules(tier: EndpointTier, direction: Direction, stage: Stage, settings: RenderSettings, hasPass: (id: PolicyId, direction: Direction) => boolean): Rule[] {
   const rules: Rule[] = [];
   for (const id of tier[direction]) {
-    rules.push(rule([{ kind: "jump", chain: policyChain(id, direction) }]));
+    rules.push(rule([{ kind: "jump", chain: policyChain(id, direction, stage) }]));
     if (hasPass(id, direction)) rules.push(rule([{ kind: "mark", mask: PASS_MARK, value: PASS_MARK }, { kind: "verdict", verdict: "return" }]));
   }
-  if (tier.defaultAction === "Deny") rules.push(...denials(settings).map((denial) => rule([COUNTER, ...denial], `end of tier ${tier.name}`)));
+  if (tier.defaultAction === "Deny" && stage !== "pre-dnat" && stage !== "untracked") rules.push(...denials(settings, stage).map((denial) => rule([COUNTER, ...denial], `end of tier ${tier.name}`)));
   return rules;
 }

@@ -3,9 +3,9 @@ import type { IpSetId, NodeEntityMatch, NodeRule } from "@calico/calc";
 import { disjointCover, familyOf, formatAddress, joinRanges } from "@calico/model";
 import type { Family, Rule, Side, Statement } from "@calico/kernel";
 import { rule, type LiteralSet } from "./chain.ts";
-import { CHAIN, PASS_MARK, PROTOCOL } from "./constants.ts";
+import { ACCEPT_MARK, CHAIN, PASS_MARK, PROTOCOL } from "./constants.ts";
 import { logLimit, logPrefix, ownerName, type RuleOwner } from "./log-prefix.ts";
-import { literalSetName, type Direction } from "./names.ts";
+import { literalSetName, type Direction, type Stage } from "./names.ts";
 import type { RenderSettings } from "./settings.ts";
 
 /** What rendering must know of sets: their names in the kernel. */
@@ -13,6 +13,7 @@ export type SetNames = (id: IpSetId, family: Family) => string;
 
 export type RuleContext = {
   readonly direction: Direction;
+  readonly stage: Stage;
   readonly setName: SetNames;
   readonly settings: RenderSettings;
   /** Pass in a profile means Deny. */
@@ -117,19 +118,30 @@ function inverted(not: boolean): { not?: true } {
 }
 
 /** What is done on a match; several lists when it takes several rules. */
-function actionsOf({ action }: NodeRule, { direction, settings, inProfile, owner }: RuleContext): Statement[][] {
+function actionsOf({ action }: NodeRule, { direction, stage, settings, inProfile, owner }: RuleContext): Statement[][] {
   const counter: Statement = { kind: "counter" };
   if (action === "Log") {
     const limit = logLimit(settings.logActionRateLimit);
     return [[counter, ...(limit === null ? [] : [{ kind: "limit" as const, ...limit, burst: settings.logActionRateLimitBurst }]), { kind: "log", prefix: logPrefix(settings.logPrefix, owner) }]];
   }
-  if (action === "Allow") return [[counter, direction === "egress" ? { kind: "goto", chain: CHAIN.towards } : { kind: "verdict", verdict: "accept" }]];
+  if (action === "Allow") return [[counter, ...allowed(stage, direction)]];
   if (action === "Pass" && !inProfile) return [[counter, { kind: "set-mark", mask: PASS_MARK, value: PASS_MARK }, { kind: "verdict", verdict: "return" }]];
-  return denials(settings).map((denial) => [counter, ...denial]);
+  return denials(settings, stage).map((denial) => [counter, ...denial]);
 }
 
-/** Deny: drop, or an answer that says so. */
-export function denials({ iptablesFilterDenyAction }: RenderSettings): Statement[][] {
-  if (iptablesFilterDenyAction === "Drop") return [[{ kind: "verdict", verdict: "drop" }]];
+/** Allow: what lies behind, or what tells later policy of the host endpoint that this one has spoken. */
+export function allowed(stage: Stage, direction: Direction): Statement[] {
+  const accept: Statement = { kind: "verdict", verdict: "accept" };
+  const mark: Statement = { kind: "set-mark", mask: ACCEPT_MARK, value: ACCEPT_MARK };
+  if (stage === "untracked") return [{ kind: "no-track" }, mark, accept];
+  if (stage === "pre-dnat") return [mark, accept];
+  const goesOn = (stage === "workload" && direction === "egress") || (stage === "forward" && direction === "ingress");
+  return [goesOn ? { kind: "goto", chain: CHAIN.towards } : accept];
+}
+
+/** Deny: drop, or, at hooks where the kernel can, an answer that says so. */
+export function denials({ iptablesFilterDenyAction }: RenderSettings, stage: Stage): Statement[][] {
+  const isSilent = stage === "untracked" || stage === "pre-dnat" || stage === "translated";
+  if (iptablesFilterDenyAction === "Drop" || isSilent) return [[{ kind: "verdict", verdict: "drop" }]];
   return [[{ kind: "protocol", protocol: PROTOCOL.tcp }, { kind: "reject", how: "tcp-reset" }], [{ kind: "reject", how: "admin-prohibited" }]];
 }

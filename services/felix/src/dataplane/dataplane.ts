@@ -268,7 +268,7 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log
   /** The endpoint that came last has the interface: its chains and addresses count, whichever was told of last. */
   function stageInterface(name: string, to: NftTable, kernel: Routes): void {
     const newest = endpoints.get([...(endpointsOn.get(name) ?? [])].at(-1) ?? "");
-    kernel.setInterface(name, newest?.endpoint.addresses ?? []);
+    kernel.setInterface(name, newest?.endpoint.addresses ?? [], settings.workloadSourceSpoofing === "Any" && newest?.endpoint.allowedSourcePrefixes !== undefined);
     if (newest === undefined) return;
     const { chains, from, to: towards } = newest.chains;
     for (const chain of [from, towards]) {

@@ -32,13 +32,13 @@ export function renderEndpoint(endpoint: ResolvedEndpoint, settings: RenderSetti
   return { chains, from, to };
 }
 
-/** A packet from a workload has one of its own addresses; neighbour discovery speaks from link-local ones. */
-function antiSpoofing({ addresses }: ResolvedEndpoint, settings: RenderSettings, label: string): Rule[] {
+/** A packet from a workload has one of its own addresses, or one that it was allowed; neighbour discovery speaks from link-local ones. */
+function antiSpoofing({ addresses, allowedSourcePrefixes = [] }: ResolvedEndpoint, settings: RenderSettings, label: string): Rule[] {
   const rules: Rule[] = [];
   if (settings.ipv6Support) rules.push(rule([{ kind: "family", family: 6 }, { kind: "protocol", protocol: PROTOCOL.icmpv6 }, { kind: "jump", chain: CHAIN.neighbourDiscovery }]));
   for (const family of [4, 6] as const satisfies readonly Family[]) {
-    const own = family === 6 && !settings.ipv6Support ? [] : addresses.filter((address) => familyOf(address) === family);
-    const foreign = own.map((address): Statement => ({ kind: "address", side: "source", cidr: `${address}/${family === 4 ? 32 : 128}`, not: true }));
+    const own = family === 6 && !settings.ipv6Support ? [] : [...addresses, ...(settings.workloadSourceSpoofing === "Any" ? allowedSourcePrefixes : [])].filter((address) => familyOf(address) === family);
+    const foreign = own.map((address): Statement => ({ kind: "address", side: "source", cidr: address.includes("/") ? address : `${address}/${family === 4 ? 32 : 128}`, not: true }));
     rules.push(rule([{ kind: "family", family }, ...foreign, COUNTER, DROP], `${label} foreign source address`));
   }
   return rules;

@@ -6,18 +6,17 @@ import { PROTOCOL } from "./constants.ts";
 export type FailsafePort = { readonly protocol: number; readonly port: number; /** Of the other machine; null: any. */ readonly net: Cidr | null };
 
 const WITH_PORTS: ReadonlySet<number> = new Set([PROTOCOL.tcp, PROTOCOL.udp, PROTOCOL.sctp]);
-const ports = (protocol: number, ...numbers: number[]): FailsafePort[] => numbers.map((port) => ({ protocol, port, net: null }));
 
 /** SSH, BGP, etcd, typha, the API server; DHCP. */
-export const FAILSAFE_INBOUND: readonly FailsafePort[] = [...ports(PROTOCOL.tcp, 22, 179, 2379, 2380, 5473, 6443, 6666, 6667), ...ports(PROTOCOL.udp, 68)];
+export const FAILSAFE_INBOUND = "tcp:22,tcp:179,tcp:2379,tcp:2380,tcp:5473,tcp:6443,tcp:6666,tcp:6667,udp:68";
 /** The same without SSH; DNS, DHCP. */
-export const FAILSAFE_OUTBOUND: readonly FailsafePort[] = [...ports(PROTOCOL.tcp, 179, 2379, 2380, 5473, 6443, 6666, 6667), ...ports(PROTOCOL.udp, 53, 67)];
+export const FAILSAFE_OUTBOUND = "tcp:179,tcp:2379,tcp:2380,tcp:5473,tcp:6443,tcp:6666,tcp:6667,udp:53,udp:67";
 
 const FORM = 'write "tcp:22,udp:68", "tcp:10.0.0.0/8:22", or "none"';
 
 /** "none", a list such as "tcp:22,udp:68,tcp:10.0.0.0/8:22", or as FelixConfiguration has it: a JSON list of {protocol, port, net}. */
-export function failsafePorts(fallback: readonly FailsafePort[]): Param<readonly FailsafePort[]> {
-  return new Param<readonly FailsafePort[]>({ parse: parseFailsafePorts, shape: "list of protocol:port or protocol:net:port, or none", fallback });
+export function failsafePorts(fallback: string): Param<readonly FailsafePort[]> {
+  return new Param<readonly FailsafePort[]>({ parse: parseFailsafePorts, shape: "list of protocol:port or protocol:net:port, or none", fallback: parseFailsafePorts(fallback), fallbackText: fallback });
 }
 
 function parseFailsafePorts(text: string): readonly FailsafePort[] {

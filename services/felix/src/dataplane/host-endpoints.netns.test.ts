@@ -85,7 +85,7 @@ type Probe = readonly [from: "node" | "out" | "far" | "pod", address: string, po
 async function expectReach(wanted: readonly (readonly [...Probe, boolean])[]): Promise<void> {
   const from = { node, out, far, pod: inPod };
   const found = await Promise.all(wanted.map(async ([at, address, port, should]) => {
-    const deadline = Date.now() + 4_000;
+    const deadline = Date.now() + 10_000;
     for (;;) {
       const reached = await reaches(from[at], address, port);
       if (reached === should || !should || Date.now() > deadline) return [at, address, port, reached];
@@ -228,6 +228,15 @@ describe("before connection tracking", () => {
   });
 });
 
+it.each(["untracked", "preDnat"] as const)("a mark that somebody else has put on a packet is not taken for the acceptance of %s policy", async (kind) => {
+  node.exec("nft", "add table ip test; add chain ip test pre { type filter hook prerouting priority -400; }; add rule ip test pre meta mark set 0x20000; add chain ip test out { type filter hook output priority -400; }; add rule ip test out meta mark set 0x20000");
+  await start({}, (sink) => {
+    sink.onPolicyUpdate(policy("some", [to("Allow", 8080)], [to("Allow", 8080)], kind));
+    sink.onHostEndpointUpdate(host("eth0", { [kind]: [tier(["some"], kind === "untracked" ? ["some"] : [])] }));
+  });
+  await expectReach([["out", NODE, 22, true], ["out", NODE, 80, false], ["node", OUT, 80, false]]);
+});
+
 describe("what this host sends to a translated destination", () => {
   it.each(["Drop", "Reject"] as const)("meets policy as what it became, when Deny is %s", async (iptablesFilterDenyAction) => {
     node.exec("nft", "add table ip test; add chain ip test nat { type nat hook output priority -100; }; add rule ip test nat ip daddr 203.0.113.1 dnat to 192.0.2.2; add rule ip test nat ip daddr 203.0.113.2 dnat to 10.65.0.1");
@@ -328,17 +337,25 @@ it("tunnel packets are not the host endpoint's, what they carry is", async () =>
 });
 
 it("a pod sends from the prefixes that it is allowed, where that is configured", async () => {
-  const spoofing = { ...pod, allowedSourcePrefixes: ["203.0.113.0/24" as Cidr] };
   inPod.exec("sh", "-ec", "ip addr add 203.0.113.9/32 dev eth0; ip addr add 203.0.114.9/32 dev eth0");
-  out.exec("ip", "route", "add", "203.0.113.0/24", "via", NODE);
-  await start({}, (sink) => sink.onEndpointUpdate(spoofing));
-  node.exec("ip", "route", "add", "203.0.112.0/22", "dev", "cali1");
-  const ping = (source: string): boolean => inPod.exec("sh", "-c", `ping -c 1 -W 1 -I ${source} ${OUT} >/dev/null && echo yes || echo no`).trim() === "yes";
-  expect([ping(POD), ping("203.0.113.9")]).toEqual([true, false]);
+  const sources = [POD, "203.0.113.9", "203.0.114.9"];
+  out.exec("nft", `add table ip test; add chain ip test seen { type filter hook input priority 0; }; ${sources.map((source) => `add rule ip test seen ip saddr ${source} counter`).join("; ")}`);
+  await start({}, (sink) => sink.onEndpointUpdate({ ...pod, allowedSourcePrefixes: ["203.0.113.0/24" as Cidr] }));
+  // As far as routes go these come from elsewhere.
+  node.exec("ip", "route", "add", "203.0.112.0/22", "dev", "eth1");
+  const seen = (): number[] => [...out.exec("nft", "list", "table", "ip", "test").matchAll(/packets (\d+)/g)].map(([, packets]) => Number(packets));
+  const arrive = async (): Promise<boolean[]> => {
+    const before = seen();
+    for (const source of sources) inPod.exec("sh", "-c", `ping -c 1 -W 0.1 -I ${source} ${OUT} >/dev/null || true`);
+    await eventually("the pod's own packet", () => seen()[0] !== before[0]);
+    return seen().map((packets, i) => packets > (before[i] ?? 0));
+  };
+  expect(await arrive()).toEqual([true, false, false]);
   dataplane.reconfigure({ ...config, workloadSourceSpoofing: "Any" });
   await apply();
-  expect([ping(POD), ping("203.0.113.9"), ping("203.0.114.9")]).toEqual([true, true, false]);
+  expect(await arrive()).toEqual([true, true, false]);
   dataplane.sink.onEndpointUpdate(pod);
   await apply();
-  expect(ping("203.0.113.9")).toBe(false);
+  expect(await arrive()).toEqual([true, false, false]);
+  expect(node.exec("sysctl", "-n", "net.ipv4.conf.cali1.rp_filter").trim()).toBe("1");
 });

@@ -243,7 +243,7 @@ describe("what this host sends to a translated destination", () => {
     node.exec("ip", "route", "add", "203.0.113.0/24", "via", "198.51.100.2");
     await start({ iptablesFilterDenyAction }, (sink) => {
       sink.onPolicyUpdate(policy("service", [], [rule("Allow", { destination: { ...side, nets: [`${OUT}/32` as Cidr], ports: ports(80) } })]));
-      for (const name of ["eth0", "eth1"]) sink.onHostEndpointUpdate(host(name, { tiers: [tier([], ["service"])] }));
+      for (const name of ["eth0", "eth1", "*"]) sink.onHostEndpointUpdate(host(name, { tiers: [tier([], ["service"])] }));
     });
     expect(dataplane.failures()).toEqual([]);
     await expectReach([["node", "203.0.113.1", 80, true], ["node", "203.0.113.1", 8080, false], ["node", "203.0.113.1", 179, true], ["node", "203.0.113.2", 8080, true], ["node", "198.51.100.2", 80, false], ["node", OUT, 8080, false]]);
@@ -321,7 +321,7 @@ it("tunnel packets are not the host endpoint's, what they carry is", async () =>
     sink.onVtepUpdate({ node: "n2", nodeAddress: OUT as IpAddress, tunnelAddress: "10.65.2.1" as IpAddress, mac: "66:00:00:00:00:02" });
     sink.onRemoteRouteUpdate({ destination: "10.65.2.0/26" as Cidr, node: "n2", through: "tunnel", gateway: "10.65.2.1" as IpAddress });
     for (const kind of ["untracked", "preDnat"] as const) sink.onPolicyUpdate(policy(kind, [any("Deny")], [any("Deny")], kind));
-    sink.onHostEndpointUpdate(host("*", { untracked: [tier(["untracked"], ["untracked"])], preDnat: [tier(["preDnat"])] }));
+    sink.onHostEndpointUpdate(host("eth0", { untracked: [tier(["untracked"], ["untracked"])], preDnat: [tier(["preDnat"])] }));
   });
   out.exec("sh", "-ec", `ip link add vx type vxlan id 4096 local ${OUT} remote ${NODE} dstport 4789 nolearning
     ip link set vx address 66:00:00:00:00:02 up
@@ -329,11 +329,17 @@ it("tunnel packets are not the host endpoint's, what they carry is", async () =>
     ip route add 10.65.1.1 dev vx
     ip route replace 10.65.0.0/26 via 10.65.1.1 dev vx src 10.65.2.1
     ip neigh add 10.65.1.1 lladdr 66:00:00:00:00:01 dev vx`);
-  // Untracked policy of vxlan.calico is in the way of what comes out of the tunnel, and of the answers.
-  await expectReach([["pod", "10.65.2.1", 80, false], ["node", "10.65.2.1", 80, false], ["out", NODE, 80, false]]);
+  await expectReach([["pod", "10.65.2.1", 80, true], ["out", POD, 80, true], ["node", "10.65.2.1", 80, true], ["out", NODE, 80, false], ["node", OUT, 80, false]]);
   dataplane.sink.onHostEndpointUpdate(host("*"));
   await apply();
   await expectReach([["pod", "10.65.2.1", 80, true], ["out", POD, 80, true], ["node", "10.65.2.1", 80, false]]);
+  dataplane.sink.onHostEndpointRemove("hep/eth0" as EndpointId);
+  await apply();
+  await expectReach([["pod", "10.65.2.1", 80, true], ["out", POD, 80, true], ["node", "10.65.2.1", 80, false], ["out", NODE, 80, false]]);
+  // The one for every interface is for vxlan.calico too: what comes out of the tunnel, and the answers that go in.
+  dataplane.sink.onHostEndpointUpdate(host("*", { untracked: [tier(["untracked"], ["untracked"])], preDnat: [tier(["preDnat"])] }));
+  await apply();
+  await expectReach([["pod", "10.65.2.1", 80, false], ["out", POD, 80, false]]);
 });
 
 it("a pod sends from the prefixes that it is allowed, where that is configured", async () => {

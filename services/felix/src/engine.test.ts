@@ -28,9 +28,9 @@ beforeEach(() => {
   clock = createFakeClock();
   const told = new Set<string>();
   const sink: DataplaneSink & HostEndpointSink = {
-    onHostEndpointUpdate: ignore, onHostEndpointRemove: ignore,
     onIpSetUpdate: ignore, onIpSetDelta: ignore, onIpSetRemove: ignore, onPolicyUpdate: ignore, onPolicyRemove: ignore, onProfileUpdate: ignore, onProfileRemove: ignore, onPoolUpdate: ignore, onPoolRemove: ignore, onBlockUpdate: ignore, onBlockRemove: ignore,
     onLocalNodeUpdate: ignore, onVtepUpdate: ignore, onVtepRemove: ignore, onRemoteRouteUpdate: ignore, onRemoteRouteRemove: ignore,
+    onHostEndpointUpdate: ({ id }) => void told.add(id), onHostEndpointRemove: (id) => void told.delete(id),
     onEndpointUpdate: ({ id }) => void told.add(id), onEndpointRemove: (id) => void told.delete(id),
   };
   engine = createEngine({

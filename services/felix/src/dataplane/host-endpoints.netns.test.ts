@@ -226,6 +226,14 @@ describe("before connection tracking", () => {
     expect(tracked()).not.toContain("dport=80 ");
     expect(tracked()).toContain("dport=22 ");
   });
+
+  it("failsafes come first, with their answers, and neighbours are found", async () => {
+    await start({}, (sink) => {
+      sink.onPolicyUpdate(policy("closed", [to("Allow", 80), any("Deny")], [answering(80), any("Deny")], "untracked"));
+      sink.onHostEndpointUpdate(host("eth0", { untracked: [tier(["closed"], ["closed"])], profiles: ["kns.a" as ProfileId] }));
+    });
+    await expectReach([["out", NODE, 22, true], ["node", OUT, 179, true], ["out", "fd00::1", 22, true], ["out", "fd00::1", 80, true], ["out", NODE, 8080, false], ["node", OUT, 80, false], ["out", POD, 8080, false], ["node", POD, 80, true], ["node", NODE, 80, true]]);
+  });
 });
 
 it.each(["untracked", "preDnat"] as const)("a mark that somebody else has put on a packet is not taken for the acceptance of %s policy", async (kind) => {

@@ -55,6 +55,7 @@ export type NodeEndpoint = {
   readonly labels: Labels;
   readonly profiles: readonly ProfileId[];
   readonly ports: readonly NamedPort[];
+  readonly allowedSourcePrefixes?: readonly Cidr[];
   readonly revision: string;
 };
 

@@ -259,12 +259,13 @@ class NodeCalculator implements NodeHalf {
   #resolve(endpoint: NodeEndpoint): ResolvedEndpoint | string {
     const attachment = this.#attachments.get(endpoint.uid);
     const addresses = attachment?.addresses ?? endpoint.addresses;
-    const { id, uid, namespace, pod, profiles } = endpoint;
+    const { id, uid, namespace, pod, profiles, allowedSourcePrefixes } = endpoint;
     if (this.#detached.has(uid)) return `the interface of pod ${namespace}/${pod} was taken away`;
     if (addresses.length === 0) return `pod ${namespace}/${pod} has no address and no interface yet`;
     const absent = profiles.find((profile) => this.#profiles.get(profile) === undefined);
     if (absent !== undefined) return `profile ${absent} of pod ${namespace}/${pod} has not arrived (is its namespace or service account known?)`;
-    return { id, uid, namespace, pod, interfaceName: attachment?.interfaceName ?? endpoint.interfaceName, addresses, tiers: this.#order.inTiers(this.#matching.policiesOf(id), isForPods), profiles };
+    const tiers = this.#order.inTiers(this.#matching.policiesOf(id), isForPods);
+    return { id, uid, namespace, pod, interfaceName: attachment?.interfaceName ?? endpoint.interfaceName, addresses, tiers, profiles, ...(allowedSourcePrefixes === undefined ? {} : { allowedSourcePrefixes }) };
   }
 
   #resolveDirty(): { updated: ResolvedEndpoint[]; removed: EndpointId[] } {

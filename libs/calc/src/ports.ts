@@ -71,6 +71,8 @@ export type ResolvedEndpoint = {
   readonly pod: string;
   readonly interfaceName: string;
   readonly addresses: readonly IpAddress[];
+  /** Source addresses that it may have beside its own, where the node's configuration lets it; absent: none. */
+  readonly allowedSourcePrefixes?: readonly Cidr[];
   /** In order of evaluation; only tiers that have a policy for this endpoint. */
   readonly tiers: readonly EndpointTier[];
   readonly profiles: readonly ProfileId[];

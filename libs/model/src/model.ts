@@ -108,6 +108,8 @@ export type WorkloadEndpoint = {
   readonly labels: Labels;
   readonly profiles: readonly ProfileId[];
   readonly ports: readonly NamedPort[];
+  /** Source addresses that it may have beside its own, where the node's configuration lets it; absent: none. */
+  readonly allowedSourcePrefixes?: readonly Cidr[];
   readonly revision: string;
 };
 

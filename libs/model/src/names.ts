@@ -6,6 +6,8 @@ import type { EndpointId, PolicyId, PolicyKind, ProfileId } from "./model.ts";
 /** Written on a pod by the CNI daemon once it has its addresses; set to "" while it is torn down. */
 export const POD_IP_ANNOTATION = "cni.projectcalico.org/podIP";
 export const POD_IPS_ANNOTATION = "cni.projectcalico.org/podIPs";
+/** JSON list of CIDRs. */
+export const ALLOWED_SOURCE_PREFIXES_ANNOTATION = "cni.projectcalico.org/allowedSourcePrefixes";
 export const CONTAINER_ID_ANNOTATION = "cni.projectcalico.org/containerID";
 
 /** Written on a Node by felix. */

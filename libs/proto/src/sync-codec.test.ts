@@ -23,7 +23,7 @@ const policy = fc.record({
 });
 const endpoint = fc.record({
   id: text, uid: text, namespace: text, pod: text, interfaceName: text, addresses: texts, labels, profiles: texts, ports: fc.array(fc.record({ name: text, protocol: byte, port: fc.nat(65_535) }), { maxLength: 2 }), revision: text,
-});
+}).chain((each) => fc.oneof(fc.constant(each), fc.array(text, { minLength: 1, maxLength: 2 }).map((allowedSourcePrefixes) => ({ ...each, allowedSourcePrefixes }))));
 const speaker = fc.record({ asNumber: number, listenPort: fc.nat(65_535) });
 const nonEmpty = text.filter((value) => value !== "");
 const hostEndpoint = fc.record({ id: text, name: text, interfaceName: text, expectedIps: texts, labels, profiles: texts, ports: fc.array(fc.record({ name: text, protocol: byte, port: fc.nat(65_535) }), { maxLength: 2 }), revision: text });

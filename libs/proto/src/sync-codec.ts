@@ -167,11 +167,12 @@ function fromWireEntity(match: EntityMatch | undefined): NodeEntityMatch {
 }
 
 function toWireEndpoint(endpoint: NodeEndpoint): WorkloadEndpoint {
-  return { ...endpoint, addresses: [...endpoint.addresses], labels: { ...endpoint.labels }, profiles: [...endpoint.profiles], ports: [...endpoint.ports] };
+  return { ...endpoint, addresses: [...endpoint.addresses], labels: { ...endpoint.labels }, profiles: [...endpoint.profiles], ports: [...endpoint.ports], allowedSourcePrefixes: [...(endpoint.allowedSourcePrefixes ?? [])] };
 }
 
-function fromWireEndpoint(endpoint: WorkloadEndpoint): NodeEndpoint {
-  return { ...endpoint, id: brand(endpoint.id), addresses: endpoint.addresses as unknown as NodeEndpoint["addresses"], profiles: endpoint.profiles as unknown as NodeEndpoint["profiles"] };
+function fromWireEndpoint({ allowedSourcePrefixes, ...endpoint }: WorkloadEndpoint): NodeEndpoint {
+  const prefixes = allowedSourcePrefixes.length === 0 ? {} : { allowedSourcePrefixes: allowedSourcePrefixes as unknown as NonNullable<NodeEndpoint["allowedSourcePrefixes"]> };
+  return { ...endpoint, ...prefixes, id: brand(endpoint.id), addresses: endpoint.addresses as unknown as NodeEndpoint["addresses"], profiles: endpoint.profiles as unknown as NodeEndpoint["profiles"] };
 }
 
 function toWireHostEndpoint(endpoint: NodeHostEndpoint): HostEndpoint {

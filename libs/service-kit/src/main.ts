@@ -20,7 +20,7 @@ export type ParameterLine = { readonly name: string; readonly environment: strin
 /** Every parameter of a service, its own first, in the order of its table. */
 export function parameterLines({ params, envPrefix }: ServiceDescription): ParameterLine[] {
   return Object.entries({ ...params, ...commonParams }).map(([name, param]) => ({
-    name, environment: envNameOf(name, param, envPrefix), shape: param.shape, fallback: textOf(param.fallback, param.shape), help: param.help, isLocal: param.isLocal,
+    name, environment: envNameOf(name, param, envPrefix), shape: param.shape, fallback: param.fallbackText ?? textOf(param.fallback, param.shape), help: param.help, isLocal: param.isLocal,
   }));
 }
 

@@ -1,5 +1,6 @@
 /** Parameters of felix, under Calico's names. */
 import { bool, defineParams, duration, int, oneOf, pattern, port, text, typhaClientParams, type ParamValues, type ServiceDescription } from "@calico/service-kit";
+import { FAILSAFE_INBOUND, FAILSAFE_OUTBOUND, failsafePorts } from "./rules/failsafe-ports.ts";
 
 export const felixParams = defineParams({
   ...typhaClientParams,
@@ -7,6 +8,9 @@ export const felixParams = defineParams({
   interfacePrefix: text("cali").restartsDataplane().doc("What the names of pods' host interfaces begin with."),
   defaultEndpointToHostAction: oneOf(["Drop", "Return", "Accept"], "Drop").restartsDataplane().doc("What happens to packets from a pod to its own node that egress policy allows."),
   iptablesFilterDenyAction: oneOf(["Drop", "Reject"], "Drop").restartsDataplane().doc("What Deny does."),
+  failsafeInboundHostPorts: failsafePorts(FAILSAFE_INBOUND).restartsDataplane().doc("Ports of this host that no policy of host endpoints closes, \"tcp:22,udp:68,tcp:10.0.0.0/8:22\" (with the net: for machines in it); none: policy decides about all."),
+  failsafeOutboundHostPorts: failsafePorts(FAILSAFE_OUTBOUND).restartsDataplane().doc("Ports of other machines that no policy of host endpoints closes for this host, written in the same way."),
+  workloadSourceSpoofing: oneOf(["Disabled", "Any"], "Disabled").restartsDataplane().doc("Any: pods may also send from the prefixes that their annotation cni.projectcalico.org/allowedSourcePrefixes lists."),
   natPortRange: text("").restartsDataplane().doc("Source ports of masqueraded traffic, \"first:last\"; empty: the kernel chooses."),
   natOutgoingAddress: text("").restartsDataplane().doc("Source address of traffic that leaves the pools; empty: that of the interface."),
   disableConntrackInvalidCheck: bool(false).restartsDataplane().doc("Let packets pass that connection tracking calls invalid."),

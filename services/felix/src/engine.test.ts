@@ -1,4 +1,4 @@
-import { createNodeHalf, type Attachment, type DataplaneSink, type NodeUpdate } from "@calico/calc";
+import { createNodeHalf, type Attachment, type DataplaneSink, type HostEndpointSink, type NodeUpdate } from "@calico/calc";
 import type { EndpointId, IpAddress, PolicyId, ProfileId } from "@calico/model";
 import type { SyncStep } from "@calico/proto";
 import { createFakeClock, createLogger } from "@calico/service-kit";
@@ -27,7 +27,7 @@ beforeEach(() => {
   present = new Set();
   clock = createFakeClock();
   const told = new Set<string>();
-  const sink: DataplaneSink = {
+  const sink: DataplaneSink & HostEndpointSink = {
     onIpSetUpdate: ignore, onIpSetDelta: ignore, onIpSetRemove: ignore, onPolicyUpdate: ignore, onPolicyRemove: ignore, onProfileUpdate: ignore, onProfileRemove: ignore, onPoolUpdate: ignore, onPoolRemove: ignore, onBlockUpdate: ignore, onBlockRemove: ignore,
     onLocalNodeUpdate: ignore, onVtepUpdate: ignore, onVtepRemove: ignore, onRemoteRouteUpdate: ignore, onRemoteRouteRemove: ignore,
     onHostEndpointUpdate: ({ id }) => void told.add(id), onHostEndpointRemove: (id) => void told.delete(id),

@@ -1,11 +1,13 @@
 /** Felix's heart: what it is told goes through the node half into the dataplane, one apply at a time. */
-import type { Attachment, DataplaneSink, NodeEndpoint, NodeHalf, NodeProfile, PolicyId, ResolvedEndpoint } from "@calico/calc";
+import type { Attachment, DataplaneSink, HostEndpointSink, NodeEndpoint, NodeHalf, NodeProfile, PolicyId, ResolvedEndpoint, ResolvedHostEndpoint } from "@calico/calc";
 import type { SyncStep } from "@calico/proto";
 import { createBackoff, delay, describeError, type Clock, type Logger } from "@calico/service-kit";
 
+type Sink = DataplaneSink & HostEndpointSink;
+
 /** What the engine needs of a dataplane. */
 export interface ApplyingDataplane {
-  readonly sink: DataplaneSink;
+  readonly sink: Sink;
   /** Puts everything that the sink was told into the kernel. Rejects when that failed as a whole. */
   apply(): Promise<unknown>;
   /** True when the endpoint as last told, with its policy and route, is in the kernel. */
@@ -17,7 +19,7 @@ export interface ApplyingDataplane {
 
 export type EngineOptions = {
   /** Makes the node half around the sink that it reports to. */
-  readonly createNodeHalf: (sink: DataplaneSink) => NodeHalf;
+  readonly createNodeHalf: (sink: Sink) => NodeHalf;
   readonly dataplane: ApplyingDataplane;
   /** After each apply that succeeded: the steps that it put into effect. */
   readonly onApplied: (steps: readonly SyncStep[], seconds: number) => void;
@@ -34,6 +36,7 @@ export interface Engine {
   readonly commits: number;
   readonly commitErrors: number;
   readonly endpoints: ReadonlyMap<string, ResolvedEndpoint>;
+  readonly hostEndpoints: ReadonlyMap<string, ResolvedHostEndpoint>;
   readonly policies: ReadonlySet<PolicyId>;
   /** Revision of each policy that the last apply that succeeded left in the kernel. */
   readonly revisionsInForce: ReadonlyMap<PolicyId, string>;
@@ -55,11 +58,12 @@ export interface Engine {
 
 export function createEngine({ createNodeHalf, dataplane, onApplied, clock, log }: EngineOptions): Engine {
   const endpoints = new Map<string, ResolvedEndpoint>();
+  const hostEndpoints = new Map<string, ResolvedHostEndpoint>();
   const policies = new Set<PolicyId>();
   const revisionsInForce = new Map<PolicyId, string>();
   /** Revisions that the next apply puts into the kernel; null: the policy goes. */
   let pendingRevisions = new Map<PolicyId, string | null>();
-  const half = createNodeHalf(observe(dataplane.sink, endpoints, policies, (id, revision) => pendingRevisions.set(id, revision)));
+  const half = createNodeHalf(observe(dataplane.sink, endpoints, hostEndpoints, policies, (id, revision) => pendingRevisions.set(id, revision)));
   let inSync = false;
   let applied = false;
   let step: SyncStep | null = null;
@@ -145,6 +149,7 @@ export function createEngine({ createNodeHalf, dataplane, onApplied, clock, log 
       return commitErrors;
     },
     endpoints,
+    hostEndpoints,
     policies,
     revisionsInForce,
     trigger,
@@ -211,8 +216,8 @@ export function createEngine({ createNodeHalf, dataplane, onApplied, clock, log 
 
 /** Keeps count of what is in the dataplane on its way there. */
 function observe(
-  sink: DataplaneSink, endpoints: Map<string, ResolvedEndpoint>, policies: Set<PolicyId>, onRevision: (id: PolicyId, revision: string | null) => void,
-): DataplaneSink {
+  sink: Sink, endpoints: Map<string, ResolvedEndpoint>, hostEndpoints: Map<string, ResolvedHostEndpoint>, policies: Set<PolicyId>, onRevision: (id: PolicyId, revision: string | null) => void,
+): Sink {
   return {
     onIpSetUpdate: (id, type, members) => sink.onIpSetUpdate(id, type, members),
     onIpSetDelta: (id, added, removed) => sink.onIpSetDelta(id, added, removed),
@@ -237,8 +242,14 @@ function observe(
       endpoints.delete(id);
       sink.onEndpointRemove(id);
     },
-    onHostEndpointUpdate: (endpoint) => sink.onHostEndpointUpdate(endpoint),
-    onHostEndpointRemove: (id) => sink.onHostEndpointRemove(id),
+    onHostEndpointUpdate(endpoint) {
+      hostEndpoints.set(endpoint.id, endpoint);
+      sink.onHostEndpointUpdate(endpoint);
+    },
+    onHostEndpointRemove(id) {
+      hostEndpoints.delete(id);
+      sink.onHostEndpointRemove(id);
+    },
     onPoolUpdate: (pool) => sink.onPoolUpdate(pool),
     onPoolRemove: (name) => sink.onPoolRemove(name),
     onBlockUpdate: (block) => sink.onBlockUpdate(block),

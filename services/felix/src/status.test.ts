@@ -1,4 +1,4 @@
-import type { NodeEndpoint, ResolvedEndpoint } from "@calico/calc";
+import type { NodeEndpoint, ResolvedEndpoint, ResolvedHostEndpoint } from "@calico/calc";
 import type { EndpointId, IpAddress, PolicyId, ProfileId } from "@calico/model";
 import { felix } from "@calico/proto";
 import { expect, it } from "vitest";
@@ -12,7 +12,7 @@ const sources: StatusSources = {
   node: "n1", version: "1", connection: "connected to typha",
   engine: {
     isInSync: true, isApplied: true, step: null, lastError: "", commits: 3, commitErrors: 1, policies: new Set([deny, allow]), endpoints: new Map([[web, endpoint(web, [deny])], [db, endpoint(db, [deny, allow])]]),
-    revisionsInForce: new Map([[deny, "8"], [allow, "9"]]), waitingFor: () => null, unresolved: () => [],
+    hostEndpoints: new Map(), revisionsInForce: new Map([[deny, "8"], [allow, "9"]]), waitingFor: () => null, unresolved: () => [],
   },
   dataplane: { isReady: () => true, failures: () => [], overlay: () => "VXLAN 10.65.0.1 on eth0", counters: (id) => (id === deny ? [{ direction: "ingress", rule: 1, tier: null, packets: 7n }] : []) },
 };
@@ -55,4 +55,15 @@ it("a brief answer about a full node fits on NATS many times over", () => {
   const policies = Array.from({ length: 1_000 }, (_, i) => `NetworkPolicy/namespace-${i}/policy-with-a-long-name-${i}` as PolicyId);
   const endpoints = new Map(Array.from({ length: 250 }, (_, i) => [`wep/a/${i}`, endpoint(`wep/a/${i}` as EndpointId, policies)]));
   expect(felix.StatusResponse.encode(brief(withEngine({ endpoints, revisionsInForce: new Map(policies.map((id) => [id, "123456"])) }))).finish().length).toBeLessThan(128 * 1024);
+});
+
+it("a host endpoint is told like a pod: its policies of every place, and what keeps it from being in force", () => {
+  const of = (...ingress: PolicyId[]) => [{ name: "default", defaultAction: "Deny" as const, ingress, egress: [] }];
+  const early = "GlobalNetworkPolicy//early" as PolicyId;
+  const eth0: ResolvedHostEndpoint = { id: "hep/eth0" as EndpointId, name: "eth0", interfaceName: "eth0", expectedIps: ["192.0.2.1" as IpAddress], tiers: of(allow), forward: of(allow), preDnat: of(early), untracked: [], profiles: [] };
+  const from = withEngine({ endpoints: new Map(), hostEndpoints: new Map([[eth0.id, eth0]]) });
+  const told = { id: eth0.id, interfaceName: "eth0", addresses: ["192.0.2.1"], ready: true, waitingFor: "", policies: [allow, early] };
+  expect(statusOf(from, { brief: false, countersOf: [] })).toMatchObject({ endpointCount: 1, endpointsReady: 1, endpoints: [told], policies: [{ id: deny, endpoints: 0 }, { id: allow, endpoints: 1, endpointsReady: 1 }] });
+  const absent = withEngine({ endpoints: new Map(), hostEndpoints: new Map([[eth0.id, eth0]]) }, { isReady: () => false, failures: () => [{ id: eth0.id, reason: "interface eth0 does not exist" }] });
+  expect(brief(absent)).toMatchObject({ endpointsReady: 0, endpoints: [{ ...told, ready: false, waitingFor: "interface eth0 does not exist", policies: [] }] });
 });

@@ -1,5 +1,5 @@
 /** What felix says of itself and of its kernel. Pure. */
-import type { ResolvedEndpoint } from "@calico/calc";
+import type { ResolvedEndpoint, ResolvedHostEndpoint } from "@calico/calc";
 import type { felix } from "@calico/proto";
 import type { RuleCounter } from "./dataplane/rule-counters.ts";
 import type { ApplyingDataplane, Engine } from "./engine.ts";
@@ -20,19 +20,23 @@ export type StatusSources = {
 export function statusOf({ node, version, engine, dataplane, connection }: StatusSources, { brief, countersOf }: felix.StatusRequest): felix.StatusResponse {
   const failures = new Map(dataplane.failures().map(({ id, reason }) => [id, reason]));
   const notCommitted = engine.lastError === "" ? "the dataplane has not committed it" : engine.lastError;
+  const inKernel = ({ id }: { readonly id: string }): string => (dataplane.isReady(id) ? "" : (failures.get(id) ?? notCommitted));
   /** Why an endpoint is not protected as it should be; "": it is. */
-  const missing = ({ id, uid }: ResolvedEndpoint): string => engine.waitingFor(uid) ?? (dataplane.isReady(id) ? "" : (failures.get(id) ?? notCommitted));
+  const missing = (endpoint: ResolvedEndpoint): string => engine.waitingFor(endpoint.uid) ?? inKernel(endpoint);
 
   const uses = new Map<string, { endpoints: number; ready: number }>();
-  const resolved = [...engine.endpoints.values()].map((endpoint): felix.EndpointStatus => {
-    const waitingFor = missing(endpoint);
-    const policies = [...new Set(endpoint.tiers.flatMap(({ ingress, egress }) => [...ingress, ...egress]))];
-    for (const id of policies) {
-      const { endpoints, ready } = uses.get(id) ?? { endpoints: 0, ready: 0 };
-      uses.set(id, { endpoints: endpoints + 1, ready: ready + Number(waitingFor === "") });
+  const statusWith = ({ id, interfaceName }: ResolvedEndpoint | ResolvedHostEndpoint, addresses: readonly string[], tiers: ResolvedEndpoint["tiers"], waitingFor: string): felix.EndpointStatus => {
+    const policies = [...new Set(tiers.flatMap(({ ingress, egress }) => [...ingress, ...egress]))];
+    for (const policy of policies) {
+      const { endpoints, ready } = uses.get(policy) ?? { endpoints: 0, ready: 0 };
+      uses.set(policy, { endpoints: endpoints + 1, ready: ready + Number(waitingFor === "") });
     }
-    return { id: endpoint.id, interfaceName: endpoint.interfaceName, addresses: [...endpoint.addresses], ready: waitingFor === "", waitingFor, policies };
-  });
+    return { id, interfaceName, addresses: [...addresses], ready: waitingFor === "", waitingFor, policies };
+  };
+  const resolved = [
+    ...[...engine.endpoints.values()].map((endpoint) => statusWith(endpoint, endpoint.addresses, endpoint.tiers, missing(endpoint))),
+    ...[...engine.hostEndpoints.values()].map((endpoint) => statusWith(endpoint, endpoint.expectedIps, [...endpoint.tiers, ...endpoint.untracked, ...endpoint.preDnat], inKernel(endpoint))),
+  ];
   const unresolved = engine.unresolved().map(({ endpoint: { id, interfaceName, addresses }, reason }): felix.EndpointStatus => ({ id, interfaceName, addresses: [...addresses], ready: false, waitingFor: reason, policies: [] }));
   const endpoints = [...resolved, ...unresolved];
   return {

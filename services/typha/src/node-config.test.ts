@@ -32,3 +32,10 @@ it.each<[string, Record<string, unknown>, string[]]>([
   const labels: Record<string, Record<string, string>> = { a: { rack: "1" }, b: { rack: "2" }, c: {} };
   expect(Object.keys(labels).filter((node) => peersFor(node, labels[node] ?? {}).includes("p"))).toEqual(nodes);
 });
+
+it("tells a node the layers of its felix configuration as text, the lists that are empty too", () => {
+  store.setFelixConfiguration("default", { failsafeInboundHostPorts: [], failsafeOutboundHostPorts: [{ protocol: "TCP", port: 22 }], mtu: 1_400, ipv6Support: false });
+  store.setFelixConfiguration("node.a", { workloadSourceSpoofing: "Any" });
+  const values = { failsafeInboundHostPorts: "none", failsafeOutboundHostPorts: '[{"protocol":"TCP","port":22}]', mtu: "1400", ipv6Support: "false" };
+  expect(store.resolve("a", {}).get("FelixConfig:")).toEqual({ kind: "FelixConfig", layers: [{ source: "FelixConfiguration default", values }, { source: "FelixConfiguration node.a", values: { workloadSourceSpoofing: "Any" } }] });
+});

@@ -43,12 +43,13 @@ export function createNodeConfigStore(): NodeConfigStore {
   };
 }
 
-/** Values as the parameter table reads them: text as it is, lists comma-separated, objects as JSON. */
+/** Values as the parameter table reads them: text as it is, lists comma-separated ("none" when empty), objects as JSON. */
 function textValues(spec: Spec): Record<string, string> {
   const values: Record<string, string> = {};
   for (const [name, value] of Object.entries(spec)) {
     if (value === null || value === undefined) continue;
-    if (Array.isArray(value) && value.every((item) => typeof item !== "object")) values[name] = value.join(",");
+    if (Array.isArray(value) && value.length === 0) values[name] = "none";
+    else if (Array.isArray(value) && value.every((item) => typeof item !== "object")) values[name] = value.join(",");
     else values[name] = typeof value === "object" ? JSON.stringify(value) : String(value as string | number | boolean);
   }
   return values;

@@ -183,5 +183,5 @@ export function createSources({ datastore, half, hub, config, findings, log, onU
 
 /** True when only the revision differs: a status update of a pod, for instance. */
 function sameEndpoint(a: WorkloadEndpoint, b: WorkloadEndpoint): boolean {
-  return a.id === b.id && a.node === b.node && a.interfaceName === b.interfaceName && JSON.stringify([a.addresses, a.labels, a.profiles, a.ports]) === JSON.stringify([b.addresses, b.labels, b.profiles, b.ports]);
+  return a.id === b.id && a.node === b.node && a.interfaceName === b.interfaceName && JSON.stringify([a.addresses, a.labels, a.profiles, a.ports, a.allowedSourcePrefixes]) === JSON.stringify([b.addresses, b.labels, b.profiles, b.ports, b.allowedSourcePrefixes]);
 }

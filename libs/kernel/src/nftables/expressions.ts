@@ -11,6 +11,9 @@ const META = { MARK: 3, IIFNAME: 6, OIFNAME: 7, NFPROTO: 15, L4PROTO: 16 } as co
 const NETWORK_HEADER = 1;
 const TRANSPORT_HEADER = 2;
 const CMP = { EQ: 0, NEQ: 1 } as const;
+const CT = { STATE: 0, STATUS: 2 } as const;
+/** IPS_DST_NAT (linux/netfilter/nf_conntrack_common.h) */
+const CT_STATUS_DNAT = 32;
 const CT_STATE_BITS = { invalid: 1, established: 2, related: 4, new: 8, untracked: 64 } as const;
 const NFPROTO = { 4: 2, 6: 10 } as const;
 const ICMP_PROTOCOL = { 4: 1, 6: 58 } as const;
@@ -72,13 +75,8 @@ class ExpressionWriter {
         return this.#lookup(s.set, s.not);
       }
       case "icmp": return this.#icmp(s);
-      case "ct-state": {
-        const bits = s.states.reduce((sum, state) => sum | CT_STATE_BITS[state], 0);
-        this.#expression("ct", () => this.#w.attributeU32Be(2, 0).attributeU32Be(1, REG));
-        this.#bitwise(4, little32(bits), new Uint8Array(4));
-        // "One of these bits" is "not zero".
-        return this.#compare(new Uint8Array(4), s.not !== true);
-      }
+      case "ct-state": return this.#connection(CT.STATE, s.states.reduce((sum, state) => sum | CT_STATE_BITS[state], 0), s.not);
+      case "ct-dnat": return this.#connection(CT.STATUS, CT_STATUS_DNAT, s.not);
       case "mark":
         this.#meta(META.MARK, REG);
         this.#bitwise(4, little32(s.mask), new Uint8Array(4));
@@ -116,6 +114,14 @@ class ExpressionWriter {
       case "jump": return this.#verdict(VERDICT_CODE.jump, s.chain);
       case "goto": return this.#verdict(VERDICT_CODE.goto, s.chain);
     }
+  }
+
+  /** Of the connection's bits under this key, one of these is set. */
+  #connection(key: number, bits: number, not = false): void {
+    this.#expression("ct", () => this.#w.attributeU32Be(2, key).attributeU32Be(1, REG));
+    this.#bitwise(4, little32(bits), new Uint8Array(4));
+    // "One of these bits" is "not zero".
+    this.#compare(new Uint8Array(4), !not);
   }
 
   #icmp({ family, type, code, not }: Extract<Statement, { kind: "icmp" }>): void {

@@ -33,6 +33,8 @@ describe("statements, as nft prints them", () => {
     [[{ kind: "protocol", protocol: 6 }, { kind: "port", side: "source", first: 80, last: 90, not: true }], "tcp sport != 80-90"],
     [[{ kind: "family", family: 4 }, { kind: "icmp", family: 4, type: 8, code: null }], "icmp type echo-request"],
     [[{ kind: "ct-state", states: ["established", "related"] }], "ct state established,related"],
+    [[{ kind: "ct-dnat" }], "ct status dnat"],
+    [[{ kind: "ct-dnat", not: true }], "ct status ! dnat"],
     [[{ kind: "mark", mask: 0x10, value: 0x10 }], "meta mark & 0x00000010 == 0x00000010"],
     [[{ kind: "local-destination" }], "fib daddr type local"],
     [[{ kind: "local-source" }], "fib saddr type local"],

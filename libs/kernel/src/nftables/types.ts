@@ -26,6 +26,8 @@ export type Statement =
   /** ICMP in IPv4, ICMPv6 in IPv6. */
   | { readonly kind: "icmp"; readonly family: Family; readonly type: number; readonly code: number | null; readonly not?: boolean }
   | { readonly kind: "ct-state"; readonly states: readonly CtState[]; readonly not?: boolean }
+  /** The destination of the connection's first packet was translated. */
+  | { readonly kind: "ct-dnat"; readonly not?: boolean }
   | { readonly kind: "mark"; readonly mask: number; readonly value: number; readonly not?: boolean }
   /** Connection tracking leaves the packet alone. In chains before it only. */
   | { readonly kind: "no-track" }

@@ -27,7 +27,7 @@ test("a pod is an endpoint of its node", () => {
       id: "wep/shop/web-0/u1", uid: "u1", node: "node-a", namespace: "shop", pod: "web-0", interfaceName: interfaceNameForPod("shop", "web-0"),
       addresses: ["10.65.0.2", "fd00::2"], profiles: ["kns.shop", "ksa.shop.web"], ports: [], revision: "9",
       labels: { app: "web", "projectcalico.org/namespace": "shop", "projectcalico.org/orchestrator": "k8s", "projectcalico.org/serviceaccount": "web" },
-    } satisfies Record<keyof WorkloadEndpoint, unknown>,
+    } satisfies Record<Exclude<keyof WorkloadEndpoint, "allowedSourcePrefixes">, unknown>,
   });
 });
 
@@ -55,6 +55,17 @@ test.each<[string, Parts, string[]]>([
   ["a repetition", { status: { podIPs: [{ ip: "10.65.0.5" }, { ip: "10.65.0.5" }] } }, ["10.65.0.5"]],
 ])("addresses from %s", (_, parts, addresses) => {
   expect(convert(parts)).toMatchObject({ value: { addresses }, findings: [] });
+});
+
+const SOURCES = "cni.projectcalico.org/allowedSourcePrefixes";
+test("a pod may be allowed to send from other addresses than its own", () => {
+  expect(convert({ metadata: annotated({ [SOURCES]: '["203.0.113.7/24", "FD00:9::/64", "192.0.2.1", "203.0.113.0/24"]' }) })).toMatchObject({ value: { allowedSourcePrefixes: ["203.0.113.0/24", "fd00:9::/64", "192.0.2.1/32"] }, findings: [] });
+  expect(convert({ metadata: annotated({ [SOURCES]: "[]" }) })).toEqual(convert());
+});
+
+test.each(["203.0.113.0/24", '["203.0.113.0/24", "all"]', "[7]", '{"a": "203.0.113.0/24"}', "null", "", '["203.0.113.0/33"]'])("source prefixes %j are reported and allow nothing", (written) => {
+  const { value, findings } = convert({ metadata: annotated({ [SOURCES]: written }) });
+  expect([value, findings.map(({ severity, field }) => [severity, field])]).toEqual([convert().value, [["error", `metadata.annotations[${SOURCES}]`]]]);
 });
 
 test("an address that is none is left out and reported", () => {

@@ -1,8 +1,8 @@
 /** Pods as workload endpoints. */
-import { canonicalAddress, type IpAddress } from "../ip.ts";
+import { canonicalAddress, canonicalCidr, type Cidr, type IpAddress } from "../ip.ts";
 import type { NamedPort, ProfileId, WorkloadEndpoint } from "../model.ts";
 import { NAMESPACE_LABEL, ORCHESTRATOR_LABEL, SERVICE_ACCOUNT_LABEL } from "../labels.ts";
-import { CONTAINER_ID_ANNOTATION, interfaceNameForPod, namespaceProfileId, POD_IP_ANNOTATION, POD_IPS_ANNOTATION, serviceAccountProfileId, workloadEndpointId } from "../names.ts";
+import { ALLOWED_SOURCE_PREFIXES_ANNOTATION, CONTAINER_ID_ANNOTATION, interfaceNameForPod, namespaceProfileId, POD_IP_ANNOTATION, POD_IPS_ANNOTATION, serviceAccountProfileId, workloadEndpointId } from "../names.ts";
 import { FindingCollector, type Conversion } from "./conversion.ts";
 import { withoutInheritedKeys } from "./labels.ts";
 import { protocolNumber } from "./protocol.ts";
@@ -25,6 +25,7 @@ export function convertPod(raw: unknown): Conversion<WorkloadEndpoint> {
   if (metadata === null || metadata.namespace === "" || node === "" || spec["hostNetwork"] === true || isFinished(metadata, status)) return out.done<WorkloadEndpoint>(null);
   const { namespace, name: pod, uid, revision } = metadata;
   const serviceAccount = textOf(spec["serviceAccountName"]);
+  const allowedSourcePrefixes = sourcePrefixesOf(metadata, out);
   return out.done<WorkloadEndpoint>({
     id: workloadEndpointId(namespace, pod, uid),
     uid, node, namespace, pod,
@@ -33,6 +34,7 @@ export function convertPod(raw: unknown): Conversion<WorkloadEndpoint> {
     labels: endpointLabels(metadata, serviceAccount),
     profiles: profilesOf(namespace, serviceAccount),
     ports: [...portsOf(spec, "initContainers"), ...portsOf(spec, "containers")],
+    ...(allowedSourcePrefixes.length === 0 ? {} : { allowedSourcePrefixes }),
     revision,
   });
 }
@@ -65,6 +67,28 @@ function readAddresses(field: string, texts: readonly string[], out: FindingColl
   return [...addresses];
 }
 
+/** One that cannot be read leaves none: what a pod may send from is what somebody wrote, or its own addresses alone. */
+function sourcePrefixesOf({ raw }: Metadata, out: FindingCollector): Cidr[] {
+  const field = `metadata.annotations[${ALLOWED_SOURCE_PREFIXES_ANNOTATION}]`;
+  const written = annotationOf(raw, ALLOWED_SOURCE_PREFIXES_ANNOTATION);
+  if (written === undefined) return [];
+  const listed = parsedJson(written);
+  const prefixes = Array.isArray(listed) ? listed.map((item) => (typeof item === "string" ? canonicalCidr(item) : null)) : [null];
+  const read = prefixes.filter((prefix) => prefix !== null);
+  if (read.length === prefixes.length) return [...new Set(read)];
+  out.error(field, `${show(written)} is no JSON list of CIDRs: the pod sends from its own addresses alone`, 'write ["192.0.2.0/24"]');
+  return [];
+}
+
+/** Undefined when it is no JSON. */
+function parsedJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
 function endpointLabels({ labels, namespace }: Metadata, serviceAccount: string): Record<string, string> {
   const own = withoutInheritedKeys(labels);
   const isLabel = serviceAccount !== "" && serviceAccount.length < MAX_LABEL_VALUE;
@@ -91,7 +115,7 @@ export function trimPod(raw: unknown): RawObject {
   const pod = objectOf(raw);
   const metadata = objectOf(pod["metadata"]);
   const annotations = Object.fromEntries(
-    [POD_IP_ANNOTATION, POD_IPS_ANNOTATION, CONTAINER_ID_ANNOTATION].flatMap((name) => {
+    [POD_IP_ANNOTATION, POD_IPS_ANNOTATION, CONTAINER_ID_ANNOTATION, ALLOWED_SOURCE_PREFIXES_ANNOTATION].flatMap((name) => {
       const value = annotationOf(metadata, name);
       return value === undefined ? [] : [[name, value]];
     }),

@@ -31,6 +31,7 @@ export const felixConfigurationSpec = z.strictObject({
   logSeverityFile: severity,
   failsafeInboundHostPorts: failsafePorts,
   failsafeOutboundHostPorts: failsafePorts,
+  workloadSourceSpoofing: z.enum(["Disabled", "Any"]).optional(),
   healthEnabled: flag,
   healthHost: z.string().max(253).optional(),
   healthPort: portNumber.optional(),

@@ -17,6 +17,7 @@ type ParamInit<T> = {
   readonly parse: Parse<T>;
   readonly shape: string;
   readonly fallback: T;
+  readonly fallbackText?: string;
   readonly help?: string;
   readonly envName?: string;
   readonly isLocal?: boolean;
@@ -31,6 +32,8 @@ export class Param<T> {
   /** What values look like, for the reference page and messages. */
   readonly shape: string;
   readonly fallback: T;
+  /** The default as one would write it, where that is not its value as text. */
+  readonly fallbackText: string | undefined;
   readonly help: string;
   readonly envName: string | undefined;
   readonly isLocal: boolean;
@@ -42,6 +45,7 @@ export class Param<T> {
     this.parse = init.parse;
     this.shape = init.shape;
     this.fallback = init.fallback;
+    this.fallbackText = init.fallbackText;
     this.help = init.help ?? "";
     this.envName = init.envName;
     this.isLocal = init.isLocal ?? false;

@@ -1,4 +1,4 @@
-import type { EndpointTier, IpSetId, NodeBlock, NodePolicy, NodeProfile, NodeRule, ResolvedEndpoint } from "@calico/calc";
+import type { EndpointTier, IpSetId, NodeBlock, NodePolicy, NodeProfile, NodeRule, ResolvedEndpoint, ResolvedHostEndpoint } from "@calico/calc";
 import type { Cidr, EndpointId, IpAddress, PolicyId, ProfileId } from "@calico/model";
 import { openNftables } from "@calico/kernel";
 import { createTestNetns, eventually, type TestNetns } from "@calico/kernel/testing";
@@ -9,7 +9,7 @@ import { createDataplane, type Dataplane, type DataplaneConfig } from "./datapla
 
 const config: DataplaneConfig = {
   interfacePrefix: "cali", defaultEndpointToHostAction: "Accept", iptablesFilterDenyAction: "Drop", natPortRange: "", natOutgoingAddress: "", disableConntrackInvalidCheck: false,
-  allowVXLANPacketsFromWorkloads: false, allowIPIPPacketsFromWorkloads: false, ipv6Support: true, logPrefix: "calico-packet", logActionRateLimit: "", logActionRateLimitBurst: 5, nftablesRefreshInterval: 0, routeRefreshInterval: 90_000,
+  allowVXLANPacketsFromWorkloads: false, allowIPIPPacketsFromWorkloads: false, ipv6Support: true, logPrefix: "calico-packet", logActionRateLimit: "", logActionRateLimitBurst: 5, failsafeInboundHostPorts: [], failsafeOutboundHostPorts: [], workloadSourceSpoofing: "Disabled", nftablesRefreshInterval: 0, routeRefreshInterval: 90_000,
   mtu: 0, mtuIfacePattern: "^eth", vxlanEnabled: "Auto", vxlanVNI: 4096, vxlanPort: 4789, vxlanMTU: 0, featureDetectOverride: "",
 };
 const side = { nets: [], notNets: [], ports: [], notPorts: [], ipSets: [], notIpSets: [], portSets: [], notPortSets: [] };
@@ -21,6 +21,11 @@ const profile: NodeProfile = { id: "kns.a" as ProfileId, inbound: [rule({ protoc
 const tier = (...ingress: string[]): EndpointTier => ({ name: "default", defaultAction: "Deny", ingress: ingress as PolicyId[], egress: [] });
 const endpoint = (n: number, over: Partial<ResolvedEndpoint> = {}): ResolvedEndpoint => ({
   id: `wep/${n}` as EndpointId, uid: `u${n}`, namespace: "a", pod: `p${n}`, interfaceName: `cali${n}`, addresses: [`10.65.${n >> 8}.${n & 255}` as IpAddress], tiers: [], profiles: ["kns.a" as ProfileId], ...over,
+});
+
+const host = (name: string, policies: readonly string[], where: "tiers" | "forward" | "preDnat" | "untracked"): ResolvedHostEndpoint => ({
+  id: `hep/${name}` as EndpointId, name, interfaceName: name, expectedIps: [], tiers: [], forward: [], preDnat: [], untracked: [], profiles: policies.length > 1 ? [profile.id] : [],
+  [where]: [{ name: "default", defaultAction: "Deny", ingress: policies, egress: policies }],
 });
 
 let netns: TestNetns;
@@ -307,6 +312,8 @@ const change = fc.oneof(
   fc.record({ do: fc.constant("policy" as const), name: fc.constantFrom("p", "q"), rules: fc.array(anyRule, { maxLength: 3 }) }),
   fc.record({ do: fc.constant("endpoint" as const), n: fc.nat(2), policies: fc.subarray(["p", "q"]), address: fc.nat(3) }),
   fc.record({ do: fc.constant("gone" as const), n: fc.nat(2) }),
+  fc.record({ do: fc.constant("host" as const), name: fc.constantFrom("eth0", "*"), policies: fc.subarray(["p", "q"]), where: fc.constantFrom("tiers", "forward", "preDnat", "untracked") }),
+  fc.record({ do: fc.constant("host gone" as const), name: fc.constantFrom("eth0", "*") }),
   fc.record({ do: fc.constant("pool" as const), nat: fc.boolean() }),
   fc.record({ do: fc.constant("apply" as const) }),
 );
@@ -319,6 +326,8 @@ it("leaves the kernel the same in the end, whatever the way there", async () => 
       if (each.do === "set") sink.onIpSetUpdate(each.id as IpSetId, "net", each.members);
       if (each.do === "policy") sink.onPolicyUpdate(policy(each.name, each.rules));
       if (each.do === "endpoint") sink.onEndpointUpdate(endpoint(each.n, { tiers: each.policies.length > 0 ? [tier(...each.policies)] : [], addresses: [`10.65.9.${each.address}` as IpAddress] }));
+      if (each.do === "host") sink.onHostEndpointUpdate(host(each.name, each.policies, each.where));
+      if (each.do === "host gone") sink.onHostEndpointRemove(`hep/${each.name}` as EndpointId);
       if (each.do === "gone") sink.onEndpointRemove(`wep/${each.n}` as EndpointId);
       if (each.do === "pool") sink.onPoolUpdate({ name: "pool", cidr: "10.65.0.0/16" as Cidr, ipipMode: "Never", vxlanMode: "Never", natOutgoing: each.nat, disableBgpExport: false, disabled: false });
     };
@@ -345,8 +354,8 @@ it("leaves the kernel the same in the end, whatever the way there", async () => 
     const fresh = await start();
     base(fresh);
     const last = new Map<string, (typeof changes)[number]>();
-    for (const each of changes) last.set(each.do === "set" ? each.id : each.do === "policy" ? each.name : each.do === "endpoint" || each.do === "gone" ? `e${each.n}` : each.do, each);
-    for (const each of last.values()) if (each.do !== "gone") tell(fresh, each);
+    for (const each of changes) last.set(each.do === "set" ? each.id : each.do === "policy" ? each.name : each.do === "endpoint" || each.do === "gone" ? `e${each.n}` : each.do === "host" || each.do === "host gone" ? `h${each.name}` : each.do, each);
+    for (const each of last.values()) if (each.do !== "gone" && each.do !== "host gone") tell(fresh, each);
     await apply(fresh);
     expect(result).toEqual(kernel());
     await fresh.stop();

@@ -1,22 +1,21 @@
 /** The nftables dataplane: what the node half reports, as table, routes and settings. */
-import type { DataplaneSink, IpSetId, NodePolicy, NodePool, NodeProfile, PolicyId, ResolvedEndpoint } from "@calico/calc";
-import { cidrParts, disjointCover, familyOf, formatAddress, type ProfileId } from "@calico/model";
+import type { DataplaneSink, NodePool, ResolvedEndpoint } from "@calico/calc";
+import { cidrParts, disjointCover, familyOf, formatAddress } from "@calico/model";
 import { openConntrack, openSys, type Conntrack, type SetElement } from "@calico/kernel";
 import { every, type Clock, type Logger } from "@calico/service-kit";
-import { chainContent, type LiteralSet } from "../rules/chain.ts";
 import { MAP, POOL_SET } from "../rules/constants.ts";
-import { renderLists, renderOwnChains, type EndpointChains } from "../rules/endpoint-chains.ts";
-import { fromEndpointChain, policyChain, profileChain, toEndpointChain, type Direction } from "../rules/names.ts";
-import type { ListedPolicy } from "../rules/policy-list.ts";
-import { denials, renderRules } from "../rules/policy-rules.ts";
-import { sameShape, shapeOf, UNKNOWN_SHAPE } from "../rules/policy-shape.ts";
-import type { RuleOwner } from "../rules/log-prefix.ts";
+import { renderOwnChains, type EndpointChains } from "../rules/endpoint-chains.ts";
+import { renderList } from "../rules/endpoint-list.ts";
+import { fromEndpointChain, toEndpointChain } from "../rules/names.ts";
+import { denials } from "../rules/policy-rules.ts";
 import type { RenderSettings } from "../rules/settings.ts";
-import { OVERLAY_CHAINS, staticChains, staticSets, vxlanSendersSet } from "../rules/static-chains.ts";
+import { OPTIONAL_CHAINS, staticChains, staticSets, vxlanSendersSet } from "../rules/static-chains.ts";
 import { createForeignChains, type ForeignChains } from "./foreign-chains.ts";
+import { createHostEndpoints, type HostEndpoints } from "./host-endpoints.ts";
 import { createIpSets } from "./ip-sets.ts";
 import { createNftTable, desiredSet, type NftTable } from "./nft-table.ts";
 import { createOverlay, type Overlay, type OverlaySettings } from "./overlay.ts";
+import { PolicyChains } from "./policy-chains.ts";
 import { createRoutes, type Routes } from "./routes.ts";
 import { endingCounters, ruleCounters, type RuleCounter } from "./rule-counters.ts";
 import { SharedChains } from "./shared-chains.ts";
@@ -75,6 +74,7 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log
   let table: NftTable | undefined;
   let routes: Routes | undefined;
   const overlay: Overlay = createOverlay({ log, onDrift, settings: initial });
+  const hosts: HostEndpoints = createHostEndpoints({ onDrift, settings: initial });
   /** The static chains have the overlay's rules. */
   let rendersOverlay = false;
   let sendersDue = false;
@@ -84,8 +84,6 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log
   let foreign: ForeignChains | undefined;
   const timers: Disposable[] = [];
   const ipSets = createIpSets();
-  const policies = new Map<PolicyId, NodePolicy>();
-  const profiles = new Map<ProfileId, NodeProfile>();
   const endpoints = new Map<string, Rendered>();
   /** Ids of the endpoints behind an interface: two while a recreated pod takes over the name of the old one. */
   const endpointsOn = new Map<string, Set<string>>();
@@ -93,55 +91,30 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log
   const dispatched = new Map<string, string>();
   const pools = new Map<string, NodePool>();
   const blocks = new Set<string>();
-  const listed: Record<Direction, Map<PolicyId, ListedPolicy>> = { ingress: new Map(), egress: new Map() };
   const lists = new SharedChains();
-  /** How many chains use a literal set. */
-  const literalUses = new Map<string, number>();
-  /** Which written rule each rule of a policy's chain comes from. */
-  const numbersOf = new Map<string, readonly number[]>();
-  const literalsOf = new Map<string, readonly LiteralSet[]>();
-  const dirtyPolicies = new Set<PolicyId>();
-  const dirtyProfiles = new Set<ProfileId>();
+  const policyChains = new PolicyChains(lists, (id, family) => ipSets.nameOf(id, family));
   const dirtyEndpoints = new Map<string, ResolvedEndpoint | null>();
   const freedAddresses = new Set<string>();
   /** Endpoints whose interface is to be looked at whatever is known of it. */
   const doubted = new Set<string>();
   /** Addresses behind interfaces, as the routes were told. */
-  const routed = new Map<string, readonly string[]>();
+  const routed = new Map<string, string>();
   let poolsDirty = true;
   let everythingDirty = true;
   let mapsMade = false;
   let hadRefusals = false;
   const ready = new Set<string>();
 
-  const contextOf = (direction: Direction) => ({
-    policy: (id: PolicyId): ListedPolicy => listed[direction].get(id) ?? { id, chain: policyChain(id, direction), shape: UNKNOWN_SHAPE },
-    known: (name: string) => lists.get(name),
-  });
-  const contexts = { ingress: contextOf("ingress"), egress: contextOf("egress") };
-
   const sink: DataplaneSink = {
     ...overlay.sink,
-    onHostEndpointUpdate() {}, onHostEndpointRemove() {},
+    ...hosts.sink,
     onIpSetUpdate: (id, type, members) => ipSets.set(id, type, members),
     onIpSetDelta: (id, added, removed) => ipSets.change(id, added, removed),
     onIpSetRemove: (id) => ipSets.remove(id),
-    onPolicyUpdate(policy) {
-      policies.set(policy.id, policy);
-      dirtyPolicies.add(policy.id);
-    },
-    onPolicyRemove(id) {
-      policies.delete(id);
-      dirtyPolicies.add(id);
-    },
-    onProfileUpdate(profile) {
-      profiles.set(profile.id, profile);
-      dirtyProfiles.add(profile.id);
-    },
-    onProfileRemove(id) {
-      profiles.delete(id);
-      dirtyProfiles.add(id);
-    },
+    onPolicyUpdate: (policy) => policyChains.setPolicy(policy.id, policy),
+    onPolicyRemove: (id) => policyChains.setPolicy(id, null),
+    onProfileUpdate: (profile) => policyChains.setProfile(profile.id, profile),
+    onProfileRemove: (id) => policyChains.setProfile(id, null),
     onEndpointUpdate(endpoint) {
       dirtyEndpoints.set(endpoint.id, endpoint);
       ready.delete(endpoint.id);
@@ -169,8 +142,7 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log
   };
 
   function renderAgain(): void {
-    for (const id of policies.keys()) dirtyPolicies.add(id);
-    for (const id of profiles.keys()) dirtyProfiles.add(id);
+    policyChains.renderAgain();
     for (const [id, { endpoint }] of endpoints) if (!dirtyEndpoints.has(id)) dirtyEndpoints.set(id, endpoint);
     lists.invalidate();
     everythingDirty = true;
@@ -183,68 +155,7 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log
     for (const [name, set] of replaced) to.setSet(name, set);
     for (const [name, change] of changed) to.changeSet(name, change);
     for (const name of removed) to.setSet(name, null);
-    if (renamed.size === 0) return;
-    for (const { id, inbound, outbound } of policies.values()) if (mentions([...inbound, ...outbound], renamed)) dirtyPolicies.add(id);
-    for (const { id, inbound, outbound } of profiles.values()) if (mentions([...inbound, ...outbound], renamed)) dirtyProfiles.add(id);
-  }
-
-  function stageRules(to: NftTable, chain: string, rules: NodePolicy["inbound"] | null, direction: Direction, inProfile: boolean, owner: RuleOwner): void {
-    const rendered = rules === null ? null : renderRules(rules, { direction, inProfile, owner, settings, setName: (id, family) => ipSets.nameOf(id, family) });
-    const literals = rendered?.literals ?? [];
-    for (const { spec, elements } of literals) {
-      const uses = literalUses.get(spec.name) ?? 0;
-      literalUses.set(spec.name, uses + 1);
-      if (uses === 0) to.setSet(spec.name, desiredSet(spec, elements));
-    }
-    for (const { spec } of literalsOf.get(chain) ?? []) {
-      const uses = (literalUses.get(spec.name) ?? 1) - 1;
-      if (uses > 0) literalUses.set(spec.name, uses);
-      else {
-        literalUses.delete(spec.name);
-        to.setSet(spec.name, null);
-      }
-    }
-    if (literals.length > 0) literalsOf.set(chain, literals);
-    else literalsOf.delete(chain);
-    if (rendered === null) numbersOf.delete(chain);
-    else numbersOf.set(chain, rendered.numbers);
-    to.setChain(chain, rendered === null ? null : chainContent(rendered.rules));
-  }
-
-  function stagePolicies(to: NftTable): void {
-    for (const id of dirtyPolicies) {
-      const policy = policies.get(id);
-      const owner: RuleOwner = policy ?? { tier: "", kind: "NetworkPolicy", namespace: "", name: "" };
-      stageRules(to, policyChain(id, "ingress"), policy?.inbound ?? null, "ingress", false, owner);
-      stageRules(to, policyChain(id, "egress"), policy?.outbound ?? null, "egress", false, owner);
-    }
-    for (const direction of DIRECTIONS) stageShapes(to, direction);
-    for (const id of dirtyProfiles) {
-      const profile = profiles.get(id);
-      const owner: RuleOwner = { tier: "", kind: "Profile", namespace: "", name: id };
-      stageRules(to, profileChain(id, "ingress"), profile?.inbound ?? null, "ingress", true, owner);
-      stageRules(to, profileChain(id, "egress"), profile?.outbound ?? null, "egress", true, owner);
-    }
-    dirtyPolicies.clear();
-    dirtyProfiles.clear();
-  }
-
-  /** Lists follow what their policies ask for. */
-  function stageShapes(to: NftTable, direction: Direction): void {
-    const changed: { id: PolicyId; portsOnly: boolean }[] = [];
-    for (const id of dirtyPolicies) {
-      const before = listed[direction].get(id)?.shape;
-      const policy = policies.get(id);
-      if (policy === undefined) {
-        listed[direction].delete(id);
-        continue;
-      }
-      const shape = shapeOf(direction === "ingress" ? policy.inbound : policy.outbound);
-      if (before !== undefined && sameShape(before, shape)) continue;
-      listed[direction].set(id, { id, chain: policyChain(id, direction), shape });
-      changed.push({ id, portsOnly: before !== undefined && before.hasPass === shape.hasPass && before.isEmpty === shape.isEmpty });
-    }
-    for (const { id, portsOnly } of changed) lists.recompile(id, portsOnly, to);
+    if (renamed.size > 0) policyChains.onRenamed(renamed);
   }
 
   /** Returns the interfaces and the endpoints that were touched. */
@@ -254,7 +165,8 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log
       const before = endpoints.get(id);
       if (endpoint !== null) {
         const own = before !== undefined && before.settings === settings && isSameBesidesPolicies(before.endpoint, endpoint) ? before.chains.chains : renderOwnChains(endpoint, settings);
-        const chains = { chains: own, lists: renderLists(endpoint, settings, contexts) };
+        const listOf = (direction: "ingress" | "egress") => renderList(endpoint, { direction, stage: "workload", settings, context: policyChains.contextOf(direction, "workload") });
+        const chains = { chains: own, lists: { egress: listOf("egress"), ingress: listOf("ingress") } };
         for (const direction of DIRECTIONS) lists.acquire(chains.lists[direction], to);
         endpoints.set(id, { endpoint, settings, chains });
         join(id, endpoint.interfaceName);
@@ -290,10 +202,12 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log
   function stageInterface(name: string, to: NftTable, kernel: Routes): void {
     const newest = newestOn(name);
     const addresses = newest?.endpoint.addresses ?? [];
+    const isSpoofing = settings.workloadSourceSpoofing === "Any" && newest?.endpoint.allowedSourcePrefixes !== undefined;
     // Looking at an interface takes calls of the kernel, which a change of policies alone does not need.
-    if (doubted.has(newest?.endpoint.id ?? "") || JSON.stringify(routed.get(name)) !== JSON.stringify(addresses)) kernel.setInterface(name, addresses);
+    const wanted = JSON.stringify([addresses, isSpoofing]);
+    if (doubted.has(newest?.endpoint.id ?? "") || routed.get(name) !== wanted) kernel.setInterface(name, addresses, isSpoofing);
     if (newest === undefined) routed.delete(name);
-    else routed.set(name, addresses);
+    else routed.set(name, wanted);
     for (const chain of [fromEndpointChain(name), toEndpointChain(name)]) to.setChain(chain, newest?.chains.chains.get(chain) ?? null);
   }
 
@@ -334,14 +248,14 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log
   }
 
   function stageStatic(to: NftTable): void {
-    if (!everythingDirty && overlay.needsRules === rendersOverlay) return;
+    if (!everythingDirty && overlay.needsRules === rendersOverlay && !hosts.takeHooksChanged()) return;
     everythingDirty = false;
     if (!mapsMade) for (const spec of staticSets) if (spec.map === true) to.setSet(spec.name, desiredSet(spec, []));
     mapsMade = true;
     rendersOverlay = overlay.needsRules;
-    const chains = staticChains(settings, rendersOverlay);
+    const chains = staticChains(settings, rendersOverlay, hosts.hooks);
     for (const [name, content] of chains) to.setChain(name, content);
-    for (const name of OVERLAY_CHAINS) if (!chains.has(name)) to.setChain(name, null);
+    for (const name of OPTIONAL_CHAINS) if (!chains.has(name)) to.setChain(name, null);
     sendersDue = true;
   }
 
@@ -391,6 +305,7 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log
       table = createNftTable({ log, onForeignChange: onDrift });
       routes = createRoutes({ log, onDrift });
       overlay.start();
+      hosts.start();
       conntrack = openConntrack(openSys());
       foreign = createForeignChains(log);
       for (const cidr of blocks) routes.setBlock(cidr, true);
@@ -400,6 +315,7 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log
       }), refreshing(() => settings.routeRefreshInterval, () => {
         routes?.suspect();
         overlay.suspect();
+        hosts.suspect();
         onDrift();
       }), every(clock, () => RETRY_MS, () => {
         if (routes?.isBehind === true || overlay.trouble !== null || mtuTrouble !== null) onDrift();
@@ -410,12 +326,16 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log
       if (everythingDirty) prepareHost(log, settings.ipv6Support);
       stageSets(table);
       overlay.inspect();
+      policyChains.stageShapes(table);
+      hosts.prepare((direction, stage) => policyChains.contextOf(direction, stage), (id) => policyChains.onUse(id));
       stagePools(table);
       stageStatic(table);
       stageSenders(table);
-      stagePolicies(table);
+      policyChains.stage(table, settings, hosts.stagesOf);
       const interfaces = stageEndpoints(table, routes);
+      hosts.stage(table, lists);
       table.commit();
+      hosts.onCommit(table.refused, lists);
       // The old owner's connections go before somebody new gets the address' route.
       if (freedAddresses.size > 0) {
         conntrack?.deleteByAddresses(freedAddresses);
@@ -435,10 +355,11 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log
     reconfigure(config) {
       settings = config;
       overlay.configure(config);
+      hosts.configure(config);
       renderAgain();
       onDrift();
     },
-    isReady: (id) => ready.has(id),
+    isReady: (id) => ready.has(id) || hosts.isReady(id),
     doubt(id) {
       const rendered = endpoints.get(id);
       if (rendered !== undefined && !dirtyEndpoints.has(id)) dirtyEndpoints.set(id, rendered.endpoint);
@@ -452,13 +373,15 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log
         const missing = routes?.missing(endpoint.interfaceName) ?? null;
         if (missing !== null) found.push({ id, reason: missing });
       }
+      for (const [id, reason] of hosts.missing()) found.push({ id, reason });
       return found;
     },
     counters(id) {
       if (table === undefined) return [];
       const countersOf = table.counters;
       const rendered = endpoints.get(id);
-      return rendered === undefined ? ruleCounters(id, (chain) => numbersOf.get(chain), countersOf) : endingCounters(rendered.endpoint, denials(settings).length, countersOf);
+      if (rendered === undefined) return ruleCounters(id, (chain) => policyChains.numbersOf(chain), countersOf);
+      return endingCounters(rendered.endpoint, denials(settings, "workload").length, countersOf);
     },
     obstacles: () => [...(foreign?.dropping() ?? []), ...[overlay.trouble, mtuTrouble].filter((trouble) => trouble !== null)],
     overlay: () => overlay.summary,
@@ -477,6 +400,7 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log
       for (const timer of timers) timer[Symbol.dispose]();
       routes?.[Symbol.dispose]();
       overlay[Symbol.dispose]();
+      hosts[Symbol.dispose]();
       conntrack?.[Symbol.dispose]();
       foreign?.[Symbol.dispose]();
       table?.[Symbol.dispose]();
@@ -484,16 +408,11 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log
   };
 
   function ownerOf(chain: string): string {
-    for (const id of policies.keys()) for (const direction of DIRECTIONS) if (policyChain(id, direction) === chain) return id;
     for (const [id, { chains }] of endpoints) if (isAmong(chains, new Map([[chain, ""]]))) return id;
-    return chain;
+    return policyChains.ownerOf(chain) ?? hosts.ownerOf(chain) ?? chain;
   }
 }
 
 function isSameBesidesPolicies({ tiers: _a, ...a }: ResolvedEndpoint, { tiers: _b, ...b }: ResolvedEndpoint): boolean {
   return JSON.stringify(a) === JSON.stringify(b);
-}
-
-function mentions(rules: NodePolicy["inbound"], sets: ReadonlySet<IpSetId>): boolean {
-  return rules.some(({ source, destination }) => [source, destination].some((side) => [...side.ipSets, ...side.notIpSets, ...side.portSets, ...side.notPortSets].some((id) => sets.has(id))));
 }

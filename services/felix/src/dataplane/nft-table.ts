@@ -28,8 +28,6 @@ export type NftTableOptions = {
   readonly onForeignChange: () => void;
 };
 
-const MAP_FLAG = setFlags({ name: "", key: ["ifname"], map: true });
-
 /** Refused chains that are set aside before a commit gives up. */
 const MAX_REFUSALS = 50;
 
@@ -77,14 +75,12 @@ export function createNftTable({ log, onForeignChange }: NftTableOptions): NftTa
   function plan(now: Actual): Command[] {
     const commands: Command[] = [];
     const maps: Command[] = [];
-    const goneMaps: Command[] = [];
     const endings: Command[] = [];
     for (const [name, members] of dirtySets) {
       const wanted = sets.get(name);
       const present = now.sets.get(name);
       if (wanted === undefined) {
-        // A map holds on to the chains that it leads to.
-        if (present !== undefined) (isMap(present.flags) ? goneMaps : endings).push({ do: "delete-set", set: name });
+        if (present !== undefined) endings.push({ do: "delete-set", set: name });
         continue;
       }
       if (present !== undefined && present.flags !== setFlags(wanted.spec)) throw new Error(`set ${name} is there with other flags`);
@@ -107,7 +103,8 @@ export function createNftTable({ log, onForeignChange }: NftTableOptions): NftTa
       for (const [i, each] of (content?.rules ?? []).entries()) commands.push({ do: "add-rule", chain: name, rule: each, hash: content?.hashes[i] ?? "" });
     }
     const gone = [...dirtyChains].filter((name) => !chains.has(name) && now.chains.has(name));
-    return [...commands, ...maps, ...gone.map((chain): Command => ({ do: "flush-chain", chain })), ...goneMaps, ...gone.map((chain): Command => ({ do: "delete-chain", chain })), ...endings];
+    // A map that goes takes its hold of chains with it.
+    return [...commands, ...maps, ...gone.map((chain): Command => ({ do: "flush-chain", chain })), ...endings, ...gone.map((chain): Command => ({ do: "delete-chain", chain }))];
   }
 
   function elementCommands({ spec, elements }: DesiredSet, present: ReadonlySet<string>, members: ReadonlySet<string> | null): Command[] {
@@ -225,8 +222,6 @@ export function createNftTable({ log, onForeignChange }: NftTableOptions): NftTa
     },
   };
 }
-
-const isMap = (flags: number): boolean => (flags & MAP_FLAG) !== 0;
 
 function sameHashes(a: readonly string[], b: readonly string[] | undefined): boolean {
   return b !== undefined && a.length === b.length && a.every((hash, i) => hash === b[i]);

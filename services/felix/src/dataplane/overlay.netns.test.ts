@@ -8,7 +8,7 @@ import { createDataplane, type Dataplane, type DataplaneConfig } from "./datapla
 
 const config: DataplaneConfig = {
   interfacePrefix: "cali", defaultEndpointToHostAction: "Accept", iptablesFilterDenyAction: "Drop", natPortRange: "", natOutgoingAddress: "", disableConntrackInvalidCheck: false,
-  allowVXLANPacketsFromWorkloads: false, allowIPIPPacketsFromWorkloads: false, ipv6Support: true, logPrefix: "calico-packet", logActionRateLimit: "", logActionRateLimitBurst: 5, nftablesRefreshInterval: 0, routeRefreshInterval: 90_000,
+  allowVXLANPacketsFromWorkloads: false, allowIPIPPacketsFromWorkloads: false, ipv6Support: true, logPrefix: "calico-packet", logActionRateLimit: "", logActionRateLimitBurst: 5, failsafeInboundHostPorts: [], failsafeOutboundHostPorts: [], workloadSourceSpoofing: "Disabled", nftablesRefreshInterval: 0, routeRefreshInterval: 90_000,
   mtu: 0, mtuIfacePattern: "^eth", vxlanEnabled: "Auto", vxlanVNI: 4096, vxlanPort: 4789, vxlanMTU: 0, featureDetectOverride: "",
 };
 const pool = (vxlanMode: string): NodePool => ({ name: "pool", cidr: "10.65.0.0/16" as Cidr, ipipMode: "Never", vxlanMode, natOutgoing: true, disableBgpExport: false, disabled: false });

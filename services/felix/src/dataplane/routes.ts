@@ -1,15 +1,15 @@
 /** Routes to this node's pods and blocks and, where an overlay leads there, to those of other nodes; kept as they should be. */
 import { existsSync } from "node:fs";
 import { familyOf } from "@calico/model";
-import { openRtnetlink, openSys, ROUTE_TABLE_MAIN, SCOPE_GLOBAL, SCOPE_LINK, writeSysctl, type KernelError, type Link, type Route, type Rtnetlink } from "@calico/kernel";
+import { openRtnetlink, openSys, ROUTE_TABLE_MAIN, SCOPE_GLOBAL, SCOPE_LINK, readSysctl, writeSysctl, type KernelError, type Link, type Route, type Rtnetlink } from "@calico/kernel";
 import type { Logger } from "@calico/service-kit";
 import { ROUTE_PROTOCOL } from "../rules/constants.ts";
 import { createRemoteRoutes, type RemoteTarget } from "./remote-routes.ts";
 import { createRouteClaims } from "./route-claims.ts";
 
 export interface Routes extends Disposable {
-  /** Addresses that are behind an interface; none: nothing is. */
-  setInterface(name: string, addresses: readonly string[]): void;
+  /** Addresses that are behind an interface; none: nothing is. `spoofing`: it may send from others, to which no route leads through it. */
+  setInterface(name: string, addresses: readonly string[], spoofing?: boolean): void;
   /** Blocks of this node: what no pod has leads nowhere. */
   setBlock(cidr: string, present: boolean): void;
   /** A range that other nodes have; null: it is none. A pod's own route to an address comes first. */
@@ -47,6 +47,7 @@ export function createRoutes({ log, onDrift, rtnetlink = openRtnetlink(openSys()
   const actual = new Map<string, Route>();
   const errors = new Map<string, KernelError>();
   const prepared = new Map<string, number>();
+  const spoofing = new Set<string>();
   const dirtyInterfaces = new Set<string>();
   const dirtyDevices = new Set<string>();
   const dirtyDestinations = new Set<string>();
@@ -115,11 +116,17 @@ export function createRoutes({ log, onDrift, rtnetlink = openRtnetlink(openSys()
     for (const destination of desired.claim(name, routes)) dirtyDestinations.add(destination);
   }
 
+  /** The endpoint's rules check its sources anyway. The kernel takes the larger of an interface's number and that for all; 2 is content with any route. */
+  function reversePath(name: string): string {
+    if (!spoofing.has(name)) return "1";
+    return readSysctl("ipv4/conf/all/rp_filter") === "1" ? "2" : "0";
+  }
+
   /** What an interface of a pod needs besides its route; again when it is another interface of that name. */
   function prepare({ name, index }: Link): void {
     if (prepared.get(name) === index) return;
     try {
-      for (const [key, value] of [["proxy_arp", "1"], ["forwarding", "1"], ["route_localnet", "1"], ["rp_filter", "1"]] as const) writeSysctl(`ipv4/conf/${name}/${key}`, value);
+      for (const [key, value] of [["proxy_arp", "1"], ["forwarding", "1"], ["route_localnet", "1"], ["rp_filter", reversePath(name)]] as const) writeSysctl(`ipv4/conf/${name}/${key}`, value);
       if (existsSync(`/proc/sys/net/ipv6/conf/${name}`)) for (const [key, value] of [["accept_ra", "0"], ["proxy_ndp", "1"], ["forwarding", "1"]] as const) writeSysctl(`ipv6/conf/${name}/${key}`, value);
       prepared.set(name, index);
     } catch (error) {
@@ -162,7 +169,10 @@ export function createRoutes({ log, onDrift, rtnetlink = openRtnetlink(openSys()
   }
 
   return {
-    setInterface(name, addresses) {
+    setInterface(name, addresses, spoofs = false) {
+      if (spoofs !== spoofing.has(name)) prepared.delete(name);
+      if (spoofs && addresses.length > 0) spoofing.add(name);
+      else spoofing.delete(name);
       if (addresses.length === 0) {
         wanted.delete(name);
         prepared.delete(name);

@@ -5,23 +5,34 @@ import type { Family } from "@calico/kernel";
 
 export type Direction = "ingress" | "egress";
 
+/**
+ * Where policy meets a packet. Of workloads there is one place; of host endpoints: what this host itself sends and receives,
+ * the same after its destination was translated (only where that takes other rules), what it forwards, and what comes before
+ * destinations are translated and before connection tracking.
+ */
+export type Stage = "workload" | "host" | "translated" | "forward" | "pre-dnat" | "untracked";
+export const STAGES: readonly Stage[] = ["workload", "host", "translated", "forward", "pre-dnat", "untracked"];
+
+/** Chains of workloads are named without their stage. */
+const staged = (prefix: string, stage: Stage): string => (stage === "workload" ? prefix : `${prefix}-${stage}`);
+
 function hash(...parts: readonly string[]): string {
   return createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, 20);
 }
 
-export function policyChain(id: string, direction: Direction): string {
-  return `${direction === "ingress" ? "pi" : "po"}-${hash(id)}`;
+export function policyChain(id: string, direction: Direction, stage: Stage = "workload"): string {
+  return `${staged(direction === "ingress" ? "pi" : "po", stage)}-${hash(id)}`;
 }
 
-export function profileChain(id: string, direction: Direction): string {
-  return `${direction === "ingress" ? "pri" : "pro"}-${hash(id)}`;
+export function profileChain(id: string, direction: Direction, stage: Stage = "workload"): string {
+  return `${staged(direction === "ingress" ? "pri" : "pro", stage)}-${hash(id)}`;
 }
 
 /** One tier of one list: shared by all endpoints that have the same policies in it. */
-export function tierChain(tier: string, policies: readonly string[], direction: Direction): string {
+export function tierChain(tier: string, policies: readonly string[], direction: Direction, stage: Stage = "workload"): string {
   let digest = listDigests.get(policies);
   if (digest === undefined) listDigests.set(policies, (digest = hash(...policies)));
-  return `${direction === "ingress" ? "ti" : "to"}-${hash(tier, digest)}`;
+  return `${staged(direction === "ingress" ? "ti" : "to", stage)}-${hash(tier, digest)}`;
 }
 
 /** Endpoints with the same policies mostly have the same list of them, which may be long. */
@@ -43,8 +54,8 @@ export function portMapName(chain: string, index: number): string {
 }
 
 /** All tiers and profiles of an endpoint: shared by all endpoints that have the same. */
-export function listChain(tiers: readonly string[], profiles: readonly string[], direction: Direction): string {
-  return `${direction === "ingress" ? "li" : "le"}-${hash(...tiers, "|", ...profiles)}`;
+export function listChain(tiers: readonly string[], profiles: readonly string[], direction: Direction, stage: Stage = "workload"): string {
+  return `${staged(direction === "ingress" ? "li" : "le", stage)}-${hash(...tiers, "|", ...profiles)}`;
 }
 
 export function fromEndpointChain(interfaceName: string): string {

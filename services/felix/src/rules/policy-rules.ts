@@ -3,9 +3,9 @@ import type { IpSetId, NodeEntityMatch, NodeRule } from "@calico/calc";
 import { disjointCover, familyOf, formatAddress, joinRanges } from "@calico/model";
 import type { Family, Rule, Side, Statement } from "@calico/kernel";
 import { rule, type LiteralSet } from "./chain.ts";
-import { PASS_MARK, PROTOCOL } from "./constants.ts";
+import { ACCEPT_MARK, PASS_MARK, PROTOCOL } from "./constants.ts";
 import { logLimit, logPrefix, ownerName, type RuleOwner } from "./log-prefix.ts";
-import { literalSetName, type Direction } from "./names.ts";
+import { literalSetName, type Direction, type Stage } from "./names.ts";
 import type { RenderSettings } from "./settings.ts";
 
 /** What rendering must know of sets: their names in the kernel. */
@@ -13,6 +13,7 @@ export type SetNames = (id: IpSetId, family: Family) => string;
 
 export type RuleContext = {
   readonly direction: Direction;
+  readonly stage: Stage;
   readonly setName: SetNames;
   readonly settings: RenderSettings;
   /** Pass in a profile means Deny. */
@@ -118,19 +119,28 @@ function inverted(not: boolean): { not?: true } {
 }
 
 /** What is done on a match; several lists when it takes several rules. */
-function actionsOf({ action }: NodeRule, { settings, inProfile, owner }: RuleContext): Statement[][] {
+function actionsOf({ action }: NodeRule, { stage, settings, inProfile, owner }: RuleContext): Statement[][] {
   const counter: Statement = { kind: "counter" };
   if (action === "Log") {
     const limit = logLimit(settings.logActionRateLimit);
     return [[counter, ...(limit === null ? [] : [{ kind: "limit" as const, ...limit, burst: settings.logActionRateLimitBurst }]), { kind: "log", prefix: logPrefix(settings.logPrefix, owner) }]];
   }
-  if (action === "Allow") return [[counter, { kind: "verdict", verdict: "accept" }]];
+  if (action === "Allow") return [[counter, ...allowed(stage)]];
   if (action === "Pass" && !inProfile) return [[counter, { kind: "set-mark", mask: PASS_MARK, value: PASS_MARK }, { kind: "verdict", verdict: "return" }]];
-  return denials(settings).map((denial) => [counter, ...denial]);
+  return denials(settings, stage).map((denial) => [counter, ...denial]);
 }
 
-/** Deny: drop, or an answer that says so. */
-export function denials({ iptablesFilterDenyAction }: RenderSettings): Statement[][] {
-  if (iptablesFilterDenyAction === "Drop") return [[{ kind: "verdict", verdict: "drop" }]];
+/** Allow: early policy of a host endpoint tells its later policy that it has spoken. */
+export function allowed(stage: Stage): Statement[] {
+  const accept: Statement = { kind: "verdict", verdict: "accept" };
+  const mark: Statement = { kind: "set-mark", mask: ACCEPT_MARK, value: ACCEPT_MARK };
+  if (stage === "untracked") return [{ kind: "no-track" }, mark, accept];
+  return stage === "pre-dnat" ? [mark, accept] : [accept];
+}
+
+/** Deny: drop, or, at hooks where the kernel can, an answer that says so. */
+export function denials({ iptablesFilterDenyAction }: RenderSettings, stage: Stage): Statement[][] {
+  const isSilent = stage === "untracked" || stage === "pre-dnat" || stage === "translated";
+  if (iptablesFilterDenyAction === "Drop" || isSilent) return [[{ kind: "verdict", verdict: "drop" }]];
   return [[{ kind: "protocol", protocol: PROTOCOL.tcp }, { kind: "reject", how: "tcp-reset" }], [{ kind: "reject", how: "admin-prohibited" }]];
 }

@@ -1,3 +1,5 @@
+import type { FailsafePort } from "./failsafe-ports.ts";
+
 /** What the rendering depends on besides policies and endpoints. */
 export type RenderSettings = {
   readonly interfacePrefix: string;
@@ -13,4 +15,8 @@ export type RenderSettings = {
   readonly logPrefix: string;
   readonly logActionRateLimit: string;
   readonly logActionRateLimitBurst: number;
+  readonly failsafeInboundHostPorts: readonly FailsafePort[];
+  readonly failsafeOutboundHostPorts: readonly FailsafePort[];
+  /** Any: pods may have source addresses beside their own, where an annotation names them. */
+  readonly workloadSourceSpoofing: "Disabled" | "Any";
 };

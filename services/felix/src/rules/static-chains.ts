@@ -1,7 +1,9 @@
 /** Chains that are there whatever the policies: hooks, dispatch, what comes after an endpoint's egress. */
-import type { Rule, SetSpec, Statement } from "@calico/kernel";
+import type { Hook, Rule, SetSpec, Statement } from "@calico/kernel";
 import { chainContent, rule, type ChainContent } from "./chain.ts";
 import { CHAIN, MAP, NEIGHBOUR_DISCOVERY_TYPES, POOL_SET, PRIORITY, PROTOCOL, VXLAN_DEVICE, VXLAN_SENDERS_SET } from "./constants.ts";
+import { hostChain, type HostHooks } from "./host-chains.ts";
+import { hostRules, tunnelPackets } from "./host-hooks.ts";
 import type { RenderSettings } from "./settings.ts";
 
 const ACCEPT: Statement = { kind: "verdict", verdict: "accept" };
@@ -17,34 +19,49 @@ export const staticSets: readonly SetSpec[] = [
 /** Addresses that packets of the tunnel may come from. */
 export const vxlanSendersSet: SetSpec = { name: VXLAN_SENDERS_SET, key: ["ipv4_addr"] };
 
-/** Chains that are there only while the overlay is in use. */
-export const OVERLAY_CHAINS: readonly string[] = [CHAIN.rawPrerouting, CHAIN.rawOutput];
+/** Chains that are there only while the overlay or host endpoints need them. */
+export const OPTIONAL_CHAINS: readonly string[] = [CHAIN.rawPrerouting, CHAIN.rawOutput, CHAIN.preDnat, CHAIN.output, CHAIN.translated, CHAIN.hostTranslated];
 
-/** Every chain that does not belong to a policy, a profile or an endpoint. `overlay`: VXLAN is in use. */
-export function staticChains(settings: RenderSettings, overlay: boolean): Map<string, ChainContent> {
+/** Every chain that does not belong to a policy, a profile or an endpoint. `overlay`: VXLAN is in use; `hooks`: where host endpoints are met. */
+export function staticChains(settings: RenderSettings, overlay: boolean, hooks: HostHooks): Map<string, ChainContent> {
+  const host = hostRules(hooks, settings, overlay);
   const unknownFrom = rule([{ kind: "interface", direction: "in", name: settings.interfacePrefix, prefix: true }, COUNTER, DROP], "from an unknown workload interface");
   const unknownTo = rule([{ kind: "interface", direction: "out", name: settings.interfacePrefix, prefix: true }, COUNTER, DROP], "to an unknown workload interface");
+  // The tunnel's own packets would fill connection tracking with one entry per hash of the packets inside.
+  const tunnel = overlay ? [rule([...tunnelPackets(settings), { kind: "no-track" }], "VXLAN is not tracked")] : [];
   const dispatchFrom = rule([{ kind: "interface-map", direction: "in", map: MAP.from }]);
   const dispatchTo = rule([{ kind: "interface-map", direction: "out", map: MAP.to }]);
   const filter = (hook: "forward" | "input", priority: number) => ({ type: "filter", hook, priority, policy: "accept" }) as const;
   return new Map([
     // Two chains at a hook: what the one accepts the other still judges, so that no chain of a sender leads to those of receivers.
-    [CHAIN.forward, chainContent([dispatchFrom, unknownFrom], filter("forward", PRIORITY.filter))],
-    [CHAIN.forwardTo, chainContent([dispatchTo, unknownTo], filter("forward", PRIORITY.filterReceiver))],
-    [CHAIN.input, chainContent([dispatchFrom, unknownFrom, ...(overlay ? tunnelRules(settings) : [])], filter("input", PRIORITY.filter))],
+    [CHAIN.forward, chainContent([dispatchFrom, unknownFrom, ...host.forwardFrom], filter("forward", PRIORITY.filter))],
+    [CHAIN.forwardTo, chainContent([dispatchTo, unknownTo, ...host.forwardTo], filter("forward", PRIORITY.filterReceiver))],
+    [CHAIN.input, chainContent([dispatchFrom, unknownFrom, ...(overlay ? tunnelRules(settings) : []), ...host.input], filter("input", PRIORITY.filter))],
     [CHAIN.inputHost, chainContent([rule([{ kind: "interface", direction: "in", name: settings.interfacePrefix, prefix: true }, { kind: "goto", chain: CHAIN.toHost }])], filter("input", PRIORITY.filterReceiver))],
     [CHAIN.toHost, chainContent([
       rule([{ kind: "ct-state", states: ["established", "related"] }, ACCEPT]), rule([{ kind: "family", family: 6 }, { kind: "protocol", protocol: PROTOCOL.icmpv6 }, { kind: "jump", chain: CHAIN.neighbourDiscovery }]),
-      rule([COUNTER, settings.defaultEndpointToHostAction === "Drop" ? DROP : ACCEPT], "endpoint to host"),
+      rule([COUNTER, toHost(settings, hooks)], "endpoint to host"),
     ])],
     [CHAIN.neighbourDiscovery, chainContent(NEIGHBOUR_DISCOVERY_TYPES.map((type) => rule([...onInput(), { kind: "icmp", family: 6, type, code: null }, ACCEPT])))],
     [CHAIN.postrouting, chainContent([...(overlay ? [tunnelSourceRule()] : []), ...natRules(settings)], { type: "nat", hook: "postrouting", priority: PRIORITY.srcnat, policy: "accept" })],
-    ...(overlay ? untrackedTunnel(settings) : []),
+    ...optional(CHAIN.rawPrerouting, "prerouting", PRIORITY.raw, [...tunnel, ...host.rawPrerouting]),
+    ...optional(CHAIN.rawOutput, "output", PRIORITY.raw, [...tunnel, ...host.rawOutput]),
+    ...optional(CHAIN.preDnat, "prerouting", PRIORITY.mangle, host.preDnat),
+    ...optional(CHAIN.output, "output", PRIORITY.filter, host.output),
+    ...optional(CHAIN.translated, "postrouting", PRIORITY.mangle, host.translated),
+    ...(host.ownTranslated.length === 0 ? [] : [[CHAIN.hostTranslated, chainContent(host.ownTranslated)] as const]),
   ]);
 }
 
-function tunnelPackets({ vxlanPort }: RenderSettings): Statement[] {
-  return [{ kind: "family", family: 4 }, { kind: "protocol", protocol: PROTOCOL.udp }, { kind: "port", side: "destination", first: vxlanPort, last: vxlanPort }];
+/** A chain that is there only when there is something to do. */
+function optional(name: string, hook: Hook, priority: number, rules: readonly Rule[]): [string, ChainContent][] {
+  return rules.length === 0 ? [] : [[name, chainContent(rules, { type: "filter", hook, priority, policy: "accept" })]];
+}
+
+/** Return hands over to the policy of this host; only the one for every interface is for workloads' too. */
+function toHost({ defaultEndpointToHostAction: action }: RenderSettings, hooks: HostHooks): Statement {
+  if (action === "Return" && hooks.get("host-from")?.wildcard === true) return { kind: "goto", chain: hostChain("host-from", "*") };
+  return action === "Drop" ? DROP : ACCEPT;
 }
 
 /** A packet in a packet could come from anywhere and say anything of its inside: only other nodes' are opened. */
@@ -54,12 +71,6 @@ function tunnelRules(settings: RenderSettings): Rule[] {
     rule([...packets, { kind: "address-set", side: "source", family: 4, set: VXLAN_SENDERS_SET }, COUNTER, ACCEPT], "VXLAN from another node"),
     rule([...packets, COUNTER, DROP], "VXLAN from a stranger"),
   ];
-}
-
-/** The tunnel's own packets would fill connection tracking with one entry per hash of the packets inside. */
-function untrackedTunnel(settings: RenderSettings): [string, ChainContent][] {
-  const content = (hook: "prerouting" | "output"): ChainContent => chainContent([rule([...tunnelPackets(settings), { kind: "no-track" }], "VXLAN is not tracked")], { type: "filter", hook, priority: PRIORITY.raw, policy: "accept" });
-  return [[CHAIN.rawPrerouting, content("prerouting")], [CHAIN.rawOutput, content("output")]];
 }
 
 /** This node itself speaks through the tunnel with the tunnel's address: the answer to another would take another way. */

@@ -431,6 +431,8 @@ export interface WorkloadEndpoint {
   profiles: string[];
   ports: NamedPort[];
   revision: string;
+  /** Source addresses that the pod may have beside its own. */
+  allowedSourcePrefixes: string[];
 }
 
 export interface WorkloadEndpoint_LabelsEntry {
@@ -3557,6 +3559,7 @@ function createBaseWorkloadEndpoint(): WorkloadEndpoint {
     profiles: [],
     ports: [],
     revision: "",
+    allowedSourcePrefixes: [],
   };
 }
 
@@ -3591,6 +3594,9 @@ export const WorkloadEndpoint: MessageFns<WorkloadEndpoint> = {
     }
     if (message.revision !== "") {
       writer.uint32(82).string(message.revision);
+    }
+    for (const v of message.allowedSourcePrefixes) {
+      writer.uint32(322).string(v!);
     }
     return writer;
   },
@@ -3691,6 +3697,14 @@ export const WorkloadEndpoint: MessageFns<WorkloadEndpoint> = {
             message.revision = reader.string();
             continue;
           }
+          case 40: {
+            if (tag !== 322) {
+              break;
+            }
+
+            message.allowedSourcePrefixes.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3736,6 +3750,11 @@ export const WorkloadEndpoint: MessageFns<WorkloadEndpoint> = {
         : [],
       ports: globalThis.Array.isArray(object?.ports) ? object.ports.map((e: any) => NamedPort.fromJSON(e)) : [],
       revision: isSet(object.revision) ? globalThis.String(object.revision) : "",
+      allowedSourcePrefixes: globalThis.Array.isArray(object?.allowedSourcePrefixes)
+        ? object.allowedSourcePrefixes.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.allowed_source_prefixes)
+        ? object.allowed_source_prefixes.map((e: any) => globalThis.String(e))
+        : [],
     };
   },
 
@@ -3777,6 +3796,9 @@ export const WorkloadEndpoint: MessageFns<WorkloadEndpoint> = {
     if (message.revision !== "") {
       obj.revision = message.revision;
     }
+    if (message.allowedSourcePrefixes?.length) {
+      obj.allowedSourcePrefixes = message.allowedSourcePrefixes;
+    }
     return obj;
   },
 
@@ -3803,6 +3825,7 @@ export const WorkloadEndpoint: MessageFns<WorkloadEndpoint> = {
     message.profiles = object.profiles?.map((e) => e) || [];
     message.ports = object.ports?.map((e) => NamedPort.fromPartial(e)) || [];
     message.revision = object.revision ?? "";
+    message.allowedSourcePrefixes = object.allowedSourcePrefixes?.map((e) => e) || [];
     return message;
   },
 };

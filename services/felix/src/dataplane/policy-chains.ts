@@ -1,0 +1,161 @@
+/** Chains of policies and profiles, for each place where they are asked, and what lists of them depend on. */
+import type { IpSetId, NodePolicy, NodeProfile, NodeRule, PolicyId } from "@calico/calc";
+import type { ProfileId } from "@calico/model";
+import { chainContent, type LiteralSet } from "../rules/chain.ts";
+import type { RuleOwner } from "../rules/log-prefix.ts";
+import { policyChain, profileChain, STAGES, type Direction, type Stage } from "../rules/names.ts";
+import type { ListContext } from "../rules/policy-list.ts";
+import { renderRules, type SetNames } from "../rules/policy-rules.ts";
+import { sameShape, shapeOf, UNKNOWN_SHAPE, type PolicyShape } from "../rules/policy-shape.ts";
+import type { RenderSettings } from "../rules/settings.ts";
+import { desiredSet, type NftTable } from "./nft-table.ts";
+import type { SharedChains } from "./shared-chains.ts";
+
+const DIRECTIONS = ["ingress", "egress"] as const;
+
+/** Stages in which an object is asked beside those of workloads. */
+export type StagesOf = (id: PolicyId | ProfileId, direction: Direction) => readonly Stage[];
+
+type Written = { readonly rules: readonly NodeRule[]; readonly chain: string; readonly direction: Direction; readonly stage: Stage; readonly inProfile: boolean; readonly owner: RuleOwner };
+
+export class PolicyChains {
+  readonly #lists: SharedChains;
+  readonly #setName: SetNames;
+  readonly #policies = new Map<PolicyId, NodePolicy>();
+  readonly #profiles = new Map<ProfileId, NodeProfile>();
+  readonly #shapes: Readonly<Record<Direction, Map<PolicyId, PolicyShape>>> = { ingress: new Map(), egress: new Map() };
+  readonly #dirtyPolicies = new Set<PolicyId>();
+  readonly #dirtyProfiles = new Set<ProfileId>();
+  readonly #literalsOf = new Map<string, readonly LiteralSet[]>();
+  /** How many chains use a literal set. */
+  readonly #literalUses = new Map<string, number>();
+  /** Which written rule each rule of a chain comes from. */
+  readonly #numbersOf = new Map<string, readonly number[]>();
+
+  constructor(lists: SharedChains, setName: SetNames) {
+    this.#lists = lists;
+    this.#setName = setName;
+  }
+
+  /** What compiling lists of one place looks up. */
+  contextOf(direction: Direction, stage: Stage): ListContext {
+    return {
+      policy: (id) => ({ id, chain: policyChain(id, direction, stage), shape: this.#shapes[direction].get(id) ?? UNKNOWN_SHAPE }),
+      known: (name) => this.#lists.get(name),
+    };
+  }
+
+  /** null: it is gone. */
+  setPolicy(id: PolicyId, policy: NodePolicy | null): void {
+    if (policy === null) this.#policies.delete(id);
+    else this.#policies.set(id, policy);
+    this.#dirtyPolicies.add(id);
+  }
+
+  /** null: it is gone. */
+  setProfile(id: ProfileId, profile: NodeProfile | null): void {
+    if (profile === null) this.#profiles.delete(id);
+    else this.#profiles.set(id, profile);
+    this.#dirtyProfiles.add(id);
+  }
+
+  /** Sets have other names than before: the rules that use them follow. */
+  onRenamed(sets: ReadonlySet<IpSetId>): void {
+    for (const { id, inbound, outbound } of this.#policies.values()) if (mentions([...inbound, ...outbound], sets)) this.#dirtyPolicies.add(id);
+    for (const { id, inbound, outbound } of this.#profiles.values()) if (mentions([...inbound, ...outbound], sets)) this.#dirtyProfiles.add(id);
+  }
+
+  /** It is asked in other places than before. */
+  onUse(id: PolicyId | ProfileId): void {
+    if (this.#policies.has(id as PolicyId)) this.#dirtyPolicies.add(id as PolicyId);
+    if (this.#profiles.has(id as ProfileId)) this.#dirtyProfiles.add(id as ProfileId);
+  }
+
+  renderAgain(): void {
+    for (const id of this.#policies.keys()) this.#dirtyPolicies.add(id);
+    for (const id of this.#profiles.keys()) this.#dirtyProfiles.add(id);
+  }
+
+  /** Lists follow what their policies ask for. Before any list is compiled. */
+  stageShapes(to: NftTable): void {
+    for (const direction of DIRECTIONS) {
+      const changed: { id: PolicyId; portsOnly: boolean }[] = [];
+      for (const id of this.#dirtyPolicies) {
+        const before = this.#shapes[direction].get(id);
+        const policy = this.#policies.get(id);
+        if (policy === undefined) {
+          this.#shapes[direction].delete(id);
+          continue;
+        }
+        const shape = shapeOf(direction === "ingress" ? policy.inbound : policy.outbound);
+        if (before !== undefined && sameShape(before, shape)) continue;
+        this.#shapes[direction].set(id, shape);
+        changed.push({ id, portsOnly: before !== undefined && before.hasPass === shape.hasPass && before.isEmpty === shape.isEmpty });
+      }
+      for (const { id, portsOnly } of changed) this.#lists.recompile(id, portsOnly, to);
+    }
+  }
+
+  stage(to: NftTable, settings: RenderSettings, stagesOf: StagesOf): void {
+    for (const id of this.#dirtyPolicies) {
+      const policy = this.#policies.get(id);
+      const owner: RuleOwner = policy ?? { tier: "", kind: "NetworkPolicy", namespace: "", name: "" };
+      // Those for hosts alone have no chain for workloads.
+      const forWorkloads = policy?.doNotTrack === true || policy?.preDnat === true ? [] : (["workload"] as const);
+      for (const direction of DIRECTIONS) {
+        const stages: readonly Stage[] = [...forWorkloads, ...stagesOf(id, direction)];
+        const rules = (direction === "ingress" ? policy?.inbound : policy?.outbound) ?? [];
+        for (const stage of STAGES) this.#write(to, settings, { rules: stages.includes(stage) ? rules : [], chain: policyChain(id, direction, stage), direction, stage, inProfile: false, owner }, rules.length > 0 && stages.includes(stage));
+      }
+    }
+    for (const id of this.#dirtyProfiles) {
+      const profile = this.#profiles.get(id);
+      const owner: RuleOwner = { tier: "", kind: "Profile", namespace: "", name: id };
+      for (const direction of DIRECTIONS) {
+        const stages: readonly Stage[] = ["workload", ...stagesOf(id, direction)];
+        const rules = (direction === "ingress" ? profile?.inbound : profile?.outbound) ?? [];
+        for (const stage of STAGES) this.#write(to, settings, { rules, chain: profileChain(id, direction, stage), direction, stage, inProfile: true, owner }, profile !== undefined && stages.includes(stage));
+      }
+    }
+    this.#dirtyPolicies.clear();
+    this.#dirtyProfiles.clear();
+  }
+
+  #write(to: NftTable, settings: RenderSettings, { rules, chain, direction, stage, inProfile, owner }: Written, isThere: boolean): void {
+    if (!isThere && !this.#numbersOf.has(chain)) return;
+    const rendered = isThere ? renderRules(rules, { direction, stage, inProfile, owner, settings, setName: this.#setName }) : null;
+    const literals = rendered?.literals ?? [];
+    for (const { spec, elements } of literals) {
+      const uses = this.#literalUses.get(spec.name) ?? 0;
+      this.#literalUses.set(spec.name, uses + 1);
+      if (uses === 0) to.setSet(spec.name, desiredSet(spec, elements));
+    }
+    for (const { spec } of this.#literalsOf.get(chain) ?? []) {
+      const uses = (this.#literalUses.get(spec.name) ?? 1) - 1;
+      if (uses > 0) this.#literalUses.set(spec.name, uses);
+      else {
+        this.#literalUses.delete(spec.name);
+        to.setSet(spec.name, null);
+      }
+    }
+    if (literals.length > 0) this.#literalsOf.set(chain, literals);
+    else this.#literalsOf.delete(chain);
+    if (rendered === null) this.#numbersOf.delete(chain);
+    else this.#numbersOf.set(chain, rendered.numbers);
+    to.setChain(chain, rendered === null ? null : chainContent(rendered.rules));
+  }
+
+  /** Which written rule each rule of a chain comes from; undefined: it is no chain of a policy or profile. */
+  numbersOf(chain: string): readonly number[] | undefined {
+    return this.#numbersOf.get(chain);
+  }
+
+  /** The policy that has a chain. */
+  ownerOf(chain: string): PolicyId | undefined {
+    return [...this.#policies.keys()].find((id) => DIRECTIONS.some((direction) => STAGES.some((stage) => policyChain(id, direction, stage) === chain)));
+  }
+}
+
+function mentions(rules: readonly NodeRule[], sets: ReadonlySet<IpSetId>): boolean {
+  return rules.some(({ source, destination }) => [source, destination].some((side) => [...side.ipSets, ...side.notIpSets, ...side.portSets, ...side.notPortSets].some((id) => sets.has(id))));
+}

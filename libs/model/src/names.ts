@@ -22,6 +22,11 @@ export const DEFAULT_TIER = "default";
 export const ADMIN_TIER = "kube-admin";
 export const BASELINE_TIER = "kube-baseline";
 
+/** Label of a policy with the name of its tier, by which policies can be listed. */
+export const TIER_LABEL = "projectcalico.org/tier";
+/** Keeps a tier until kube-controllers finds it empty. */
+export const TIER_FINALIZER = "projectcalico.org/tier-controller";
+
 /** Network name in a pod's handle: that of the CNI configuration. */
 export const POD_NETWORK_NAME = "k8s-pod-network";
 export const DEFAULT_INTERFACE_PREFIX = "cali";

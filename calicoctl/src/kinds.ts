@@ -35,6 +35,7 @@ const namespace: Cell = ({ metadata }) => metadata.namespace ?? "";
 const annotation = (key: string): Cell => ({ metadata }) => (metadata["annotations"] as Record<string, string> | undefined)?.[key] ?? "";
 
 const POLICY_WIDE: Columns = { NAME: name, TIER: spec("tier"), ORDER: spec("order"), SELECTOR: spec("selector") };
+const STAGED_WIDE: Columns = { ...POLICY_WIDE, ACTION: spec("stagedAction") };
 const SPECIAL: Readonly<Record<string, { aliases?: readonly string[]; columns?: Columns; wide?: Columns }>> = {
   BGPConfiguration: { aliases: ["bgpconfig", "bgpconfigs"], columns: { NAME: name, LOGSEVERITY: spec("logSeverityScreen"), MESHENABLED: spec("nodeToNodeMeshEnabled"), ASNUMBER: spec("asNumber") } },
   BGPPeer: { aliases: ["bgpp", "bgpps", "bp", "bps"], columns: { NAME: name, PEERIP: spec("peerIP"), NODE: (object) => field(object, "spec.node") || field(object, "spec.nodeSelector") || "(global)", ASN: spec("asNumber") } },
@@ -54,6 +55,9 @@ const SPECIAL: Readonly<Record<string, { aliases?: readonly string[]; columns?: 
   KubeControllersConfiguration: { aliases: ["kcc", "kubecontrollersconfig"] },
   NetworkPolicy: { aliases: ["np", "nps", "policy", "policies", "pol", "cnp"], columns: { NAMESPACE: namespace, NAME: name }, wide: { NAMESPACE: namespace, ...POLICY_WIDE } },
   NetworkSet: { aliases: ["netset", "netsets"], columns: { NAMESPACE: namespace, NAME: name }, wide: { NAMESPACE: namespace, NAME: name, NETS: spec("nets") } },
+  StagedGlobalNetworkPolicy: { aliases: ["sgnp", "sgnps"], columns: { NAME: name, TIER: spec("tier") }, wide: STAGED_WIDE },
+  StagedKubernetesNetworkPolicy: { aliases: ["sknp", "sknps", "skpol", "skpols"], columns: { NAMESPACE: namespace, NAME: name }, wide: { NAMESPACE: namespace, NAME: name, PODSELECTOR: spec("podSelector"), ACTION: spec("stagedAction") } },
+  StagedNetworkPolicy: { aliases: ["snp", "snps", "spol", "spols", "stagedpolicy"], columns: { NAMESPACE: namespace, NAME: name, TIER: spec("tier") }, wide: { NAMESPACE: namespace, ...STAGED_WIDE } },
   Tier: { columns: { NAME: name, ORDER: spec("order"), DEFAULTACTION: spec("defaultAction") } },
 };
 

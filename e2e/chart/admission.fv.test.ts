@@ -46,9 +46,9 @@ describe.skipIf(!onKubernetes)("admission in Kubernetes' own API server", () => 
     await lab.datastore.create(calicoTypes.tiers, calico("Tier", "security", { order: 10 }));
     for (const [name, rules] of Object.entries(PEOPLE)) {
       await lab.datastore.create(coreTypes.serviceAccounts, { apiVersion: "v1", kind: "ServiceAccount", metadata: { namespace: NAMESPACE, name } });
-      await lab.datastore.create(CLUSTER_ROLES, { apiVersion: "rbac.authorization.k8s.io/v1", kind: "ClusterRole", metadata: { name }, rules: rules.map((rule) => ({ apiGroups: [GROUP], ...rule })) } as KubeObject);
+      await lab.datastore.create(CLUSTER_ROLES, { apiVersion: "rbac.authorization.k8s.io/v1", kind: "ClusterRole", metadata: { name: `people-${name}` }, rules: rules.map((rule) => ({ apiGroups: [GROUP], ...rule })) } as KubeObject);
       await lab.datastore.create(CLUSTER_ROLE_BINDINGS, {
-        apiVersion: "rbac.authorization.k8s.io/v1", kind: "ClusterRoleBinding", metadata: { name }, roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole", name }, subjects: [{ kind: "ServiceAccount", namespace: NAMESPACE, name }],
+        apiVersion: "rbac.authorization.k8s.io/v1", kind: "ClusterRoleBinding", metadata: { name: `people-${name}` }, roleRef: { apiGroup: "rbac.authorization.k8s.io", kind: "ClusterRole", name: `people-${name}` }, subjects: [{ kind: "ServiceAccount", namespace: NAMESPACE, name }],
       } as KubeObject);
       const { status } = await lab.datastore.create<KubeObject & { status?: { token?: string } }>(coreTypes.serviceAccounts, { apiVersion: "authentication.k8s.io/v1", kind: "TokenRequest", metadata: { namespace: NAMESPACE, name }, spec: {} } as KubeObject, { subresource: "token" });
       const kubeconfig = join(dir, `${name}.kubeconfig`);

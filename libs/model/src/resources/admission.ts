@@ -60,7 +60,7 @@ const TIERS = "calico-tiers";
 const TIER_RIGHTS = "calico-tier-rights";
 
 export function admissionManifests(): AdmissionManifests {
-  return { defaults: [...mutating(DEFAULTS, TIERED, policyDefaults()), ...mutating(KUBERNETES_DEFAULTS, ["stagedkubernetesnetworkpolicies"], kubernetesDefaults())], tiers: validating(TIERS, ["tiers"], tierRules()), "tier-rights": validating(TIER_RIGHTS, TIERED, rightsRules()) };
+  return { defaults: [...mutating(DEFAULTS, TIERED, ["tier"], ["types", "ingress", "egress"], policyDefaults()), ...mutating(KUBERNETES_DEFAULTS, ["stagedkubernetesnetworkpolicies"], [], ["policyTypes", "egress"], kubernetesDefaults())], tiers: validating(TIERS, ["tiers"], tierRules()), "tier-rights": validating(TIER_RIGHTS, TIERED, rightsRules()) };
 }
 
 function manifest(kind: string, name: string, spec: Readonly<Record<string, unknown>>): AdmissionManifest {
@@ -69,11 +69,13 @@ function manifest(kind: string, name: string, spec: Readonly<Record<string, unkn
 
 const matching = (resources: readonly string[], operations: readonly Operation[]): object => ({ resourceRules: [{ apiGroups: [API_GROUP], apiVersions: [API_VERSION], operations, resources, scope: "*" }], matchPolicy: "Equivalent" });
 
-/** A policy that changes objects, and what puts it in force. */
-function mutating(name: string, resources: readonly string[], patches: readonly string[]): AdmissionManifest[] {
+/** A policy that changes objects, and what puts it in force. It passes over an object of which a text or a list that it reads is none: the schema refuses that one, and names the field. */
+function mutating(name: string, resources: readonly string[], texts: readonly string[], lists: readonly string[], patches: readonly string[]): AdmissionManifest[] {
+  const isOf = (type: string) => (field: string): string => `(!has(object.spec.${field}) || type(object.spec.${field}) == ${type})`;
+  const readable = ["type(object.spec) == map", ...texts.map(isOf("string")), ...lists.map(isOf("list"))].join(" && ");
   return [
     manifest("MutatingAdmissionPolicy", name, {
-      failurePolicy: "Fail", reinvocationPolicy: "IfNeeded", matchConstraints: matching(resources, ["CREATE", "UPDATE"]),
+      failurePolicy: "Fail", reinvocationPolicy: "IfNeeded", matchConstraints: matching(resources, ["CREATE", "UPDATE"]), matchConditions: [{ name: "readable", expression: `!has(object.spec) || (${readable})` }],
       mutations: patches.map((expression) => ({ patchType: "JSONPatch", jsonPatch: { expression } })),
     }),
     manifest("MutatingAdmissionPolicyBinding", name, { policyName: name }),

@@ -62,7 +62,7 @@ const policyRule = (own: "source" | "destination") => withRules(
 
 const rulesOf = (own: "source" | "destination") => z.array(policyRule(own)).max(1024).optional();
 export const policyFields = {
-  tier: z.string().max(253).default("default"),
+  tier: z.string().max(63).regex(/^([a-z0-9]([a-z0-9-]*[a-z0-9])?)?$/, "the name of a tier is needed: small letters, digits and -").default("default"),
   order: z.number().optional(),
   selector: selector.optional(),
   serviceAccountSelector: selector.optional(),

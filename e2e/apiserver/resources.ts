@@ -56,7 +56,7 @@ export function createResources({ store, registry, check, policies, now }: { sto
   function incoming(type: ResourceType, namespace: string | undefined, body: unknown, name?: string): ApiObject {
     if (!isObject(body)) throw new ApiError(400, `the object provided is unrecognized (must be of type ${type.kind}): it is no object`);
     const { kind, apiVersion } = body;
-    const metadata = isObject(body["metadata"]) ? { ...body["metadata"] } : {};
+    const metadata = isObject(body["metadata"]) ? Object.fromEntries(Object.entries(body["metadata"]).filter(([, value]) => value !== null)) : {};
     if (type.schema !== null && typeof kind !== "string") throw new ApiError(400, `the object provided is unrecognized (must be of type ${type.kind}): Object 'Kind' is missing`);
     if (type.schema !== null && apiVersion !== apiVersionOf(type)) throw new ApiError(400, `the API version in the data (${String(apiVersion as string)}) does not match the expected API version (${apiVersionOf(type)})`);
     if (kind !== undefined && kind !== type.kind) {

@@ -25,7 +25,7 @@ describe("withAdmissionDefaults", () => {
   });
 
   it("leaves everything else alone", () => {
-    for (const other of [object("Tier", { order: 1 }), { ...object("NetworkPolicy", {}), apiVersion: "networking.k8s.io/v1" }, object("IPPool")]) expect(withAdmissionDefaults(other)).toBe(other);
+    for (const other of [object("Tier", { order: 1 }), { ...object("NetworkPolicy", {}), apiVersion: "networking.k8s.io/v1" }, object("IPPool"), object("NetworkPolicy", "all")]) expect(withAdmissionDefaults(other)).toBe(other);
   });
 
   it("changes no verdict: what the conversion makes of a policy stays the same, and a second time nothing is filled in", () => {

@@ -1,6 +1,6 @@
 /**
  * What the API server does with policies and tiers on their way in: fills in what follows from the rest, keeps the built-in tiers, asks for rights in a
- * policy's tier. Each rule stands here twice, as CEL for Kubernetes' own API server and as code for the embedded one.
+ * policy's tier. Each rule stands here twice, as CEL for Kubernetes' own API server and as code for the embedded one; but for the rights, as that one has no roles.
  */
 import { builtInTiers } from "../convert/tier.ts";
 import { isObject, objectOf, specOf, textOf, type RawObject } from "../convert/raw.ts";
@@ -25,7 +25,7 @@ export type Refusal = { readonly by: string; readonly message: string };
 export function withAdmissionDefaults<T extends RawObject>(object: T): T {
   if (object["apiVersion"] !== `${API_GROUP}/${API_VERSION}`) return object;
   if (object["kind"] === "StagedKubernetesNetworkPolicy") return withSpec(object, "policyTypes", ({ egress }) => (hasEntries(egress) ? ["Ingress", "Egress"] : ["Ingress"]));
-  if (!TIERED_KINDS.has(textOf(object["kind"]))) return object;
+  if (!TIERED_KINDS.has(textOf(object["kind"])) || !isObject(object["spec"] ?? {})) return object;
   const typed = withSpec(object, "types", ({ ingress, egress }) => (!hasEntries(egress) ? ["Ingress"] : hasEntries(ingress) ? ["Ingress", "Egress"] : ["Egress"]));
   const tier = textOf(specOf(typed)["tier"]) || DEFAULT_TIER;
   const metadata = objectOf(object["metadata"]);

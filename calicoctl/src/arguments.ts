@@ -21,7 +21,7 @@ export type Command =
     readonly verb: "policy status"; readonly policy: { readonly kind: string; readonly name: string } | null; readonly namespace: string | null;
     readonly output: StatusOutput; readonly timeoutMs: number; readonly waitMs: number; readonly nats: NatsOptions; readonly connection: Connection;
   }
-  | { readonly verb: "policy eval"; readonly files: readonly string[]; readonly probes: string; readonly output: "table" | "json" }
+  | { readonly verb: "policy eval"; readonly files: readonly string[]; readonly probes: string; readonly staged: boolean; readonly output: "table" | "json" }
   | { readonly verb: "explain"; readonly from: string; readonly to: string; readonly port: number; readonly protocol: string; readonly output: "text" | "json"; readonly timeoutMs: number; readonly nats: NatsOptions; readonly connection: Connection }
   | { readonly verb: "get"; readonly kind: string; readonly names: readonly string[]; readonly namespace: string | null; readonly output: Output; readonly connection: Connection }
   | { readonly verb: WriteVerb; readonly files: readonly string[]; readonly kind: string | null; readonly names: readonly string[]; readonly namespace: string; readonly skip: boolean; readonly connection: Connection }
@@ -57,7 +57,7 @@ const OPTIONS = {
   "ipam release": { ip: { type: "string" }, force: { type: "boolean" }, "from-report": { type: "string", multiple: true } },
   "node status": { output: { type: "string", short: "o" }, timeout: { type: "string" }, ...NATS },
   "policy status": { output: { type: "string", short: "o" }, namespace: { type: "string", short: "n" }, "all-namespaces": { type: "boolean", short: "A" }, timeout: { type: "string" }, wait: { type: "string" }, ...NATS },
-  "policy eval": { filename: { type: "string", short: "f", multiple: true }, probes: { type: "string" }, output: { type: "string", short: "o" } },
+  "policy eval": { filename: { type: "string", short: "f", multiple: true }, probes: { type: "string" }, staged: { type: "boolean" }, output: { type: "string", short: "o" } },
   explain: { output: { type: "string", short: "o" }, timeout: { type: "string" }, ...NATS },
   version: {},
 } as const satisfies Record<string, ParseArgsConfig["options"]>;
@@ -201,7 +201,7 @@ function parseEval(args: readonly string[]): Command {
   if (probes === "-" && files.includes("-")) throw new UsageError("standard input is read once: give the manifests or the probes in a file");
   const output = text(values["output"]) ?? "table";
   if (output !== "table" && output !== "json") throw new UsageError(`-o ${output}: there is json; without -o it is a table`);
-  return { verb: "policy eval", files, probes, output };
+  return { verb: "policy eval", files, probes, staged: values["staged"] === true, output };
 }
 
 function parseExplain(args: readonly string[]): Command {

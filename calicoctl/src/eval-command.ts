@@ -3,10 +3,11 @@ import type { Command } from "./arguments.ts";
 import { readItems } from "./documents.ts";
 import { readManifests } from "./manifests.ts";
 import { answerProbes, readProbes, renderAnswers } from "./policy-eval.ts";
+import { answerStaged, renderStaged } from "./staged.ts";
 import { CommandError } from "./usage.ts";
 
 /** Throws all that is wrong with the manifests or the probes: with a part of them the answers would mean nothing. */
-export function policyEval({ files, probes: file, output }: Extract<Command, { verb: "policy eval" }>, say: (text: string) => void): void {
+export function policyEval({ files, probes: file, staged, output }: Extract<Command, { verb: "policy eval" }>, say: (text: string) => void): void {
   const { items, problems } = readItems(files);
   const manifests = readManifests(items);
   refuse([...problems, ...manifests.problems]);
@@ -16,10 +17,13 @@ export function policyEval({ files, probes: file, output }: Extract<Command, { v
   const list = more.length === 0 && Array.isArray(only?.value) ? only.value : written.items.map(({ value }) => value);
   const read = readProbes(list);
   refuse(read.problems.map((problem) => `${file}: ${problem}`));
-  const { answers, problems: unanswered } = answerProbes(manifests, read.probes);
-  refuse(unanswered.map((problem) => `${file}: ${problem}`));
-  if (output === "json") say(`${JSON.stringify(answers, null, 2)}\n`);
-  else say(renderAnswers(answers));
+  const show = <Answer>({ answers, problems: unanswered }: { answers: Answer[]; problems: string[] }, render: (answers: readonly Answer[]) => string): void => {
+    refuse(unanswered.map((problem) => `${file}: ${problem}`));
+    say(output === "json" ? `${JSON.stringify(answers, null, 2)}\n` : render(answers));
+  };
+  if (staged) show(answerStaged(manifests, read.probes), renderStaged);
+  else show(answerProbes(manifests, read.probes), renderAnswers);
+  if (!staged && manifests.staged.length > 0 && output !== "json") process.stderr.write(`${manifests.staged.length} staged policies are not in force; --staged shows what they would change\n`);
   if (manifests.passedOver.size > 0 && output !== "json") process.stderr.write(`passed over, because policy does not depend on them: ${[...manifests.passedOver].map(([kind, count]) => `${count} ${kind}`).join(", ")}\n`);
 }
 

@@ -35,13 +35,14 @@ const namespace: Cell = ({ metadata }) => metadata.namespace ?? "";
 const annotation = (key: string): Cell => ({ metadata }) => (metadata["annotations"] as Record<string, string> | undefined)?.[key] ?? "";
 
 const POLICY_WIDE: Columns = { NAME: name, TIER: spec("tier"), ORDER: spec("order"), SELECTOR: spec("selector") };
+const STAGED_WIDE: Columns = { ...POLICY_WIDE, ACTION: spec("stagedAction") };
 const SPECIAL: Readonly<Record<string, { aliases?: readonly string[]; columns?: Columns; wide?: Columns }>> = {
   BGPConfiguration: { aliases: ["bgpconfig", "bgpconfigs"], columns: { NAME: name, LOGSEVERITY: spec("logSeverityScreen"), MESHENABLED: spec("nodeToNodeMeshEnabled"), ASNUMBER: spec("asNumber") } },
   BGPPeer: { aliases: ["bgpp", "bgpps", "bp", "bps"], columns: { NAME: name, PEERIP: spec("peerIP"), NODE: (object) => field(object, "spec.node") || field(object, "spec.nodeSelector") || "(global)", ASN: spec("asNumber") } },
   BlockAffinity: { aliases: ["affinity", "affinities"], columns: { NAME: name, CIDR: spec("cidr"), NODE: spec("node"), STATE: spec("state") } },
   ClusterInformation: { aliases: ["clusterinfo"], columns: { NAME: name, VERSION: spec("calicoVersion"), READY: spec("datastoreReady") } },
   FelixConfiguration: { aliases: ["felixconfig", "felixconfigs"] },
-  GlobalNetworkPolicy: { aliases: ["gnp", "gnps"], wide: POLICY_WIDE },
+  GlobalNetworkPolicy: { aliases: ["gnp", "gnps"], columns: { NAME: name, TIER: spec("tier") }, wide: POLICY_WIDE },
   GlobalNetworkSet: { aliases: ["gns", "globalnetset"], wide: { NAME: name, NETS: spec("nets") } },
   HostEndpoint: { aliases: ["hep", "heps"], columns: { NAME: name, NODE: spec("node") }, wide: { NAME: name, NODE: spec("node"), INTERFACE: spec("interfaceName"), IPS: spec("expectedIPs"), PROFILES: spec("profiles") } },
   IPAMBlock: { columns: { NAME: name, CIDR: spec("cidr"), AFFINITY: spec("affinity"), FREE: (object) => String(listAt(object, "unallocated").length) } },
@@ -52,8 +53,11 @@ const SPECIAL: Readonly<Record<string, { aliases?: readonly string[]; columns?: 
   },
   IPReservation: { aliases: ["ipresv", "ipreservation"], columns: { NAME: name, CIDRS: spec("reservedCIDRs") } },
   KubeControllersConfiguration: { aliases: ["kcc", "kubecontrollersconfig"] },
-  NetworkPolicy: { aliases: ["np", "nps", "policy", "policies", "pol", "cnp"], columns: { NAMESPACE: namespace, NAME: name }, wide: { NAMESPACE: namespace, ...POLICY_WIDE } },
+  NetworkPolicy: { aliases: ["np", "nps", "policy", "policies", "pol", "cnp"], columns: { NAMESPACE: namespace, NAME: name, TIER: spec("tier") }, wide: { NAMESPACE: namespace, ...POLICY_WIDE } },
   NetworkSet: { aliases: ["netset", "netsets"], columns: { NAMESPACE: namespace, NAME: name }, wide: { NAMESPACE: namespace, NAME: name, NETS: spec("nets") } },
+  StagedGlobalNetworkPolicy: { aliases: ["sgnp", "sgnps"], columns: { NAME: name, TIER: spec("tier") }, wide: STAGED_WIDE },
+  StagedKubernetesNetworkPolicy: { aliases: ["sknp", "sknps", "skpol", "skpols"], columns: { NAMESPACE: namespace, NAME: name }, wide: { NAMESPACE: namespace, NAME: name, PODSELECTOR: spec("podSelector"), ACTION: spec("stagedAction") } },
+  StagedNetworkPolicy: { aliases: ["snp", "snps", "spol", "spols", "stagedpolicy"], columns: { NAMESPACE: namespace, NAME: name, TIER: spec("tier") }, wide: { NAMESPACE: namespace, ...STAGED_WIDE } },
   Tier: { columns: { NAME: name, ORDER: spec("order"), DEFAULTACTION: spec("defaultAction") } },
 };
 

@@ -3,7 +3,8 @@ import type { EndpointToHostAction, World } from "@calico/calc";
 import type { KubeObject } from "@calico/datastore";
 import {
   builtInProfiles, builtInTiers, convertClusterNetworkPolicy, convertEndpointSlice, convertGlobalNetworkPolicy, convertGlobalNetworkSet, convertHostEndpoint, convertKubernetesNetworkPolicy, convertNamespace, convertNetworkPolicy, convertNetworkSet,
-  convertNode, convertPod, convertServiceAccount, convertTier, objectOf, specOf, textOf, type Conversion, type HostEndpoint, type IpAddress, type NetworkSet, type Policy, type Profile, type ServiceSlice, type Tier, type WorkloadEndpoint,
+  convertNode, convertPod, convertServiceAccount, convertStagedGlobalNetworkPolicy, convertStagedKubernetesNetworkPolicy, convertStagedNetworkPolicy, convertTier, objectOf, specOf, textOf, type Conversion, type HostEndpoint, type IpAddress, type NetworkSet,
+  type Policy, type Profile, type ServiceSlice, type StagedPolicy, type Tier, type WorkloadEndpoint,
 } from "@calico/model";
 import type { Item } from "./documents.ts";
 import { readHostSettings, type HostSettings } from "./host-settings.ts";
@@ -12,6 +13,8 @@ import { sliceOf } from "./service-slice.ts";
 
 export type Manifests = {
   readonly world: World;
+  /** In `world` they change nothing. */
+  readonly staged: readonly StagedPolicy[];
   /** By "namespace/name". */
   readonly pods: ReadonlyMap<string, WorkloadEndpoint>;
   /** Pods on their node's own network, by "namespace/name": the node's name. */
@@ -30,7 +33,7 @@ const NOT_EVALUATED: Readonly<Record<string, string>> = {
   "policy.networking.k8s.io/v1alpha1 AdminNetworkPolicy": "is not enforced; ClusterNetworkPolicy has taken its place",
   "policy.networking.k8s.io/v1alpha1 BaselineAdminNetworkPolicy": "is not enforced; a ClusterNetworkPolicy of tier Baseline has taken its place",
 };
-const CLUSTER_SCOPED = new Set(["Namespace", "Node", "ClusterNetworkPolicy", "GlobalNetworkPolicy", "GlobalNetworkSet", "HostEndpoint", "FelixConfiguration", "Tier"]);
+const CLUSTER_SCOPED = new Set(["Namespace", "Node", "ClusterNetworkPolicy", "GlobalNetworkPolicy", "StagedGlobalNetworkPolicy", "GlobalNetworkSet", "HostEndpoint", "FelixConfiguration", "Tier"]);
 /** An address for who has none: of a range that no network has. */
 const NOBODYS = { pods: "240.0", nodes: "240.128" } as const;
 
@@ -42,7 +45,7 @@ export type Origin = "files" | "cluster";
 
 export function readManifests(items: readonly Item[], origin: Origin = "files"): Manifests {
   const collected = collect(items, origin);
-  const { policies, tiers, profiles, networkSets, slices, rawPods, services, hostEndpoints, felixConfigurations, nodes, problems, passedOver } = collected;
+  const { policies, staged, tiers, profiles, networkSets, slices, rawPods, services, hostEndpoints, felixConfigurations, nodes, problems, passedOver } = collected;
   if (origin === "files") presupposeNodes(hostEndpoints, nodes);
   const { failsafes, endpointToHost } = readHostSettings(felixConfigurations, problems);
   const { pods, hostPods } = readPods(rawPods, profiles, origin);
@@ -50,12 +53,13 @@ export function readManifests(items: readonly Item[], origin: Origin = "files"):
   const derived = services.filter(({ metadata }) => !known.has(`${metadata.namespace ?? ""}/${metadata.name}`)).flatMap((service) => sliceOf(service, rawPods, pods));
   return {
     world: { policies, tiers: [...tiers.values()], profiles: [...profiles.values()], endpoints: [...pods.values()], hostEndpoints, failsafes, networkSets, serviceSlices: [...slices, ...derived], nodes: [...nodes.values()] },
-    pods, hostPods, nodes: new Map([...nodes].map(([name, { addresses }]) => [name, addresses])), endpointToHost, problems, passedOver,
+    staged, pods, hostPods, nodes: new Map([...nodes].map(([name, { addresses }]) => [name, addresses])), endpointToHost, problems, passedOver,
   };
 }
 
 type Collected = {
   readonly policies: Policy[];
+  readonly staged: StagedPolicy[];
   readonly tiers: Map<string, Tier>;
   readonly profiles: Map<string, Profile>;
   readonly networkSets: NetworkSet[];
@@ -72,7 +76,7 @@ type Collected = {
 /** The objects by what they are; each once. */
 function collect(items: readonly Item[], origin: Origin): Collected {
   const collected: Collected = {
-    policies: [], tiers: new Map(builtInTiers.map((tier) => [tier.name, tier])), profiles: new Map(builtInProfiles.map((profile) => [profile.id, profile])), networkSets: [], slices: [], rawPods: [], services: [],
+    policies: [], staged: [], tiers: new Map(builtInTiers.map((tier) => [tier.name, tier])), profiles: new Map(builtInProfiles.map((profile) => [profile.id, profile])), networkSets: [], slices: [], rawPods: [], services: [],
     hostEndpoints: [], felixConfigurations: [], nodes: new Map(), problems: [], passedOver: new Map(),
   };
   const seen = new Map<string, string>();
@@ -93,7 +97,7 @@ function collect(items: readonly Item[], origin: Origin): Collected {
   return collected;
 }
 
-function collectOne(object: KubeObject, { at, placeOf }: Item, origin: Origin, { policies, tiers, profiles, networkSets, slices, rawPods, services, hostEndpoints, felixConfigurations, nodes, problems, passedOver }: Collected): void {
+function collectOne(object: KubeObject, { at, placeOf }: Item, origin: Origin, { policies, staged, tiers, profiles, networkSets, slices, rawPods, services, hostEndpoints, felixConfigurations, nodes, problems, passedOver }: Collected): void {
   /** The value of a conversion without errors. */
   function use<M>({ value, findings }: Conversion<M>): M[] {
     const errors = findings.filter(({ severity }) => severity !== "warning");
@@ -118,6 +122,9 @@ function collectOne(object: KubeObject, { at, placeOf }: Item, origin: Origin, {
     case "policy.networking.k8s.io/v1alpha2 ClusterNetworkPolicy": policies.push(...use(convertClusterNetworkPolicy(object))); break;
     case "projectcalico.org/v3 NetworkPolicy": policies.push(...checked(convertNetworkPolicy)); break;
     case "projectcalico.org/v3 GlobalNetworkPolicy": policies.push(...checked(convertGlobalNetworkPolicy)); break;
+    case "projectcalico.org/v3 StagedNetworkPolicy": staged.push(...checked(convertStagedNetworkPolicy)); break;
+    case "projectcalico.org/v3 StagedGlobalNetworkPolicy": staged.push(...checked(convertStagedGlobalNetworkPolicy)); break;
+    case "projectcalico.org/v3 StagedKubernetesNetworkPolicy": staged.push(...checked(convertStagedKubernetesNetworkPolicy)); break;
     case "projectcalico.org/v3 Tier": for (const tier of checked(convertTier)) tiers.set(tier.name, tier); break;
     case "projectcalico.org/v3 NetworkSet": networkSets.push(...checked(convertNetworkSet)); break;
     case "projectcalico.org/v3 GlobalNetworkSet": networkSets.push(...checked(convertGlobalNetworkSet)); break;

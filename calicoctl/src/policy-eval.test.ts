@@ -24,7 +24,7 @@ function evaluate(manifests: readonly object[], probes: unknown): ProbeAnswer[] 
   writeFileSync(join(dir, "all.yaml"), manifests.map((object) => stringify(object)).join("---\n"));
   writeFileSync(join(dir, "probes.json"), JSON.stringify(probes));
   let said = "";
-  policyEval({ verb: "policy eval", files: [join(dir, "all.yaml")], probes: join(dir, "probes.json"), output: "json" }, (text) => (said += text));
+  policyEval({ verb: "policy eval", files: [join(dir, "all.yaml")], probes: join(dir, "probes.json"), staged: false, output: "json" }, (text) => (said += text));
   return JSON.parse(said) as ProbeAnswer[];
 }
 /** Verdict, and what decided on each side. */
@@ -45,6 +45,16 @@ const web = pod("shop/web", { app: "web" });
 const db = pod("shop/db", { app: "db" }, { nodeName: "n1" });
 
 describe("policy eval", () => {
+  it.each<[string, object, unknown[], unknown[]]>([
+    ["without policyTypes and with egress rules isolates both ways", { podSelector: { matchLabels: { app: "db" } }, egress: [{}] }, [true, "default:KubernetesNetworkPolicy/shop/db:0"], [false, "default::"]],
+    ["without policyTypes and rules isolates ingress alone", { podSelector: { matchLabels: { app: "db" } } }, [true, ":Profile/kns.shop:0"], [false, "default::"]],
+    ["with empty policyTypes isolates as without", { podSelector: { matchLabels: { app: "db" } }, policyTypes: [], egress: [] }, [true, ":Profile/kns.shop:0"], [false, "default::"]],
+    ["of type Egress leaves ingress alone", { podSelector: { matchLabels: { app: "db" } }, policyTypes: ["Egress"], egress: [{}] }, [true, "default:KubernetesNetworkPolicy/shop/db:0"], [true, ":Profile/kns.shop:0"]],
+  ])("a policy of Kubernetes %s, as the API server fills it in", (_, spec, egressOfDb, ingressOfDb) => {
+    const [from, to] = evaluate([web, db, kubernetes("db", spec)], [{ from: "shop/db", to: "shop/web" }, { from: "shop/web", to: "shop/db" }]).map(brief) as [unknown[], unknown[]];
+    expect([[from[0], from[1]], [to[0], to[2]]]).toEqual([egressOfDb, ingressOfDb]);
+  });
+
   it("says what decided on each side: a rule, the end of a tier, or a profile", () => {
     const policies = [
       kubernetes("db", { podSelector: { matchLabels: { app: "db" } }, ingress: [{ from: [{ namespaceSelector: {} }], ports: [{ port: 9 }] }, { from: [{ podSelector: { matchLabels: { app: "web" } } }], ports: [{ port: "http" }] }] }),

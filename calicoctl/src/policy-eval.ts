@@ -177,7 +177,7 @@ function sideOf({ allowed, by }: Verdict, miss: NearestMiss | null): Side {
 }
 
 /** "NetworkPolicy/shop/allow-web", "GlobalNetworkPolicy/default-deny". */
-function policyName(id: string): string {
+export function policyName(id: string): string {
   const parts = parsePolicyId(id);
   return parts === null ? id : [parts.kind, parts.namespace, parts.name].filter((part) => part !== "").join("/");
 }

@@ -21,7 +21,7 @@ usage: calicoctl <command> [arguments]
   ipam release --ip ADDRESS  frees an address that no pod has   --force: also one that a pod has
   node status [NODE...]    what felix, BIRD, ipam and cni of each node say   -o json|yaml, --timeout SECONDS
   policy status [KIND/NAME]    on how many nodes policies are in force   -n NAMESPACE, -o json|yaml, --wait SECONDS
-  policy eval -f FILE --probes FILE    what policies in files mean for connections, without a cluster   -o json
+  policy eval -f FILE --probes FILE    what policies in files mean for connections, without a cluster   --staged  -o json
   explain FROM TO PORT[/PROTOCOL]      why a connection is allowed or denied, and by what little it misses   -o json
   version                  of this program and of the cluster
 

@@ -9,6 +9,15 @@ import { ApiError, invalid, type Cause } from "./status.ts";
 /** Checks that schemas cannot express (CEL rules of the definitions), also against what is stored: field and message of each violation. */
 export type CustomCheck = (object: ApiObject, before: ApiObject | undefined) => readonly { readonly path: string; readonly message: string }[];
 
+/** What admission policies do: fill in fields that nobody owns then, and forbid writes by name and message of a policy. */
+export type AdmissionPolicies = {
+  readonly filledIn: (object: ApiObject) => ApiObject;
+  /** Of a DELETE, `object` is what would be deleted. */
+  readonly refusal: (operation: "CREATE" | "UPDATE" | "DELETE", object: ApiObject) => { readonly by: string; readonly message: string } | null;
+};
+
+export const noPolicies: AdmissionPolicies = { filledIn: (object) => object, refusal: () => null };
+
 /** Kubernetes says so when a definition has rules and its schema is violated already. */
 const RULES_NOT_CHECKED: Cause = { field: "<nil>", reason: "FieldValueInvalid", message: "Invalid value: null: some validation rules were not checked because the object was invalid; correct the existing errors to complete validation" };
 
@@ -27,11 +36,17 @@ export function admit(type: ResourceType, object: ApiObject, { strict, check, be
     applyDefaults(object, type.schema);
     const violations = validate(object, type.schema);
     causes.push(...violations);
-    if (violations.length === 0) causes.push(...check(object, before).map(({ path, message }): Cause => ({ field: path, reason: "FieldValueInvalid", message: `Invalid value: ${message}` })));
+    if (violations.every(({ reason }) => reason === "FieldValueInvalid")) causes.push(...checked(object, before, check, violations));
     else if (hasRules(type.schema)) causes.push(RULES_NOT_CHECKED);
   }
   if (causes.length > 0) throw invalid(type, name, causes);
   return unknown;
+}
+
+/** What the rules say of fields about which the schema says nothing. A value that fits no pattern keeps no rule from being checked, one of a wrong type does. */
+function checked(object: ApiObject, before: ApiObject | undefined, check: CustomCheck, violations: readonly Cause[]): Cause[] {
+  const told = new Set(violations.map(({ field }) => field));
+  return check(object, before).filter(({ path }) => !told.has(path)).map(({ path, message }) => ({ field: path, reason: "FieldValueInvalid", message: `Invalid value: ${message}` }));
 }
 
 function refuseUnknown(type: ResourceType, unknown: readonly string[], isPatch: boolean): never {

@@ -7,7 +7,7 @@ import { parseAllDocuments } from "yaml";
 import type { Token } from "./auth.ts";
 import type { FaultCommand } from "./faults.ts";
 import type { Json } from "./object.ts";
-import { checkCalico } from "./calico-check.ts";
+import { calicoPolicies, checkCalico } from "./calico-check.ts";
 import { shapeOf } from "./compare/shape.ts";
 import { startApiServer, type ApiServer } from "./server.ts";
 
@@ -27,7 +27,7 @@ const record = values.record;
 const shapes = new Set<string>();
 const server = await startApiServer({
   host: values.host, port: Number(values.port), ...(cert === undefined || key === undefined ? {} : { tls: { cert: read(cert), key: read(key) } }), tokens, crds,
-  check: checkCalico,
+  check: checkCalico, policies: calicoPolicies,
   ...(record === undefined ? {} : { onRequest: ({ method = "", url = "", headers }) => note(record, `${(headers["user-agent"] ?? "").split("/")[0]} ${shapeOf({ method, path: url, contentType: headers["content-type"], accept: headers.accept })}`) }),
 });
 process.stdout.write(`API server at ${server.url}, ${crds.length} definitions\n`);

@@ -1,6 +1,6 @@
 /** Reading and writing objects, as the API defines it. */
 import { randomUUID } from "node:crypto";
-import { admit, type CustomCheck } from "./admission.ts";
+import { admit, type AdmissionPolicies, type CustomCheck } from "./admission.ts";
 import { giveCore, hasFirstStatus } from "./core/defaults.ts";
 import { createNamespaces } from "./namespaces.ts";
 import { apiVersionOf, clone, isObject, type ApiObject, type Json, type ResourceType } from "./object.ts";
@@ -9,7 +9,7 @@ import { applyPatch } from "./patch.ts";
 import type { Registry } from "./registry.ts";
 import { answerOf, checkPreconditions, graceOf, marked } from "./removal.ts";
 import { prune } from "./schema.ts";
-import { ApiError, conflict, invalid, notFound, type Cause } from "./status.ts";
+import { ApiError, conflict, forbidden, invalid, notFound, type Cause } from "./status.ts";
 import type { Store } from "./store.ts";
 
 export type WriteOptions = {
@@ -42,7 +42,7 @@ type Write = { readonly subresource: string | undefined; readonly by: "put" | "p
 
 const MODIFIED = "the object has been modified; please apply your changes to the latest version and try again";
 
-export function createResources({ store, registry, check, now }: { store: Store; registry: Registry; check: CustomCheck; now: () => Date }): Resources {
+export function createResources({ store, registry, check, policies, now }: { store: Store; registry: Registry; check: CustomCheck; policies: AdmissionPolicies; now: () => Date }): Resources {
   const timestamp = (): string => `${now().toISOString().slice(0, 19)}Z`;
   const namespaces = createNamespaces({ store, registry, remove: (type, namespace, name) => void resources.remove(type, namespace, name, {}) });
 
@@ -56,7 +56,7 @@ export function createResources({ store, registry, check, now }: { store: Store;
   function incoming(type: ResourceType, namespace: string | undefined, body: unknown, name?: string): ApiObject {
     if (!isObject(body)) throw new ApiError(400, `the object provided is unrecognized (must be of type ${type.kind}): it is no object`);
     const { kind, apiVersion } = body;
-    const metadata = isObject(body["metadata"]) ? { ...body["metadata"] } : {};
+    const metadata = isObject(body["metadata"]) ? Object.fromEntries(Object.entries(body["metadata"]).filter(([, value]) => value !== null)) : {};
     if (type.schema !== null && typeof kind !== "string") throw new ApiError(400, `the object provided is unrecognized (must be of type ${type.kind}): Object 'Kind' is missing`);
     if (type.schema !== null && apiVersion !== apiVersionOf(type)) throw new ApiError(400, `the API version in the data (${String(apiVersion as string)}) does not match the expected API version (${apiVersionOf(type)})`);
     if (kind !== undefined && kind !== type.kind) {
@@ -74,6 +74,17 @@ export function createResources({ store, registry, check, now }: { store: Store;
     return { ...body, apiVersion: apiVersionOf(type), kind: type.kind, metadata } as unknown as ApiObject;
   }
 
+  /** Lets the admission policies fill in the object, in place. Throws an ApiError 403. */
+  function askPolicies(type: ResourceType, operation: "CREATE" | "UPDATE", object: ApiObject): void {
+    Object.assign(object, policies.filledIn(object));
+    checkPolicies(type, operation, object);
+  }
+
+  function checkPolicies(type: ResourceType, operation: "CREATE" | "UPDATE" | "DELETE", object: ApiObject): void {
+    const refusal = policies.refusal(operation, object);
+    if (refusal !== null) throw forbidden(type, object.metadata.name, `ValidatingAdmissionPolicy '${refusal.by}' with binding '${refusal.by}' denied request: ${refusal.message}`);
+  }
+
   /** Replaces an object by its successor, which keeps what clients may not change. An apply has said already whose the fields are. */
   function succeed(type: ResourceType, before: ApiObject, next: ApiObject, { subresource, by }: Write, options: WriteOptions): Written {
     const { uid, creationTimestamp, deletionTimestamp, deletionGracePeriodSeconds, generation, name } = before.metadata;
@@ -88,8 +99,9 @@ export function createResources({ store, registry, check, now }: { store: Store;
     setOrDelete(merged.metadata, { deletionTimestamp, deletionGracePeriodSeconds, generation });
     keepOtherSide(type, before, merged, subresource);
     const unknown = admit(type, merged, { strict: options.strict, check, before, isPatch: by !== "put" });
-    if (generation !== undefined && JSON.stringify(sortKeys(merged["spec"])) !== JSON.stringify(sortKeys(before["spec"]))) merged.metadata.generation = generation + 1;
     if (by !== "apply") recordUpdate(type, before, merged, { name: options.manager, operation: "Update", subresource }, timestamp());
+    if (subresource === undefined) askPolicies(type, "UPDATE", merged);
+    if (generation !== undefined && JSON.stringify(sortKeys(merged["spec"])) !== JSON.stringify(sortKeys(before["spec"]))) merged.metadata.generation = generation + 1;
     if (type.schema === null) giveCore(type, merged, false);
     const written = (object: ApiObject): Written => ({ object, isNew: false, unknown });
     if (JSON.stringify(sortKeys(before)) === JSON.stringify(sortKeys(merged))) return written(before);
@@ -144,6 +156,7 @@ export function createResources({ store, registry, check, now }: { store: Store;
     if (type.status && (type.schema !== null || hasFirstStatus(type))) delete object["status"];
     const unknown = admit(type, object, { strict: options.strict, check });
     if (!isApply) recordUpdate(type, undefined, object, { name: options.manager, operation: "Update", subresource: undefined }, timestamp());
+    askPolicies(type, "CREATE", object);
     if (type.schema === null) giveCore(type, object, true);
     if (options.dryRun) return { object: withoutRevision(object), isNew: true, unknown };
     if (type.plural === "customresourcedefinitions") {
@@ -187,6 +200,7 @@ export function createResources({ store, registry, check, now }: { store: Store;
       checkPreconditions(type, object, options);
       const isNamespace = type.plural === "namespaces" && type.group === "";
       if (isNamespace) namespaces.checkRemovable(name);
+      checkPolicies(type, "DELETE", object);
       const isHeld = (object.metadata.finalizers ?? []).length > 0;
       const grace = graceOf(type, object, options);
       if (options.dryRun === true) return answerOf(type, object, !isHeld && grace === 0);

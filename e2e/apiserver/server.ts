@@ -1,7 +1,7 @@
 /** An API server in memory that kubectl and the product's services take for a real one. */
 import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
-import type { CustomCheck } from "./admission.ts";
+import { noPolicies, type AdmissionPolicies, type CustomCheck } from "./admission.ts";
 import { createAuthenticator, type Token } from "./auth.ts";
 import { bind } from "./binding.ts";
 import { mediaTypeOf, readBody } from "./body.ts";
@@ -30,6 +30,7 @@ export type ApiServerOptions = {
   /** Definitions that are there from the start. */
   readonly crds?: readonly Json[];
   readonly check?: CustomCheck;
+  readonly policies?: AdmissionPolicies;
   /** Changes kept for watches, per kind. */
   readonly historyLimit?: number;
   /** Told of every request. */
@@ -56,7 +57,11 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   const registry = createRegistry();
   const faults = noFaults();
   const check: CustomCheck = (object, before) => (faults.skipChecks ? [] : (options.check?.(object, before) ?? []));
-  const resources = createResources({ store, registry, check, now: () => new Date() });
+  const policies: AdmissionPolicies = {
+    filledIn: (object) => (faults.skipChecks ? noPolicies : (options.policies ?? noPolicies)).filledIn(object),
+    refusal: (operation, object) => (faults.skipChecks ? noPolicies : (options.policies ?? noPolicies)).refusal(operation, object),
+  };
+  const resources = createResources({ store, registry, check, policies, now: () => new Date() });
   const context: Context = { store, registry, resources, faults };
   const authenticator = createAuthenticator(options.tokens ?? []);
   seed(context, options.crds ?? []);

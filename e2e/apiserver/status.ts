@@ -1,6 +1,7 @@
 /** Refusals, in the form of Kubernetes' Status objects. */
 import type { Json, ResourceType } from "./object.ts";
 
+/** Without field or reason where they are "". */
 export type Cause = { readonly field: string; readonly message: string; readonly reason: string };
 
 /** What a refusal is about. */
@@ -31,7 +32,7 @@ export class ApiError extends Error {
 
   toStatus(): Json {
     const details = {
-      ...this.about, ...(this.causes.length === 0 ? {} : { causes: this.causes.map(({ field, ...cause }) => (field === "" ? cause : { ...cause, field })) }),
+      ...this.about, ...(this.causes.length === 0 ? {} : { causes: this.causes.map(({ field, reason, message }) => ({ ...(reason === "" ? {} : { reason }), message, ...(field === "" ? {} : { field }) })) }),
       ...(this.retryAfterSeconds === undefined ? {} : { retryAfterSeconds: this.retryAfterSeconds }),
     };
     return { kind: "Status", apiVersion: "v1", metadata: {}, status: "Failure", message: this.message, ...(this.reason === "" ? {} : { reason: this.reason }), ...(Object.keys(details).length === 0 ? {} : { details }), code: this.status };
@@ -64,6 +65,11 @@ export function alreadyExists(type: Named, name: string): ApiError {
 
 export function conflict(type: Named, name: string, why: string): ApiError {
   return new ApiError(409, `Operation cannot be fulfilled on ${groupResource(type)} "${name}": ${why}`, { about: aboutObject(type, name) });
+}
+
+/** A policy of the server's forbids the write. */
+export function forbidden(type: Named, name: string, why: string): ApiError {
+  return new ApiError(403, `${groupResource(type)} "${name}" is forbidden: ${why}`, { about: aboutObject(type, name), causes: [{ field: "", reason: "", message: why }] });
 }
 
 /** The object is refused for what is in it. */

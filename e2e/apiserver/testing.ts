@@ -6,13 +6,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openKubernetesDatastore, type KubernetesDatastore } from "@calico/datastore";
 import { crdManifests } from "@calico/model/resources";
-import { checkCalico } from "./calico-check.ts";
+import { calicoPolicies, checkCalico } from "./calico-check.ts";
 import { startApiServer, type ApiServer, type ApiServerOptions } from "./server.ts";
 
 export type TestCluster = AsyncDisposable & { readonly server: ApiServer; readonly kubeconfig: string; readonly datastore: KubernetesDatastore; open(): KubernetesDatastore };
 
 export async function startTestCluster(options: Partial<ApiServerOptions> = {}): Promise<TestCluster> {
-  const server = await startApiServer({ host: "127.0.0.1", port: 0, crds: crdManifests().map((manifest) => ({ ...manifest })), check: checkCalico, ...options });
+  const server = await startApiServer({ host: "127.0.0.1", port: 0, crds: crdManifests().map((manifest) => ({ ...manifest })), check: checkCalico, policies: calicoPolicies, ...options });
   const directory = mkdtempSync(join(tmpdir(), "apiserver-"));
   const kubeconfig = join(directory, "kubeconfig");
   writeFileSync(kubeconfig, JSON.stringify({

@@ -1,8 +1,9 @@
 /** The chart as helm renders it. */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { admissionManifests } from "@calico/model/resources";
 import { describe, expect, it } from "vitest";
-import { haveHelm, chartFolder, helm, KUBE_VERSION, render, template, type Values } from "./helm.ts";
+import { haveHelm, chartFolder, helm, KUBE_VERSION, render, template, type Manifest, type Values } from "./helm.ts";
 import { valueSets } from "./value-sets.ts";
 
 const hasHelm = await haveHelm();
@@ -50,6 +51,28 @@ describe.skipIf(!hasHelm)("the chart", () => {
     const keys = render(valueSets[name]).map(({ kind, metadata }) => `${kind} ${metadata.namespace ?? ""}/${metadata.name}`);
     expect(keys.filter((key, i) => keys.indexOf(key) !== i)).toEqual([]);
   });
+});
+
+describe.skipIf(!hasHelm)("admission policies", () => {
+  const rendered = (values: Values, ...flags: string[]): Manifest[] => render(values, ...flags).filter(({ apiVersion }) => apiVersion.startsWith("admissionregistration.k8s.io/"));
+  const names = (values: Values, ...flags: string[]): string[] => [...new Set(rendered(values, ...flags).map(({ apiVersion, metadata }) => `${apiVersion.split("/")[1] ?? ""} ${metadata.name}`))].sort();
+  const DEFAULTS = ["calico-policy-defaults", "calico-staged-kubernetes-policy-defaults"];
+  const kube = (version: string): string[] => ["--kube-version", version];
+  const BETA = ["--api-versions", "admissionregistration.k8s.io/v1beta1/MutatingAdmissionPolicy"];
+
+  it("are those that npm run crds writes", () => {
+    const byName = (a: Manifest, b: Manifest): number => `${a.kind} ${a.metadata.name}`.localeCompare(`${b.kind} ${b.metadata.name}`);
+    expect(rendered({}).sort(byName)).toEqual(Object.values(admissionManifests()).flat().map((manifest) => ({ ...manifest })).sort(byName));
+  });
+
+  it.each<[string, Values, string[], string[]]>([
+    ["all of them", {}, kube("1.36.0"), [...DEFAULTS, "calico-tier-rights", "calico-tiers"].map((name) => `v1 ${name}`)],
+    ["none when they are turned off", { admission: { enabled: false } }, kube("1.36.0"), []],
+    ["no rights when these are turned off", { admission: { tierRights: false } }, kube("1.36.0"), [...DEFAULTS, "calico-tiers"].map((name) => `v1 ${name}`)],
+    ["the tiers alone where nothing is filled in", {}, kube("1.35.2"), ["v1 calico-tiers"]],
+    ["all where the beta is served", {}, [...kube("1.34.0"), ...BETA], ["v1 calico-tier-rights", "v1 calico-tiers", ...DEFAULTS.map((name) => `v1beta1 ${name}`)]],
+    ["none in an old Kubernetes", {}, kube("1.29.4"), []],
+  ])("are %s", (_, values, flags, expected) => expect(names(values, ...flags)).toEqual(expected));
 });
 
 describe.skipIf(!hasHelm)("values that cannot be used", () => {

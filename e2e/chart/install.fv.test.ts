@@ -3,6 +3,7 @@ import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { coreTypes, type KubeObject, type ResourceType } from "@calico/datastore";
+import { crdManifests } from "@calico/model/resources";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { onKubernetes } from "../fv/cluster.ts";
 import { startLab, type Lab } from "../lab/lab.ts";
@@ -65,6 +66,6 @@ describe.skipIf(!onKubernetes || !(await haveHelm()))("helm before Kubernetes' o
     expect(helm(["uninstall", "calico", "--kubeconfig", lab.paths.kubeconfig, "--namespace", NAMESPACE, "--no-hooks"])).toMatchObject({ status: 0, stderr: "" });
     expect(await daemonSetNames()).toEqual([]);
     const { items } = await lab.datastore.list<KubeObject>(coreTypes.customResourceDefinitions);
-    expect(items.filter(({ metadata }) => metadata.name.endsWith(".projectcalico.org"))).toHaveLength(17);
+    expect(items.filter(({ metadata }) => metadata.name.endsWith(".projectcalico.org"))).toHaveLength(crdManifests().length);
   });
 });

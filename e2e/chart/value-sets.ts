@@ -23,12 +23,14 @@ export const valueSets: Readonly<Record<string, Values>> = {
     felix: { image: { digest: "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" } }, bird: { image: { repository: "other.example.org/bird", tag: "9" } },
   },
   "own-certificates-and-nats": {
+    admission: { tierRights: false },
     certificates: { mode: "secrets", secrets: { typha: "my-typha", node: "my-node" } }, nats: { enabled: false, external: { url: "tls://nats.example.org:4222", secretName: "my-nats" } }, manageCRDs: false,
   },
   "cert-manager-and-prometheus": {
     certificates: { mode: "cert-manager", lifetime: "720h" }, metrics: { serviceMonitor: { enabled: true, labels: { release: "prometheus" }, interval: "15s" } }, tracing: { otlpEndpoint: "http://collector.example.org:4318" },
   },
   "every-knob": {
+    admission: { enabled: false },
     commonLabels: { team: "network" }, logSeverityScreen: "Debug", priorityClassNames: { node: "mine" }, metrics: { enabled: false }, networkPolicies: { enabled: false },
     installation: {
       controlPlaneReplicas: 2, controlPlaneNodeSelector: { "node-role.kubernetes.io/control-plane": "" }, controlPlaneTolerations: [{ key: "node-role.kubernetes.io/control-plane", operator: "Exists", effect: "NoSchedule" }],

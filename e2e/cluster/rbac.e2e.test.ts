@@ -55,7 +55,7 @@ describe.skipIf(!hasKubernetes())("the chart's roles", () => {
   const areWhole = async (): Promise<boolean> => (await get("secrets", "-n", NAMESPACE, "-o", "name")).includes("calicoctl-nats") && (await certificateOf("calico-nats-tls")) !== (await certificateOf("calico-typha-tls"));
 
   it("pods come and go, an address is released by hand, a handle is lost", async () => {
-    await apply(lab, deployment("life", "web", 6, "server"), calico("GlobalNetworkPolicy", "allow", { selector: "all()", types: ["Ingress"], ingress: [{ action: "Allow" }] }));
+    await apply(lab, deployment("life", "web", 6, "server"), calico("GlobalNetworkPolicy", "allow", { selector: "all()", types: ["Ingress"], ingress: [{ action: "Allow" }] }), calico("Tier", "brief", { order: 5 }));
     await untilRolledOut(lab, "life", "deployment/web");
     const pods = await get("pods", "-n", "life", "-o", "jsonpath={.items[*].status.podIP}");
     await calicoctl(lab, "ipam", "release", `--ip=${pods.split(" ")[0]}`, "--force");
@@ -84,7 +84,7 @@ describe.skipIf(!hasKubernetes())("the chart's roles", () => {
     const before = await told();
     await kubectlOk(lab, ["delete", "pods", "-n", NAMESPACE, "-l", "k8s-app in (calico-typha, calico-node, calico-ipam)", "--wait=false"]);
     await until("each to be told again", async () => (await told()).every((count, index) => count > (before[index] ?? 0)));
-    await kubectlOk(lab, ["delete", "node/ghost", "ippool/tiny", "globalnetworkpolicy/doubtful", "bgppeer/rack"]);
+    await kubectlOk(lab, ["delete", "node/ghost", "ippool/tiny", "globalnetworkpolicy/doubtful", "bgppeer/rack", "tier/brief"]);
     await kubectlOk(lab, ["delete", "pods", "-n", "life", "one", "two", "--wait=false"]);
   }, 150_000);
 

@@ -277,3 +277,21 @@ capabilities:
 {{- else -}}first-found
 {{- end }}
 {{- end }}
+
+{{/*
+Which policies of the API server the release has, as JSON: validating and rights are true or false, mutating is the API version of such policies or "". Where there is no cluster to ask, the version of
+Kubernetes tells. Rights per tier need the tier of a policy to be filled in by the API server.
+*/}}
+{{- define "calico.admission" -}}
+{{- $group := "admissionregistration.k8s.io" -}}
+{{- $version := .Capabilities.KubeVersion.Version -}}
+{{- $validating := or (.Capabilities.APIVersions.Has (printf "%s/v1/ValidatingAdmissionPolicy" $group)) (semverCompare ">=1.30.0-0" $version) -}}
+{{- $mutating := "" -}}
+{{- if or (.Capabilities.APIVersions.Has (printf "%s/v1/MutatingAdmissionPolicy" $group)) (semverCompare ">=1.36.0-0" $version) -}}
+{{- $mutating = printf "%s/v1" $group -}}
+{{- else if .Capabilities.APIVersions.Has (printf "%s/v1beta1/MutatingAdmissionPolicy" $group) -}}
+{{- $mutating = printf "%s/v1beta1" $group -}}
+{{- end -}}
+{{- $on := .Values.admission.enabled -}}
+{{- toJson (dict "validating" (and $on $validating) "mutating" (ternary $mutating "" $on) "rights" (and $on $validating (ne $mutating "") .Values.admission.tierRights)) -}}
+{{- end }}

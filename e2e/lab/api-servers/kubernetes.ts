@@ -4,7 +4,9 @@
  */
 import { globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { coreTypes, isDatastoreError, type Datastore, type KubeObject, type ResourceType } from "@calico/datastore";
+import { calicoTypes, coreTypes, isDatastoreError, type Datastore, type KubeObject, type ResourceType } from "@calico/datastore";
+import { TIER_LABEL } from "@calico/model";
+import { admissionManifests } from "@calico/model/resources";
 import { parseAllDocuments } from "yaml";
 import type { ApiServer, ApiServerOptions } from "../control-plane.ts";
 import type { Account, Identity } from "../kubeconfig.ts";
@@ -30,6 +32,7 @@ export async function startKubernetes(options: ApiServerOptions): Promise<ApiSer
     async identify(datastore) {
       await defineKinds(datastore);
       await allow(datastore);
+      await enforce(datastore);
       const identities = new Map<Account, Identity>();
       for (const account of accounts) identities.set(account, await identityOf(datastore, account));
       return identities;
@@ -56,6 +59,20 @@ async function allow(datastore: Datastore): Promise<void> {
     if (type === undefined) throw new Error(`rbac.yaml: ${object.kind} is not about roles`);
     await datastore.create(type, object);
   }
+}
+
+/** The chart's admission policies; in force when it resolves. */
+async function enforce(datastore: Datastore): Promise<void> {
+  for (const { kind, ...rest } of Object.values(admissionManifests()).flat()) {
+    const plural = kind.endsWith("Policy") ? `${kind.toLowerCase().slice(0, -1)}ies` : `${kind.toLowerCase()}s`;
+    await datastore.create({ group: "admissionregistration.k8s.io", version: "v1", kind, plural, namespaced: false }, { kind, ...rest });
+  }
+  const tried = (type: ResourceType, spec: object): Promise<KubeObject> => datastore.create<KubeObject>(type, { apiVersion: "projectcalico.org/v3", kind: type.kind, metadata: { name: "default" }, spec }, { dryRun: true });
+  await untilTrue("the admission policies to be in force", async () => {
+    const isFilledIn = (await tried(calicoTypes.globalNetworkPolicies, {})).metadata.labels?.[TIER_LABEL] !== undefined;
+    const isKept = await tried(calicoTypes.tiers, { order: 1 }).then(() => false, (error: unknown) => isDatastoreError(error));
+    return isFilledIn && isKept;
+  }, 30_000);
 }
 
 /** A token of the component's ServiceAccount, bound to its node, as a kubelet asks for it. */

@@ -24,6 +24,11 @@ export const DEFAULT_TIER = "default";
 export const ADMIN_TIER = "kube-admin";
 export const BASELINE_TIER = "kube-baseline";
 
+/** Label of a policy with the name of its tier, by which policies can be listed. */
+export const TIER_LABEL = "projectcalico.org/tier";
+/** Keeps a tier until kube-controllers finds it empty. */
+export const TIER_FINALIZER = "projectcalico.org/tier-controller";
+
 /** The profile that allows everything both ways: it always exists. */
 export const DEFAULT_ALLOW_PROFILE = "projectcalico-default-allow" as ProfileId;
 

@@ -8,6 +8,7 @@ import { followConfiguration } from "./configuration-follower.ts";
 import { checkConfig, ensureDefaults } from "./default-objects.ts";
 import { createGarbageCollector } from "./garbage-collector.ts";
 import { createHostEndpointKeeper } from "./host-endpoint-keeper.ts";
+import { followTiers } from "./tier-controller.ts";
 
 const CREDENTIALS_INTERVAL_MS = 3_600_000;
 
@@ -101,7 +102,7 @@ export async function buildKubeControllers(env: ConfigInputs["env"]): Promise<{ 
           datastore, namespace: config.leaseNamespace, name: "calico-kube-controllers", identity: `${node}_${randomUUID()}`, log,
           onStarted(signal) {
             working = working.then(async () => {
-              await Promise.all([lead(signal), keepCredentials(signal), follow(signal), hostEndpoints.run(signal)]);
+              await Promise.all([lead(signal), keepCredentials(signal), follow(signal), hostEndpoints.run(signal), followTiers({ datastore, clock, log }, signal)]);
             });
           },
           onStopped() {},

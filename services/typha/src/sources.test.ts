@@ -80,3 +80,30 @@ it("feeds host endpoints to the calculation, with the profile that always exists
   expect(told().slice(2)).toEqual([["hep/a-eth0", null]]);
   sources.stop();
 });
+
+it("keeps of staged policies what is wrong with them, and lets none into the calculation", async () => {
+  const staged: Record<string, KubeObject> = {
+    StagedNetworkPolicy: { apiVersion: "projectcalico.org/v3", kind: "StagedNetworkPolicy", metadata: { name: "bad", namespace: "shop", resourceVersion: "1" }, spec: { selector: "a = 'b'" } } as KubeObject,
+    StagedGlobalNetworkPolicy: { apiVersion: "projectcalico.org/v3", kind: "StagedGlobalNetworkPolicy", metadata: { name: "good", resourceVersion: "1" }, spec: { ingress: [{ action: "Deny" }] } } as KubeObject,
+    StagedKubernetesNetworkPolicy: { apiVersion: "projectcalico.org/v3", kind: "StagedKubernetesNetworkPolicy", metadata: { name: "odd", namespace: "shop", resourceVersion: "1" }, spec: { stagedAction: "Sett" } } as KubeObject,
+  };
+  const datastore = {
+    async *listPages({ kind }) {
+      yield { items: (staged[kind] === undefined ? [] : [staged[kind]]) as never[], resourceVersion: "1" };
+    },
+    watch: () => ({ close() {} }),
+  } as Partial<Datastore> as Datastore;
+  const updates: ClusterUpdate[] = [];
+  const found: string[] = [];
+  const config = createNodeConfigStore();
+  const hub = createHub({ clock: createFakeClock(), config, labelsOf: () => ({}), retentionMs: 1_000, maxTombstones: 10 });
+  const sources = createSources({
+    datastore, half: { onUpdate: (update: ClusterUpdate) => void updates.push(update) } as unknown as ClusterHalf, hub, config, log: silentLogger, onUpdate() {},
+    findings: { set: ({ kind, name }, _, findings) => void found.push(...findings.map(({ severity, field }) => `${kind} ${name} ${severity} ${field}`)), objects: 0 },
+  });
+  sources.start();
+  await sources.ready;
+  sources.stop();
+  expect(found.sort()).toEqual(["StagedKubernetesNetworkPolicy odd error spec.stagedAction", "StagedNetworkPolicy bad critical spec.selector"]);
+  expect(updates.filter(({ kind }) => kind !== "Tier" && kind !== "Profile")).toEqual([]);
+});

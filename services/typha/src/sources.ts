@@ -3,7 +3,8 @@ import type { ClusterHalf, ClusterUpdate } from "@calico/calc";
 import { apiVersionOf, calicoTypes, coreTypes, createInformer, type Datastore, type Informer, type KubeObject, type ObjectKey, type ResourceType } from "@calico/datastore";
 import {
   builtInProfiles, builtInTiers, convertBlock, convertClusterNetworkPolicy, convertEndpointSlice, convertGlobalNetworkPolicy, convertGlobalNetworkSet, convertHostEndpoint, convertIpPool, convertKubernetesNetworkPolicy, convertNamespace, convertNetworkPolicy, convertNetworkSet,
-  convertNode, convertPod, convertServiceAccount, convertTier, hostEndpointId, policyId, type Block, type Conversion, type Finding, type HostEndpoint, type Labels, type PolicyKind, type WorkloadEndpoint,
+  convertNode, convertPod, convertServiceAccount, convertStagedGlobalNetworkPolicy, convertStagedKubernetesNetworkPolicy, convertStagedNetworkPolicy, convertTier, hostEndpointId, policyId, type Block, type Conversion, type Finding, type HostEndpoint, type Labels, type PolicyKind,
+  type WorkloadEndpoint,
 } from "@calico/model";
 import { startSpan, traceparentOf, type Logger } from "@calico/service-kit";
 import type { Findings, ObjectRef } from "./findings.ts";
@@ -83,6 +84,10 @@ export function createSources({ datastore, half, hub, config, findings, log, onU
   const keyed = <M>(type: ResourceType, convert: (raw: KubeObject) => Conversion<M>, toUpdate: (key: ObjectKey, value: M | null) => ClusterUpdate): Informer =>
     kind<M>({ type, convert, apply: (key, value) => update(toUpdate(key, value)) });
 
+  /** A kind that changes nothing on a node: only what is wrong with its objects is kept. Definitions of an older release lack it. */
+  const checked = (type: ResourceType, convert: (raw: KubeObject) => Conversion<unknown>): Informer =>
+    kind<true>({ type, isOptional: true, convert: (raw) => ({ value: true, findings: convert(raw).findings }), apply: () => undefined });
+
   const policyUpdate = (policyKind: PolicyKind) => (key: ObjectKey, value: Extract<ClusterUpdate, { kind: "Policy" }>["value"]): ClusterUpdate =>
     ({ kind: "Policy", id: policyId(policyKind, key.namespace ?? "", key.name), value });
 
@@ -148,6 +153,9 @@ export function createSources({ datastore, half, hub, config, findings, log, onU
     clusternetworkpolicies: kind({ type: coreTypes.clusterNetworkPolicies, isOptional: true, convert: convertClusterNetworkPolicy, apply: (key, value) => update(policyUpdate("KubernetesClusterNetworkPolicy")(key, value)) }),
     "networkpolicies.projectcalico.org": keyed(calicoTypes.networkPolicies, convertNetworkPolicy, policyUpdate("NetworkPolicy")),
     globalnetworkpolicies: keyed(calicoTypes.globalNetworkPolicies, convertGlobalNetworkPolicy, policyUpdate("GlobalNetworkPolicy")),
+    stagednetworkpolicies: checked(calicoTypes.stagedNetworkPolicies, convertStagedNetworkPolicy),
+    stagedglobalnetworkpolicies: checked(calicoTypes.stagedGlobalNetworkPolicies, convertStagedGlobalNetworkPolicy),
+    stagedkubernetesnetworkpolicies: checked(calicoTypes.stagedKubernetesNetworkPolicies, convertStagedKubernetesNetworkPolicy),
     tiers: keyed(calicoTypes.tiers, convertTier, (key, value) => ({ kind: "Tier", id: key.name, value: value ?? builtIn.get(key.name) ?? null })),
     networksets: keyed(calicoTypes.networkSets, convertNetworkSet, (key, value) => ({ kind: "NetworkSet", id: `${key.namespace ?? ""}/${key.name}`, value })),
     globalnetworksets: keyed(calicoTypes.globalNetworkSets, convertGlobalNetworkSet, (key, value) => ({ kind: "NetworkSet", id: `/${key.name}`, value })),

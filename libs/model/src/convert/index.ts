@@ -11,6 +11,7 @@ export { convertClusterNetworkPolicy } from "./cluster-policy.ts";
 export { convertEndpointSlice } from "./endpoint-slice.ts";
 export { convertKubernetesNetworkPolicy } from "./kubernetes-policy.ts";
 export { convertGlobalNetworkPolicy, convertNetworkPolicy } from "./policy.ts";
+export { convertStagedGlobalNetworkPolicy, convertStagedKubernetesNetworkPolicy, convertStagedNetworkPolicy, type StagedAction, type StagedPolicy } from "./staged-policy.ts";
 export { nearest } from "./did-you-mean.ts";
 export { joinRanges } from "./ports.ts";
 export { protocolNumber } from "./protocol.ts";

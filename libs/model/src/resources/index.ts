@@ -5,6 +5,7 @@ import type { clusterInformationSpec, felixConfigurationSpec, kubeControllersCon
 import type { ipPoolSpec } from "./ip-pool.ts";
 import type { globalNetworkPolicySpec, networkPolicySpec } from "./policy.ts";
 
+export { admissionManifests, tierRefusal, withAdmissionDefaults, type AdmissionManifest, type Operation, type Refusal } from "./admission.ts";
 export { crdManifests, type Manifest } from "./crd.ts";
 export { API_GROUP, API_VERSION, kindNamed, kinds, type Column, type Kind } from "./kinds.ts";
 export { asNumberOf } from "./shapes.ts";

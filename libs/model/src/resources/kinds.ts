@@ -5,6 +5,7 @@ import { convertHostEndpoint } from "../convert/host-endpoint.ts";
 import { convertIpPool } from "../convert/ip-pool.ts";
 import { convertGlobalNetworkSet, convertNetworkSet } from "../convert/network-set.ts";
 import { convertGlobalNetworkPolicy, convertNetworkPolicy } from "../convert/policy.ts";
+import { convertStagedGlobalNetworkPolicy, convertStagedKubernetesNetworkPolicy, convertStagedNetworkPolicy } from "../convert/staged-policy.ts";
 import { convertTier } from "../convert/tier.ts";
 import { bgpConfigurationSpec, bgpPeerSpec } from "./bgp.ts";
 import { clusterInformationSpec, felixConfigurationSpec, kubeControllersConfigurationSpec, kubeControllersConfigurationStatus } from "./configurations.ts";
@@ -13,6 +14,7 @@ import { ipPoolSpec, ipPoolStatus, ipPoolTransitions } from "./ip-pool.ts";
 import { blockAffinitySpec, ipamBlockSpec, ipamConfigurationSpec, ipamHandleSpec, ipReservationSpec } from "./ipam.ts";
 import type { Transition } from "./rules.ts";
 import { globalNetworkPolicySpec, networkPolicySpec, tierSpec, tierStatus } from "./policy.ts";
+import { stagedGlobalNetworkPolicySpec, stagedKubernetesNetworkPolicySpec, stagedNetworkPolicySpec } from "./staged-policy.ts";
 
 export const API_GROUP = "projectcalico.org";
 export const API_VERSION = "v3";
@@ -40,6 +42,7 @@ const define = (kind: string, plural: string, spec: z.ZodType, extras: Extras = 
   Object.freeze({ kind, plural, spec, shortNames: [], namespaced: false, status: null, columns: [], convert: null, transitions: [], ...extras });
 const column = (name: string, path: string, type: Column["type"] = "string"): Column => ({ name, type, path: `.spec.${path}` });
 const policyColumns = [column("Tier", "tier"), column("Order", "order", "number"), column("Selector", "selector")];
+const stagedColumns = [column("Action", "stagedAction"), ...policyColumns];
 
 export const kinds: readonly Kind[] = [
   define("BGPConfiguration", "bgpconfigurations", bgpConfigurationSpec, { shortNames: ["bgpconfig"], columns: [column("Mesh", "nodeToNodeMeshEnabled", "boolean"), column("AS", "asNumber")] }),
@@ -61,6 +64,9 @@ export const kinds: readonly Kind[] = [
   define("KubeControllersConfiguration", "kubecontrollersconfigurations", kubeControllersConfigurationSpec, { shortNames: ["kcc"], status: kubeControllersConfigurationStatus }),
   define("NetworkPolicy", "networkpolicies", networkPolicySpec, { shortNames: ["cnp"], namespaced: true, columns: policyColumns, convert: convertNetworkPolicy }),
   define("NetworkSet", "networksets", networkSetSpec, { shortNames: ["netset"], namespaced: true, convert: convertNetworkSet }),
+  define("StagedGlobalNetworkPolicy", "stagedglobalnetworkpolicies", stagedGlobalNetworkPolicySpec, { shortNames: ["sgnp"], columns: stagedColumns, convert: convertStagedGlobalNetworkPolicy }),
+  define("StagedKubernetesNetworkPolicy", "stagedkubernetesnetworkpolicies", stagedKubernetesNetworkPolicySpec, { shortNames: ["sknp"], namespaced: true, columns: [column("Action", "stagedAction")], convert: convertStagedKubernetesNetworkPolicy }),
+  define("StagedNetworkPolicy", "stagednetworkpolicies", stagedNetworkPolicySpec, { shortNames: ["snp"], namespaced: true, columns: stagedColumns, convert: convertStagedNetworkPolicy }),
   define("Tier", "tiers", tierSpec, { status: tierStatus, columns: [column("Order", "order", "number"), column("Default", "defaultAction")], convert: convertTier }),
 ];
 

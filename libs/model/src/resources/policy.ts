@@ -1,7 +1,7 @@
 /** NetworkPolicy, GlobalNetworkPolicy, Tier. */
 import { z } from "zod";
-import { anyObject, condition, intOrString, net, ruleNamespaceSelector, selector } from "./shapes.ts";
-import { trap, withRules } from "./rules.ts";
+import { anyObject, condition, intOrString, net, ruleNamespaceSelector, ruleSelector, selector } from "./shapes.ts";
+import { trap, withRules, type Rule } from "./rules.ts";
 
 const nets = z.array(net).max(4096).optional();
 const ports = z.array(intOrString).max(1024).optional();
@@ -10,8 +10,8 @@ const kubernetesSyntax = "this is the syntax of a Kubernetes NetworkPolicy (netw
 
 const entityRule = withRules(
   z.strictObject({
-    nets, notNets: nets, selector: selector.optional(), notSelector: selector.optional(), namespaceSelector: ruleNamespaceSelector.optional(), ports, notPorts: ports,
-    serviceAccounts: z.strictObject({ names, selector: selector.optional() }).optional(),
+    nets, notNets: nets, selector: ruleSelector.optional(), notSelector: ruleSelector.optional(), namespaceSelector: ruleNamespaceSelector.optional(), ports, notPorts: ports,
+    serviceAccounts: z.strictObject({ names, selector: ruleSelector.optional() }).optional(),
     services: z.strictObject({ name: z.string().max(253), namespace: z.string().max(63).optional() }).optional(),
   }),
   [
@@ -61,8 +61,8 @@ const policyRule = (own: "source" | "destination") => withRules(
 );
 
 const rulesOf = (own: "source" | "destination") => z.array(policyRule(own)).max(1024).optional();
-const common = {
-  tier: z.string().max(253).default("default"),
+export const policyFields = {
+  tier: z.string().max(63).regex(/^([a-z0-9]([a-z0-9-]*[a-z0-9])?)?$/, "the name of a tier is needed: small letters, digits and -").default("default"),
   order: z.number().optional(),
   selector: selector.optional(),
   serviceAccountSelector: selector.optional(),
@@ -73,22 +73,23 @@ const common = {
   policyTypes: trap(z.array(z.string().max(16)).max(4), `${kubernetesSyntax}; here it is types`),
 };
 
-export const networkPolicySpec = z.strictObject(common);
+export const networkPolicySpec = z.strictObject(policyFields);
 
-export const globalNetworkPolicySpec = withRules(
-  z.strictObject({ ...common, namespaceSelector: selector.optional(), doNotTrack: z.boolean().optional(), preDNAT: z.boolean().optional(), applyOnForward: z.boolean().optional() }),
-  [
-    { cel: "!(has(self.preDNAT) && self.preDNAT && has(self.doNotTrack) && self.doNotTrack)", path: ["preDNAT"], message: "preDNAT and doNotTrack exclude each other", check: ({ preDNAT, doNotTrack }) => !(preDNAT === true && doNotTrack === true) },
-    {
-      cel: "!((has(self.preDNAT) && self.preDNAT) || (has(self.doNotTrack) && self.doNotTrack)) || (has(self.applyOnForward) && self.applyOnForward)", path: ["applyOnForward"], message: "a policy with preDNAT or doNotTrack needs applyOnForward: true",
-      check: ({ preDNAT, doNotTrack, applyOnForward }) => (preDNAT !== true && doNotTrack !== true) || applyOnForward === true,
-    },
-    {
-      cel: "!(has(self.preDNAT) && self.preDNAT) || !((has(self.egress) && self.egress.size() > 0) || (has(self.types) && 'Egress' in self.types))", path: ["egress"], message: "a preDNAT policy is about ingress only",
-      check: ({ preDNAT, egress, types }) => preDNAT !== true || ((egress ?? []).length === 0 && types?.includes("Egress") !== true),
-    },
-  ],
-);
+export const globalFields = { ...policyFields, namespaceSelector: selector.optional(), doNotTrack: z.boolean().optional(), preDNAT: z.boolean().optional(), applyOnForward: z.boolean().optional() };
+type Stages = { readonly [flag in "preDNAT" | "doNotTrack" | "applyOnForward"]?: boolean | undefined } & { readonly egress?: readonly unknown[] | undefined; readonly types?: readonly string[] | undefined };
+export const stageRules: readonly Rule<Stages>[] = [
+  { cel: "!(has(self.preDNAT) && self.preDNAT && has(self.doNotTrack) && self.doNotTrack)", path: ["preDNAT"], message: "preDNAT and doNotTrack exclude each other", check: ({ preDNAT, doNotTrack }) => !(preDNAT === true && doNotTrack === true) },
+  {
+    cel: "!((has(self.preDNAT) && self.preDNAT) || (has(self.doNotTrack) && self.doNotTrack)) || (has(self.applyOnForward) && self.applyOnForward)", path: ["applyOnForward"], message: "a policy with preDNAT or doNotTrack needs applyOnForward: true",
+    check: ({ preDNAT, doNotTrack, applyOnForward }) => (preDNAT !== true && doNotTrack !== true) || applyOnForward === true,
+  },
+  {
+    cel: "!(has(self.preDNAT) && self.preDNAT) || !((has(self.egress) && self.egress.size() > 0) || (has(self.types) && 'Egress' in self.types))", path: ["egress"], message: "a preDNAT policy is about ingress only",
+    check: ({ preDNAT, egress, types }) => preDNAT !== true || ((egress ?? []).length === 0 && types?.includes("Egress") !== true),
+  },
+];
+
+export const globalNetworkPolicySpec = withRules(z.strictObject(globalFields), stageRules);
 
 export const tierSpec = z.strictObject({ order: z.number().optional(), defaultAction: z.enum(["Deny", "Pass"]).default("Deny") });
 export const tierStatus = z.strictObject({ conditions: z.array(condition).optional() });

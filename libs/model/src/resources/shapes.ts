@@ -1,19 +1,20 @@
 /** Fields that several kinds have. */
 import { z } from "zod";
 import { canonicalAddress, parseCidr } from "../ip.ts";
+import { PARENTHESES_OUTSIDE_QUOTES, selectorOutline, STARTS_WITH_OPERATOR } from "../selector/outline.ts";
 import { MAX_SELECTOR_LENGTH, parseSelector } from "../selector/selector.ts";
 
 /**
- * Adds a message for a text that is not what it should be. `server` is as much of the check as the API server can make: a
- * CEL rule with its message, or a pattern where a rule would cost too much, as in lists of lists.
+ * Adds a message for a text that is not what it should be. `server` is as much of the check as the API server can make:
+ * CEL rules with their messages, or a pattern where a rule would cost too much, as in lists of lists.
  */
-function textThat(maxLength: number, problem: (text: string) => string | null, server: { cel?: string; hint?: string; pattern?: string } = {}): z.ZodType<string, string> {
+function textThat(maxLength: number, problem: (text: string) => string | null, server: { rules?: readonly { rule: string; message: string }[]; pattern?: string } = {}): z.ZodType<string, string> {
   const checked = z.string().max(maxLength).superRefine((value, context) => {
     const message = problem(value);
     if (message !== null) context.addIssue({ code: "custom", message });
   });
-  const { cel, hint, pattern } = server;
-  return checked.meta({ ...(cel === undefined ? {} : { "x-kubernetes-validations": [{ rule: cel, message: hint }] }), ...(pattern === undefined ? {} : { pattern }) });
+  const { rules = [], pattern } = server;
+  return checked.meta({ ...(rules.length === 0 ? {} : { "x-kubernetes-validations": rules }), ...(pattern === undefined ? {} : { pattern }) });
 }
 
 function selectorProblem(allowGlobal: boolean): (text: string) => string | null {
@@ -23,9 +24,17 @@ function selectorProblem(allowGlobal: boolean): (text: string) => string | null 
   };
 }
 
-export const selector = textThat(MAX_SELECTOR_LENGTH, selectorProblem(false));
+const outline = {
+  rule: `self.matches(r'${selectorOutline({ allowGlobal: false })}') && !self.matches(r'${STARTS_WITH_OPERATOR}')`,
+  message: "this is no selector: write role == 'frontend' && has(tier), with values in quotes, == and not =, && and not &",
+};
+const balanced = { rule: `!self.matches(r'${PARENTHESES_OUTSIDE_QUOTES}') || self.split('(').size() == self.split(')').size()`, message: "this is no selector: a parenthesis is not closed, or closes nothing" };
+
+export const selector = textThat(MAX_SELECTOR_LENGTH, selectorProblem(false), { rules: [outline, balanced] });
+/** A selector in a rule: of these there may be thousands, so that the API server is given a pattern, which costs nothing and has no remedy to tell. */
+export const ruleSelector = textThat(MAX_SELECTOR_LENGTH, selectorProblem(false), { pattern: selectorOutline({ allowGlobal: false }) });
 /** The namespaceSelector of a rule, which may say `global()`. */
-export const ruleNamespaceSelector = textThat(MAX_SELECTOR_LENGTH, selectorProblem(true));
+export const ruleNamespaceSelector = textThat(MAX_SELECTOR_LENGTH, selectorProblem(true), { pattern: selectorOutline({ allowGlobal: true }) });
 
 const CIDR_HINT = 'write an address with its prefix length, such as "203.0.113.10/32"';
 /** A CIDR; an address alone stands for itself. */
@@ -35,8 +44,8 @@ export const maskedNet = textThat(49, (text) => {
   const parsed = parseCidr(text);
   if (parsed === null) return `${JSON.stringify(text)} is not a CIDR; ${CIDR_HINT}`;
   return parsed.masked ? `${JSON.stringify(text)} has bits set behind the prefix; did you mean ${parsed.cidr}?` : null;
-}, { cel: "isCIDR(self) && cidr(self) == cidr(self).masked()", hint: 'a CIDR without bits behind its prefix is needed, such as "10.65.0.0/16"' });
-export const address = textThat(45, (text) => (canonicalAddress(text) === null ? `${JSON.stringify(text)} is not an IP address` : null), { cel: "isIP(self)", hint: "an IP address is needed" });
+}, { rules: [{ rule: "isCIDR(self) && cidr(self) == cidr(self).masked()", message: 'a CIDR without bits behind its prefix is needed, such as "10.65.0.0/16"' }] });
+export const address = textThat(45, (text) => (canonicalAddress(text) === null ? `${JSON.stringify(text)} is not an IP address` : null), { rules: [{ rule: "isIP(self)", message: "an IP address is needed" }] });
 
 /** "10s", "1m30s": a duration as Go writes it. */
 export const duration = z.string().max(64).regex(/^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$/, 'write a duration such as "10s" or "1m30s"');

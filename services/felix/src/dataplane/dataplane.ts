@@ -331,7 +331,7 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log
       stagePools(table);
       stageStatic(table);
       stageSenders(table);
-      policyChains.stage(table, settings, hosts.stagesOf);
+      policyChains.stage(table, settings, (id, direction) => hosts.stagesOf(id, direction));
       const interfaces = stageEndpoints(table, routes);
       hosts.stage(table, lists);
       table.commit();

@@ -1,5 +1,5 @@
 /** Chains of endpoints: where a packet from or to one interface goes. */
-import type { EndpointTier, ResolvedEndpoint } from "@calico/calc";
+import type { ResolvedEndpoint } from "@calico/calc";
 import { familyOf } from "@calico/model";
 import type { Family, Rule, Statement } from "@calico/kernel";
 import { chainContent, rule, type ChainContent } from "./chain.ts";

@@ -1,0 +1,62 @@
+import type { KubeObject } from "@calico/datastore";
+import { describe, expect, it } from "vitest";
+import { readManifests, type Manifests } from "./manifests.ts";
+import { answerProbes } from "./policy-eval.ts";
+import { answerStaged, renderStaged } from "./staged.ts";
+
+const pod = (name: string): object => ({ apiVersion: "v1", kind: "Pod", metadata: { namespace: "shop", name, labels: { app: name } }, spec: { containers: [{ name: "c", image: "x" }] } });
+const calico = (kind: string, name: string, spec: object): object => ({ apiVersion: "projectcalico.org/v3", kind, metadata: { name, ...(kind.includes("Global") || kind === "Tier" ? {} : { namespace: "shop" }) }, spec });
+const manifests = (...objects: readonly object[]): Manifests => readManifests([pod("web"), pod("db"), ...objects].map((value, i) => ({ value: value as KubeObject, at: `x:${i}`, placeOf: (path) => `x:${i} ${path}` })));
+const probes = [{ from: "shop/web", to: "shop/db", port: 80, protocol: "TCP" }];
+
+const deny = { selector: "app == 'db'", ingress: [{ action: "Deny" }] };
+const allow = { selector: "app == 'db'", ingress: [{ action: "Allow" }] };
+/** Verdict now, verdict then, and what would decide about ingress; null: nothing would change. */
+function preview(...objects: readonly object[]): unknown {
+  const read = manifests(...objects);
+  expect(read.problems).toEqual([]);
+  const [answer] = answerStaged(read, probes).answers;
+  expect(answer).toMatchObject(answerProbes(read, probes).answers[0] ?? {});
+  return [answer?.allow, answer?.staged?.allow ?? null, answer?.staged?.ingress?.because ?? null];
+}
+
+describe("policy eval --staged", () => {
+  it.each<[string, object[], unknown[]]>([
+    ["a policy that there is not yet", [calico("StagedNetworkPolicy", "db", deny)], [true, false, "rule 0 of StagedNetworkPolicy/shop/db"]],
+    ["one in place of the enforced one", [calico("GlobalNetworkPolicy", "db", deny), calico("StagedGlobalNetworkPolicy", "db", { ...allow, stagedAction: "Set" })], [false, true, "rule 0 of StagedGlobalNetworkPolicy/db"]],
+    ["one that is enforced already", [calico("NetworkPolicy", "db", deny), calico("StagedNetworkPolicy", "db", deny)], [false, null, null]],
+    ["one of the same name of another kind", [calico("GlobalNetworkPolicy", "db", { ...deny, order: 1 }), calico("StagedNetworkPolicy", "db", { ...allow, order: 2 })], [false, null, null]],
+    ["a removal", [calico("NetworkPolicy", "db", deny), calico("StagedNetworkPolicy", "db", { stagedAction: "Delete" })], [false, true, "no policy decides, and profile kns.shop allows"]],
+    ["a removal of nothing", [calico("StagedNetworkPolicy", "db", { ...deny, stagedAction: "Delete" })], [true, null, null]],
+    ["one that is only learnt", [calico("StagedNetworkPolicy", "db", { ...deny, stagedAction: "Learn" })], [true, null, null]],
+    ["one that is ignored", [calico("StagedNetworkPolicy", "db", { ...deny, stagedAction: "Ignore" })], [true, null, null]],
+    ["one of Kubernetes", [calico("StagedKubernetesNetworkPolicy", "db", { podSelector: { matchLabels: { app: "db" } } })], [true, false, "no rule of the policies in tier default matches"]],
+  ])("shows what would change with %s", (_, objects, expected) => expect(preview(...objects)).toEqual(expected));
+
+  it("leaves the verdict as it is: a tier with staged policies alone passes", () => {
+    const staged = manifests(calico("Tier", "security", { order: 1 }), calico("StagedGlobalNetworkPolicy", "db", { ...deny, tier: "security" }), calico("StagedGlobalNetworkPolicy", "web", { tier: "security", selector: "all()", types: ["Ingress", "Egress"] }));
+    expect(answerProbes(staged, probes)).toEqual(answerProbes(manifests(), probes));
+  });
+
+  it("prints what would decide beside the verdict", () => {
+    const { answers } = answerStaged(manifests(calico("StagedNetworkPolicy", "db", deny), calico("StagedNetworkPolicy", "web", { selector: "app == 'web'", egress: [{ action: "Allow" }] })), [...probes, { from: "shop/db", to: "shop/web", port: 80, protocol: "TCP" }]);
+    expect(renderStaged(answers).split("\n").map((line) => line.replaceAll(/ {2,}/g, "  ").trimEnd())).toEqual([
+      "FROM  TO  PORT  PROTOCOL  VERDICT  STAGED  BECAUSE",
+      "shop/web  shop/db  80  TCP  allow  deny  egress allow: rule 0 of StagedNetworkPolicy/shop/web; ingress deny: rule 0 of StagedNetworkPolicy/shop/db",
+      "shop/db  shop/web  80  TCP  allow  same",
+      "",
+    ]);
+  });
+
+  it("reports a staged policy that cannot be used, with its place", () => {
+    expect(manifests(calico("StagedNetworkPolicy", "db", { selector: "a = 'b'" }), calico("StagedGlobalNetworkPolicy", "x", { stagedAction: "Sett" }), calico("StagedKubernetesNetworkPolicy", "y", { podSelector: {}, ingress: [{ from: [{}] }] })).problems).toEqual([
+      `x:2 spec.selector: StagedNetworkPolicy db: spec.selector: "a = 'b'": a single "=" is not an operator at character 3; use "=="`,
+      'x:3 spec.stagedAction: StagedGlobalNetworkPolicy x: spec.stagedAction: "Sett" is none of Set, Delete, Learn, Ignore; did you mean Set?',
+      "x:4 spec.ingress[0].from[0]: StagedKubernetesNetworkPolicy y: spec.ingress[0].from[0]: a peer needs an ipBlock, a podSelector or a namespaceSelector; for every pod of the cluster write namespaceSelector: {}",
+    ]);
+  });
+
+  it("says why probes have no answer", () => {
+    expect(answerStaged(manifests(), [{ from: "shop/wob", to: "shop/db", port: 1, protocol: "TCP" }])).toEqual({ answers: [], problems: ['[0].from: "shop/wob" is no pod that takes part; did you mean shop/web?'] });
+  });
+});

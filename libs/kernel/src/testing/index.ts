@@ -4,6 +4,8 @@ import { randomBytes } from "node:crypto";
 import { createNetns, deleteNetns, netnsPath, withNetns } from "../netns/netns.ts";
 import { openSys, type Sys } from "../sys/sys.ts";
 
+export * from "./machine/index.ts";
+
 export interface TestNetns extends Disposable {
   readonly name: string;
   readonly path: string;

@@ -65,7 +65,11 @@ function transportHeader({ protocol, source, destination, icmp }: MachinePacket)
   } else if (protocol === TCP || protocol === UDP || protocol === SCTP || protocol === UDPLITE) {
     header.writeUInt16BE(source.port, 0);
     header.writeUInt16BE(destination.port, 2);
-    if (protocol === TCP) header[13] = SYN;
+    if (protocol === TCP) {
+      header[12] = (header.length / 4) << 4;
+      header[13] = SYN;
+    }
+    if (protocol === UDP) header.writeUInt16BE(header.length, 4);
   }
   return header;
 }

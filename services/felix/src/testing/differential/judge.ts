@@ -1,9 +1,11 @@
 /** Runs a case: the real dataplane in a namespace, the machine on what the kernel has, the evaluator beside it. */
+import { openNftables } from "@calico/kernel";
 import { createMachine, dumpRuleset, type KernelRuleset, type Machine, type MachinePacket, type TestNetns } from "@calico/kernel/testing";
 import { createFakeClock, createLogger } from "@calico/service-kit";
 import { familyOf } from "@calico/model";
 import { createDataplane, type Dataplane, type DataplaneConfig } from "../../dataplane/dataplane.ts";
 import { TABLE } from "../../rules/constants.ts";
+import { staticChains, staticSets } from "../../rules/static-chains.ts";
 import { createTestCluster, NODE, type TestCluster } from "./cluster.ts";
 import { isGone, keyOf, type Case } from "./manifests.ts";
 import { questionsOf, type Question } from "./packets.ts";
@@ -15,13 +17,15 @@ const config: DataplaneConfig = {
   mtu: 0, mtuIfacePattern: "^eth", vxlanEnabled: "Auto", vxlanVNI: 4096, vxlanPort: 4789, vxlanMTU: 0, featureDetectOverride: "",
 };
 const UPLINK = "eth0";
+/** What is there without any object. */
+const STATIC_NAMES: ReadonlySet<string> = new Set([...staticChains(config, false).keys(), ...staticSets.map(({ name }) => name)]);
 
 export type Disagreement = { readonly round: number; readonly question: string; readonly kernel: string; readonly evaluator: string; readonly trace: readonly string[] };
 export type Judgement = { readonly asked: number; readonly allowed: number; readonly disagreement: Disagreement | null };
 
 /** What the kernel does otherwise than the evaluator, if anything, after any round of changes. Leaves no table. */
-export async function judge(rounds: Case, netns: TestNetns): Promise<Judgement> {
-  const dataplane = createDataplane({ config, onDrift: () => {}, onPodMtu: () => {}, clock: createFakeClock(), log: createLogger("felix", "Fatal", { write: () => {} }) });
+export async function judge({ rounds, denyAction = "Drop" }: Case, netns: TestNetns): Promise<Judgement> {
+  const dataplane = createDataplane({ config: { ...config, iptablesFilterDenyAction: denyAction }, onDrift: () => {}, onPodMtu: () => {}, clock: createFakeClock(), log: createLogger("felix", "Fatal", { write: () => {} }) });
   const inside = (work: () => Promise<void>): Promise<void> => {
     let done: Promise<void> = Promise.resolve();
     netns.run(() => void (done = work()));
@@ -31,9 +35,6 @@ export async function judge(rounds: Case, netns: TestNetns): Promise<Judgement> 
     await inside(() => dataplane.start());
     const cluster = createTestCluster(dataplane.sink);
     const text = JSON.stringify(rounds);
-    cluster.change([]);
-    await inside(() => dataplane.apply());
-    const atFirst = namesIn(netns);
     let [asked, allowed] = [0, 0];
     for (const [round, changes] of rounds.entries()) {
       cluster.change(changes);
@@ -41,25 +42,26 @@ export async function judge(rounds: Case, netns: TestNetns): Promise<Judgement> 
       const refused = refusalsOf(dataplane);
       if (refused.length > 0) return { asked, allowed, disagreement: { round, question: "every chain is in the kernel", kernel: refused.join("; "), evaluator: "", trace: [] } };
       const ruleset = netns.run(() => dumpRuleset(netns.sys, TABLE));
-      const result = compare(cluster, ruleset, text, round);
+      const result = compare(cluster, ruleset, { text, round, denyAction });
       asked += result.asked;
       allowed += result.allowed;
       if (result.disagreement !== null) return { asked, allowed, disagreement: result.disagreement };
     }
     cluster.change(keysOf(rounds).map((key) => ({ delete: key })));
     await inside(() => dataplane.apply());
-    const left = [...namesIn(netns)].filter((name) => !atFirst.has(name));
+    const left = [...namesIn(netns)].filter((name) => !STATIC_NAMES.has(name));
     return { asked, allowed, disagreement: left.length === 0 ? null : { round: rounds.length, question: "nothing is left when everything is gone", kernel: left.join(", "), evaluator: "", trace: [] } };
   } finally {
     await dataplane.stop();
-    netns.exec("sh", "-c", `nft delete table inet ${TABLE} 2>/dev/null || true`);
+    using nft = netns.run(() => openNftables(netns.sys));
+    if (nft.listTables().includes(TABLE)) nft.commit(TABLE, [{ do: "delete-table" }]);
   }
 }
 
 /** That an interface is missing is no wonder: no pod has one. */
 const refusalsOf = (dataplane: Dataplane): string[] => dataplane.failures().map(({ id, reason }) => `${id}: ${reason}`).filter((line) => !line.endsWith("does not exist"));
 
-function compare(cluster: TestCluster, ruleset: KernelRuleset, text: string, round: number): Judgement {
+function compare(cluster: TestCluster, ruleset: KernelRuleset, { text, round, denyAction }: { readonly text: string; readonly round: number; readonly denyAction: "Drop" | "Reject" }): Judgement {
   const evaluator = cluster.evaluator();
   const machine = createMachine(ruleset);
   let [asked, allowed] = [0, 0];
@@ -68,11 +70,13 @@ function compare(cluster: TestCluster, ruleset: KernelRuleset, text: string, rou
   for (const question of questionsOf(endpoints, text)) {
     const { from, to, packet } = question;
     const legs = [...(from === null ? [] : [evaluator.verdict(from, "egress", packet)]), ...(to === null ? [] : [evaluator.verdict(to, "ingress", packet)])];
-    const expected = legs.every((leg) => leg.allowed);
+    const closed = legs.find((leg) => !leg.allowed);
     asked += 1;
-    allowed += Number(expected);
+    allowed += Number(closed === undefined);
     const outcome = ask(machine, question, "new");
-    if ((outcome.verdict === "accept") !== expected) return disagree(`${question.hook} ${nameOf(from)} to ${nameOf(to)}: ${JSON.stringify(packet)}`, outcome.verdict, legs.map(({ by }) => JSON.stringify(by)).join(" and "), outcome.trace);
+    // An endpoint that the kernel does not know yet answers nobody.
+    const wanted = closed === undefined ? "accept" : denyAction === "Reject" && closed.by.kind !== "unknown profile" ? "reject" : "drop";
+    if (outcome.did !== wanted) return disagree(`${question.hook} ${nameOf(from)} to ${nameOf(to)}: ${JSON.stringify(packet)}`, outcome.did, `${wanted}, by ${legs.map(({ by }) => JSON.stringify(by)).join(" and ")}`, outcome.trace);
   }
   const around = surroundings(endpoints, machine);
   return around === null ? { asked, allowed, disagreement: null } : disagree(around.question, around.kernel, around.evaluator, around.trace);
@@ -80,16 +84,16 @@ function compare(cluster: TestCluster, ruleset: KernelRuleset, text: string, rou
 
 const nameOf = (endpoint: Question["from"]): string => (endpoint === null ? "the network" : `${endpoint.namespace}/${endpoint.pod}`);
 
-function ask(machine: Machine, { hook, from, to, packet }: Question, ctState: MachinePacket["ctState"]): { readonly verdict: "accept" | "drop"; readonly trace: readonly string[] } {
-  const { verdict, trace } = machine.run(hook, { ...packet, family: familyOf(packet.source.address), inInterface: from?.interfaceName ?? UPLINK, outInterface: hook === "input" ? "" : (to?.interfaceName ?? UPLINK), ctState });
-  return { verdict, trace: trace.map(({ chain, comment, did }) => `${chain}: ${did}${comment === null ? "" : ` (${comment})`}`) };
+function ask(machine: Machine, { hook, from, to, packet }: Question, ctState: MachinePacket["ctState"]): { readonly did: "accept" | "drop" | "reject"; readonly trace: readonly string[] } {
+  const { verdict, rejected, trace } = machine.run(hook, { ...packet, family: familyOf(packet.source.address), inInterface: from?.interfaceName ?? UPLINK, outInterface: hook === "input" ? "" : (to?.interfaceName ?? UPLINK), ctState });
+  return { did: rejected ? "reject" : verdict, trace: trace.map(({ chain, comment, did }) => `${chain}: ${did}${comment === null ? "" : ` (${comment})`}`) };
 }
 
 /** What holds whatever the policies say. */
 function surroundings(endpoints: readonly NonNullable<Question["from"]>[], machine: Machine): Omit<Disagreement, "round"> | null {
   const answer = (what: string, question: Question, ctState: MachinePacket["ctState"], expected: "accept" | "drop"): Omit<Disagreement, "round"> | null => {
-    const { verdict, trace } = ask(machine, question, ctState);
-    return verdict === expected ? null : { question: `${what}: ${nameOf(question.from)} to ${nameOf(question.to)}`, kernel: verdict, evaluator: expected, trace };
+    const { did, trace } = ask(machine, question, ctState);
+    return did === expected ? null : { question: `${what}: ${nameOf(question.from)} to ${nameOf(question.to)}`, kernel: did, evaluator: expected, trace };
   };
   for (const endpoint of endpoints.filter(({ node }) => node === NODE)) {
     const [address] = endpoint.addresses;
@@ -110,4 +114,4 @@ function namesIn(netns: TestNetns): Set<string> {
   return new Set([...chains.keys(), ...sets.keys()]);
 }
 
-const keysOf = (rounds: Case): string[] => [...new Set(rounds.flat().map((change) => (isGone(change) ? change.delete : keyOf(change))))];
+const keysOf = (rounds: Case["rounds"]): string[] => [...new Set(rounds.flat().map((change) => (isGone(change) ? change.delete : keyOf(change))))];

@@ -4,8 +4,8 @@ import fc from "fast-check";
 export type Manifest = { readonly apiVersion: string; readonly kind: string; readonly metadata: { readonly name: string; readonly namespace?: string; readonly [field: string]: unknown }; readonly [field: string]: unknown };
 /** An object that is there from now on, or the key of one that is gone. */
 export type Change = Manifest | { readonly delete: string };
-/** Changes that come together; after each list the kernel is asked. */
-export type Case = readonly (readonly Change[])[];
+/** `rounds`: changes that come together; after each list the kernel is asked. */
+export type Case = { readonly denyAction?: "Drop" | "Reject"; readonly rounds: readonly (readonly Change[])[] };
 
 export const isGone = (change: Change): change is { readonly delete: string } => typeof (change as { delete?: unknown }).delete === "string";
 export const keyOf = ({ kind, metadata: { namespace = "", name } }: Manifest): string => `${kind}/${namespace}/${name}`;
@@ -41,7 +41,7 @@ const labelSelector = fc.oneof(
 );
 const portNumber = among(53, 80, 443, 8_080, 8_081, 1, 65_535);
 const portName = among("http", "dns", "signal", "nobody");
-const port = fc.oneof(portNumber, portNumber.map(String), among("80:443", "8080:8081", "1:65535", "1024:65535", "53:53"), portName);
+const port = fc.oneof(portNumber, portNumber.map(String), among("80:443", "8080:8081", "1:65535", "1024:65535", "53:53"), { weight: 2, arbitrary: portName });
 const order = fc.oneof(fc.constant(null), among(1, 2, 1_000, 0.5, -1));
 
 const ports = few(port, 4);
@@ -49,7 +49,7 @@ type Side = "source" | "destination";
 
 /** The side of the peer may be a Service. */
 function entity(side: Side, isPeer: boolean, family: 4 | 6, withPorts: boolean, isGlobal: boolean): fc.Arbitrary<Json> {
-  const portFields = withPorts ? { ports: fc.oneof(ports, fc.constant(undefined)), notPorts: fc.oneof({ weight: 1, arbitrary: ports }, { weight: 3, arbitrary: fc.constant(undefined) }) } : {};
+  const portFields = withPorts ? { ports: fc.oneof(ports, fc.constant(undefined)), notPorts: fc.oneof({ weight: 1, arbitrary: ports }, { weight: 2, arbitrary: fc.constant(undefined) }) } : {};
   const who = some({ selector, notSelector: selector.filter((text) => text !== ""), namespaceSelector, serviceAccounts: accounts, nets: someOf(NETS[family]), notNets: someOf(NETS[family].slice(1)), ...portFields });
   const service = fc.record({ services: fc.record({ name: among(...SERVICES), namespace: among(...NAMESPACES) }, isGlobal ? {} : { requiredKeys: ["name"] }) });
   const plain = fc.oneof(fc.constant({}), few(among<string[]>("selector", "notSelector", "namespaceSelector", "serviceAccounts", "nets", "notNets", "ports", "notPorts"), 2).chain((keep) => who.map((all) => Object.fromEntries(Object.entries(all).filter(([key, value]) => keep.includes(key) && value !== undefined)))), who.map(withoutUndefined));
@@ -63,7 +63,7 @@ type ProtocolPart = { readonly fields: Json; readonly withPorts: boolean };
 const protocolPart: fc.Arbitrary<ProtocolPart> = fc.oneof(
   { weight: 3, arbitrary: fc.constant({ fields: {}, withPorts: false }) },
   { weight: 8, arbitrary: among("TCP", "UDP", "SCTP", "tcp", 6, 17, 132, "6").map((protocol) => ({ fields: { protocol }, withPorts: true })) },
-  { weight: 2, arbitrary: fc.tuple(among("ICMP", "ICMPv6", 1, 58), some({ icmp: icmpMatch, notICMP: icmpMatch })).map(([protocol, icmp]) => ({ fields: { protocol, ...icmp }, withPorts: false })) },
+  { weight: 3, arbitrary: fc.tuple(among("ICMP", "ICMPv6", 1, 58), some({ icmp: icmpMatch, notICMP: icmpMatch })).map(([protocol, icmp]) => ({ fields: { protocol, ...icmp }, withPorts: false })) },
   { weight: 1, arbitrary: among("UDPLite", 47, "4").map((protocol) => ({ fields: { protocol }, withPorts: false })) },
   { weight: 2, arbitrary: among("TCP", "UDP", "ICMP", 58, 132).map((notProtocol) => ({ fields: { notProtocol }, withPorts: false })) },
 );
@@ -124,8 +124,8 @@ const everyKind: readonly { readonly weight: number; readonly arbitrary: fc.Arbi
     addressType: fc.constant("IPv4"), endpoints: fc.array(fc.record({ addresses: someOf([...POD_ADDRESSES[4], ...POD_ADDRESSES[6], "203.0.113.7"], 2) }), { maxLength: 3 }), ports: few(fc.record({ port: portNumber, protocol: among("TCP", "UDP", "SCTP") })),
   }) },
   { weight: 2, arbitrary: object(CALICO, "Tier", named(TIERS), { spec: some({ order: among(1, 1_000_000, 2_000_000, 20_000_000), defaultAction: among("Deny", "Pass") }) }) },
-  { weight: 5, arbitrary: object(CALICO, "NetworkPolicy", inNamespace(["p", "q"]), { spec: policySpec(false) }) },
-  { weight: 5, arbitrary: object(CALICO, "GlobalNetworkPolicy", named(["p", "q", "r"]), { spec: policySpec(true) }) },
+  { weight: 7, arbitrary: object(CALICO, "NetworkPolicy", inNamespace(["p", "q"]), { spec: policySpec(false) }) },
+  { weight: 7, arbitrary: object(CALICO, "GlobalNetworkPolicy", named(["p", "q", "r"]), { spec: policySpec(true) }) },
   { weight: 4, arbitrary: object("networking.k8s.io/v1", "NetworkPolicy", inNamespace(["p", "q"]), { spec: fc.record({ podSelector: labelSelector, policyTypes: among(["Ingress"], ["Egress"], ["Ingress", "Egress"]), ingress: fc.array(kubernetesRule("from"), { maxLength: 2 }), egress: fc.array(kubernetesRule("to"), { maxLength: 2 }) }, { requiredKeys: ["podSelector"] }) }) },
   { weight: 3, arbitrary: object("policy.networking.k8s.io/v1alpha2", "ClusterNetworkPolicy", named(["p", "q"]), { spec: fc.record({ tier: among("Admin", "Baseline"), priority: among(1, 2), subject: clusterPeer(false), ingress: fc.array(clusterRule(false), { maxLength: 3 }), egress: fc.array(clusterRule(true), { maxLength: 3 }) }, { requiredKeys: ["tier", "priority", "subject"] }) }) },
 ];
@@ -137,11 +137,12 @@ const ground: readonly Manifest[] = [
   ...NAMESPACES.flatMap((namespace) => ACCOUNTS.map((name) => ({ apiVersion: "v1", kind: "ServiceAccount", metadata: { namespace, name, labels: name === "front" ? { team: "red" } : { app: "db" } } }))),
 ];
 
-/** A cluster, and then up to three rounds of changes. */
+/** A cluster, and then up to four rounds of changes. */
 export const cases: fc.Arbitrary<Case> = fc.tuple(
+  among("Drop", "Reject"),
   fc.array(pod, { minLength: 2, maxLength: 6 }), fc.array(change, { minLength: 4, maxLength: 16, size: "max" }),
-  fc.array(fc.array(fc.tuple(change, fc.oneof({ weight: 2, arbitrary: fc.constant(true) }, { weight: 1, arbitrary: fc.constant(false) })), { minLength: 1, maxLength: 5 }), { maxLength: 3 }),
-).map(([pods, first, later]) => [
-  [...ground, ...pods, ...first],
-  ...later.map((round) => round.map(([what, isThere]): Change => (isThere ? what : { delete: keyOf(what) }))),
-]);
+  fc.array(fc.array(fc.tuple(change, fc.oneof({ weight: 3, arbitrary: fc.constant(true) }, { weight: 1, arbitrary: fc.constant(false) })), { minLength: 1, maxLength: 6 }), { maxLength: 4, size: "max" }),
+).map(([denyAction, pods, first, later]) => ({
+  denyAction,
+  rounds: [[...ground, ...pods, ...first], ...later.map((round) => round.map(([what, isThere]): Change => (isThere ? what : { delete: keyOf(what) })))],
+}));

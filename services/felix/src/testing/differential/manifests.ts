@@ -52,7 +52,7 @@ function entity(side: Side, isPeer: boolean, family: 4 | 6, withPorts: boolean, 
   const portFields = withPorts ? { ports: fc.oneof(ports, fc.constant(undefined)), notPorts: fc.oneof({ weight: 1, arbitrary: ports }, { weight: 2, arbitrary: fc.constant(undefined) }) } : {};
   const who = some({ selector, notSelector: selector.filter((text) => text !== ""), namespaceSelector, serviceAccounts: accounts, nets: someOf(NETS[family]), notNets: someOf(NETS[family].slice(1)), ...portFields });
   const service = fc.record({ services: fc.record({ name: among(...SERVICES), namespace: among(...NAMESPACES) }, isGlobal ? {} : { requiredKeys: ["name"] }) });
-  const plain = fc.oneof(fc.constant({}), few(among<string[]>("selector", "notSelector", "namespaceSelector", "serviceAccounts", "nets", "notNets", "ports", "notPorts"), 2).chain((keep) => who.map((all) => Object.fromEntries(Object.entries(all).filter(([key, value]) => keep.includes(key) && value !== undefined)))), who.map(withoutUndefined));
+  const plain = fc.oneof({ weight: 3, arbitrary: fc.constant<Json>({}) }, { weight: 6, arbitrary: few(among<string[]>("selector", "notSelector", "namespaceSelector", "serviceAccounts", "nets", "notNets", "ports", "notPorts"), 2).chain((keep) => who.map((all) => Object.fromEntries(Object.entries(all).filter(([key, value]) => keep.includes(key) && value !== undefined)))) }, { weight: 1, arbitrary: who.map(withoutUndefined) });
   return isPeer ? fc.oneof(mostly(plain), { weight: 1, arbitrary: side === "destination" ? service : fc.tuple(service, withPorts ? some({ ports }) : fc.constant({})).map(([a, b]) => ({ ...a, ...b })) }) : plain;
 }
 
@@ -137,12 +137,21 @@ const ground: readonly Manifest[] = [
   ...NAMESPACES.flatMap((namespace) => ACCOUNTS.map((name) => ({ apiVersion: "v1", kind: "ServiceAccount", metadata: { namespace, name, labels: name === "front" ? { team: "red" } : { app: "db" } } }))),
 ];
 
+/** Another version of a policy of the first round: the rest of it stays as it was. */
+type Edit = { readonly edit: number; readonly ingress: Json[]; readonly egress: Json[] };
+const edit: fc.Arbitrary<Edit> = fc.record({ edit: fc.nat(20), ingress: rules("ingress", true), egress: rules("egress", true) });
+const later: fc.Arbitrary<Change | Edit> = fc.oneof({ weight: 4, arbitrary: change }, { weight: 2, arbitrary: change.map((what) => ({ delete: keyOf(what) })) }, { weight: 3, arbitrary: edit });
+
+function edited(first: readonly Manifest[], { edit: index, ...written }: Edit): Manifest[] {
+  const policies = first.filter(({ apiVersion, kind }) => apiVersion === CALICO && kind.endsWith("NetworkPolicy"));
+  const policy = policies[index % Math.max(1, policies.length)];
+  return policy === undefined ? [] : [{ ...policy, spec: { ...(policy["spec"] as Json), ...written } }];
+}
+
 /** A cluster, and then up to four rounds of changes. */
 export const cases: fc.Arbitrary<Case> = fc.tuple(
-  among("Drop", "Reject"),
-  fc.array(pod, { minLength: 2, maxLength: 6 }), fc.array(change, { minLength: 4, maxLength: 16, size: "max" }),
-  fc.array(fc.array(fc.tuple(change, fc.oneof({ weight: 3, arbitrary: fc.constant(true) }, { weight: 1, arbitrary: fc.constant(false) })), { minLength: 1, maxLength: 6 }), { maxLength: 4, size: "max" }),
-).map(([denyAction, pods, first, later]) => ({
-  denyAction,
-  rounds: [[...ground, ...pods, ...first], ...later.map((round) => round.map(([what, isThere]): Change => (isThere ? what : { delete: keyOf(what) })))],
-}));
+  among("Drop", "Reject"), fc.array(pod, { minLength: 2, maxLength: 6 }), fc.array(change, { minLength: 4, maxLength: 16, size: "max" }), fc.array(fc.array(later, { minLength: 1, maxLength: 6 }), { maxLength: 4, size: "max" }),
+).map(([denyAction, pods, objects, rounds]) => {
+  const first = [...ground, ...pods, ...objects];
+  return { denyAction, rounds: [first, ...rounds.map((round) => round.flatMap((each): readonly Change[] => ("edit" in each ? edited(first, each as Edit) : [each])))] };
+});

@@ -53,6 +53,8 @@ export async function judge({ rounds, denyAction = "Drop" }: Case, netns: TestNe
     return { asked, allowed, disagreement: left.length === 0 ? null : { round: rounds.length, question: "nothing is left when everything is gone", kernel: left.join(", "), evaluator: "", trace: [] } };
   } finally {
     await dataplane.stop();
+    // Sockets are let go of in a turn of the event loop, which cases without a pause would never give it.
+    await new Promise((resolve) => setImmediate(resolve));
     using nft = netns.run(() => openNftables(netns.sys));
     if (nft.listTables().includes(TABLE)) nft.commit(TABLE, [{ do: "delete-table" }]);
   }

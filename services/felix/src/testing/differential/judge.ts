@@ -11,7 +11,7 @@ import { isGone, keyOf, type Case } from "./manifests.ts";
 import { questionsOf, type Question } from "./packets.ts";
 
 /** Tunnels of workloads are let through: what drops them is no policy. */
-const config: DataplaneConfig = {
+export const config: DataplaneConfig = {
   interfacePrefix: "cali", defaultEndpointToHostAction: "Accept", iptablesFilterDenyAction: "Drop", natPortRange: "", natOutgoingAddress: "", disableConntrackInvalidCheck: false,
   allowVXLANPacketsFromWorkloads: true, allowIPIPPacketsFromWorkloads: true, ipv6Support: true, logPrefix: "calico-packet", logActionRateLimit: "", logActionRateLimitBurst: 5, nftablesRefreshInterval: 0, routeRefreshInterval: 0,
   mtu: 0, mtuIfacePattern: "^eth", vxlanEnabled: "Auto", vxlanVNI: 4096, vxlanPort: 4789, vxlanMTU: 0, featureDetectOverride: "",

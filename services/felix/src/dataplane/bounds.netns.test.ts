@@ -1,20 +1,19 @@
 /** The largest objects that people may write, in the kernel: how much of it they take, and how much a small change writes. */
 import { createMachine, createTestNetns, dumpRuleset, type KernelRuleset, type TestNetns } from "@calico/kernel/testing";
-import { createFakeClock, createLogger } from "@calico/service-kit";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { TABLE } from "../rules/constants.ts";
 import { createTestCluster, type TestCluster } from "../testing/differential/cluster.ts";
-import { config } from "../testing/differential/judge.ts";
+import { inside, openDataplane } from "../testing/differential/judge.ts";
 import type { Manifest } from "../testing/differential/manifests.ts";
-import { createDataplane, type Dataplane } from "./dataplane.ts";
+import type { Dataplane } from "./dataplane.ts";
 
 let netns: TestNetns;
 let dataplane: Dataplane;
 let cluster: TestCluster;
 beforeEach(async () => {
   netns = createTestNetns("fb");
-  dataplane = createDataplane({ config, onDrift: () => {}, onPodMtu: () => {}, clock: createFakeClock(), log: createLogger("felix", "Fatal", { write: () => {} }) });
-  await inside(() => dataplane.start());
+  dataplane = openDataplane();
+  await inside(netns, () => dataplane.start());
   cluster = createTestCluster(dataplane.sink);
 });
 afterEach(async () => {
@@ -22,17 +21,12 @@ afterEach(async () => {
   netns[Symbol.dispose]();
 });
 
-function inside(work: () => Promise<void>): Promise<void> {
-  let done: Promise<void> = Promise.resolve();
-  netns.run(() => void (done = work()));
-  return done;
-}
 const gauge = (name: string): number => dataplane.gauges().find(([found]) => found === name)?.[2]() ?? -1;
 /** Commands that it takes to put changes into the kernel. */
 async function put(...changes: Manifest[]): Promise<number> {
   const before = gauge("felix_nft_commands");
   cluster.change(changes);
-  await inside(() => dataplane.apply());
+  await inside(netns, () => dataplane.apply());
   return gauge("felix_nft_commands") - before;
 }
 const kernel = (): KernelRuleset => netns.run(() => dumpRuleset(netns.sys, TABLE));

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { createTestNetns, type TestNetns } from "@calico/kernel/testing";
 import fc from "fast-check";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { judge } from "../testing/differential/judge.ts";
+import { createJudge, type Judge } from "../testing/differential/judge.ts";
 import { cases, isGone, type Case, type Change, type Manifest } from "../testing/differential/manifests.ts";
 import { shrink } from "../testing/differential/shrink.ts";
 
@@ -19,8 +19,10 @@ const REGRESSIONS = join(import.meta.dirname, "../testing/differential/testdata"
 const SHRINK_MS = 60_000;
 
 let netns: TestNetns;
+let judge: Judge;
 beforeEach(() => {
   netns = createTestNetns("df");
+  judge = createJudge(netns);
 });
 afterEach(() => netns[Symbol.dispose]());
 
@@ -30,8 +32,8 @@ const isWhole = ({ rounds }: Case): boolean => Array.isArray(rounds) && rounds.e
 /** A small case that fails as the given one does, written where it can be kept. */
 async function explain(found: Case): Promise<string> {
   const deadline = Date.now() + SHRINK_MS;
-  const smallest = await shrink(found, async (smaller) => isWhole(smaller) && (await judge(smaller, netns)).disagreement !== null, () => Date.now() > deadline);
-  const { disagreement } = await judge(smallest, netns);
+  const smallest = await shrink(found, async (smaller) => isWhole(smaller) && (await judge(smaller)).disagreement !== null, () => Date.now() > deadline);
+  const { disagreement } = await judge(smallest);
   const file = join(tmpdir(), `differential-${process.pid}.json`);
   writeFileSync(file, `${JSON.stringify(smallest, null, 1)}\n`);
   return `the kernel disagrees with the evaluator (the case is in ${file}: it belongs under testdata)\n${JSON.stringify(disagreement, null, 1)}\n${JSON.stringify(smallest)}`;
@@ -40,7 +42,7 @@ async function explain(found: Case): Promise<string> {
 const regressions = readdirSync(REGRESSIONS).filter((name) => name.endsWith(".json"));
 test.each(regressions)("%s", async (name) => {
   const kept = JSON.parse(readFileSync(join(REGRESSIONS, name), "utf8")) as Case;
-  const { asked, disagreement } = await judge(kept, netns);
+  const { asked, disagreement } = await judge(kept);
   expect(disagreement).toBeNull();
   expect(asked).toBeGreaterThan(0);
 });
@@ -49,7 +51,7 @@ test(`the kernel's rules judge packets as the evaluator does, in ${RUNS} random 
   let [asked, allowed] = [0, 0];
   let failed: Case | null = null;
   const result = await fc.check(fc.asyncProperty(cases, async (generated) => {
-    const judgement = await judge(generated, netns);
+    const judgement = await judge(generated);
     asked += judgement.asked;
     allowed += judgement.allowed;
     if (judgement.disagreement !== null) failed = generated;

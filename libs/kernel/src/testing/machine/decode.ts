@@ -9,7 +9,7 @@ const BASES: Readonly<Record<number, "network" | "transport">> = { 1: "network",
 const META = { DREG: 1, KEY: 2, SREG: 3 } as const;
 const META_KEYS: Readonly<Record<number, MetaKey>> = { 3: "mark", 6: "iifname", 7: "oifname", 15: "nfproto", 16: "l4proto" };
 const CT = { DREG: 1, KEY: 2, DIRECTION: 3, SREG: 4 } as const;
-const CT_STATE = 0;
+const CT_KEYS: Readonly<Record<number, "ct-state" | "ct-status">> = { 0: "ct-state", 2: "ct-status" };
 const CMP = { SREG: 1, OP: 2, DATA: 3 } as const;
 const OPERATORS: readonly CompareOperator[] = ["==", "!=", "<", "<=", ">", ">="];
 const RANGE = { SREG: 1, OP: 2, FROM: 3, TO: 4 } as const;
@@ -38,8 +38,8 @@ function decodeExpression(name: string, a: Attributes): Expression {
     case "payload": return { kind: "payload", base: known(BASES[numberOf(a, PAYLOAD.BASE)], "header of payload"), offset: numberOf(a, PAYLOAD.OFFSET), length: numberOf(a, PAYLOAD.LEN), to: registerOffset(numberOf(a, PAYLOAD.DREG)) };
     case "meta": return decodeMeta(a);
     case "ct":
-      if (numberOf(a, CT.KEY) !== CT_STATE || a.has(CT.SREG)) throw unknown(`ct of key ${numberOf(a, CT.KEY)}`);
-      return { kind: "ct-state", to: registerOffset(numberOf(a, CT.DREG)) };
+      if (a.has(CT.SREG) || a.has(CT.DIRECTION)) throw unknown(`ct of key ${numberOf(a, CT.KEY)} that sets, or of one direction`);
+      return { kind: known(CT_KEYS[numberOf(a, CT.KEY)], `ct of key ${numberOf(a, CT.KEY)}`), to: registerOffset(numberOf(a, CT.DREG)) };
     case "cmp": return { kind: "cmp", from: registerOffset(numberOf(a, CMP.SREG)), op: known(OPERATORS[numberOf(a, CMP.OP)], "operator of cmp"), data: dataOf(a, CMP.DATA) };
     case "range": return { kind: "range", from: registerOffset(numberOf(a, RANGE.SREG)), low: dataOf(a, RANGE.FROM), high: dataOf(a, RANGE.TO), not: numberOf(a, RANGE.OP) === 1 };
     case "bitwise":

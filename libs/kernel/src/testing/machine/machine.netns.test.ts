@@ -169,6 +169,7 @@ const BY_NFT = `table inet ${TABLE} {
     th sport > 100 counter
     th sport <= 443 counter
     ip saddr & 0.0.0.255 == 0.0.0.255 counter
+    ct status ! dnat counter
     ct state vmap { new : continue, invalid : drop }
     meta l4proto { tcp, 47 } counter
     oifname { "out0", "lo" } counter

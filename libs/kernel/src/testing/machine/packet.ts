@@ -15,6 +15,8 @@ export type MachinePacket = {
   /** "": there is none, as for what goes to a process of this machine. */
   readonly outInterface: string;
   readonly ctState: Exclude<CtState, "untracked">;
+  /** Somebody translates the destination of the connection. */
+  readonly translated?: boolean;
   readonly mark?: number;
 };
 

@@ -10,7 +10,7 @@ export type Expression =
   | { readonly kind: "payload"; readonly base: "network" | "transport"; readonly offset: number; readonly length: number; readonly to: number }
   | { readonly kind: "meta"; readonly key: MetaKey; readonly to: number }
   | { readonly kind: "set-mark"; readonly from: number }
-  | { readonly kind: "ct-state"; readonly to: number }
+  | { readonly kind: "ct-state" | "ct-status"; readonly to: number }
   | { readonly kind: "cmp"; readonly from: number; readonly op: CompareOperator; readonly data: Uint8Array }
   | { readonly kind: "range"; readonly from: number; readonly low: Uint8Array; readonly high: Uint8Array; readonly not: boolean }
   | { readonly kind: "bitwise"; readonly from: number; readonly to: number; readonly mask: Uint8Array; readonly xor: Uint8Array }

@@ -31,6 +31,8 @@ export type Machine = {
 export type LocalAddresses = ReadonlyMap<string, readonly string[]>;
 
 const CT_STATE_BITS = { invalid: 1, established: 2, related: 4, new: 8, untracked: 64 } as const;
+/** IPS_DST_NAT: of the bits of a connection's status the one that rules may ask for here. */
+const CT_STATUS_DNAT = 32;
 /** NF_IP_PRI_CONNTRACK: a chain before it meets a packet that is not tracked yet. */
 const CONNTRACK_PRIORITY = -200;
 const NFPROTO = { 4: 2, 6: 10 } as const;
@@ -157,6 +159,11 @@ class Run {
         return true;
       case "ct-state":
         registers.storeNumber(e.to, CT_STATE_BITS[this.#untracked ? "untracked" : this.#isTracked ? this.#packet.ctState : "invalid"]);
+        return true;
+      case "ct-status":
+        // What has no connection has no status, not even an empty one.
+        if (this.#untracked || !this.#isTracked || this.#packet.ctState === "invalid") return false;
+        registers.storeNumber(e.to, this.#packet.translated === true ? CT_STATUS_DNAT : 0);
         return true;
       case "cmp": return holds(registers.compare(e.from, e.data), e.op);
       case "range": return (registers.compare(e.from, e.low) >= 0 && registers.compare(e.from, e.high) <= 0) !== e.not;

@@ -1,63 +1,85 @@
 /** Runs a case: the real dataplane in a namespace, the machine on what the kernel has, the evaluator beside it. */
 import { openNftables } from "@calico/kernel";
 import { createMachine, dumpRuleset, type KernelRuleset, type Machine, type MachinePacket, type TestNetns } from "@calico/kernel/testing";
-import { createFakeClock, createLogger } from "@calico/service-kit";
-import { familyOf } from "@calico/model";
+import { commonParams, createFakeClock, createLogger, resolveConfig } from "@calico/service-kit";
+import { familyOf, type IpAddress, type WorkloadEndpoint } from "@calico/model";
+import { ENV_PREFIX, felixParams } from "../../config.ts";
 import { createDataplane, type Dataplane, type DataplaneConfig } from "../../dataplane/dataplane.ts";
 import { TABLE } from "../../rules/constants.ts";
-import { staticChains, staticSets } from "../../rules/static-chains.ts";
 import { createTestCluster, NODE, type TestCluster } from "./cluster.ts";
-import { isGone, keyOf, type Case } from "./manifests.ts";
+import { isGone, keyOf, type Case, type Change } from "./manifests.ts";
 import { questionsOf, type Question } from "./packets.ts";
 
-/** Tunnels of workloads are let through: what drops them is no policy. */
-export const config: DataplaneConfig = {
-  interfacePrefix: "cali", defaultEndpointToHostAction: "Accept", iptablesFilterDenyAction: "Drop", natPortRange: "", natOutgoingAddress: "", disableConntrackInvalidCheck: false,
-  allowVXLANPacketsFromWorkloads: true, allowIPIPPacketsFromWorkloads: true, ipv6Support: true, logPrefix: "calico-packet", logActionRateLimit: "", logActionRateLimitBurst: 5, nftablesRefreshInterval: 0, routeRefreshInterval: 0,
-  mtu: 0, mtuIfacePattern: "^eth", vxlanEnabled: "Auto", vxlanVNI: 4096, vxlanPort: 4789, vxlanMTU: 0, featureDetectOverride: "",
+/** The defaults, but tunnels of workloads are let through and so is what goes to the host: what drops them is no policy. Nothing is read again by itself. */
+const config: DataplaneConfig = {
+  ...resolveConfig({ ...commonParams, ...felixParams }, { env: {}, envPrefix: ENV_PREFIX }).values,
+  defaultEndpointToHostAction: "Accept", allowVXLANPacketsFromWorkloads: true, allowIPIPPacketsFromWorkloads: true, nftablesRefreshInterval: 0, routeRefreshInterval: 0,
 };
 const UPLINK = "eth0";
-/** What is there without any object. */
-const STATIC_NAMES: ReadonlySet<string> = new Set([...staticChains(config, false).keys(), ...staticSets.map(({ name }) => name)]);
 
 export type Disagreement = { readonly round: number; readonly question: string; readonly kernel: string; readonly evaluator: string; readonly trace: readonly string[] };
 export type Judgement = { readonly asked: number; readonly allowed: number; readonly disagreement: Disagreement | null };
 
 /** What the kernel does otherwise than the evaluator, if anything, after any round of changes. Leaves no table. */
-export async function judge({ rounds, denyAction = "Drop" }: Case, netns: TestNetns): Promise<Judgement> {
-  const dataplane = createDataplane({ config: { ...config, iptablesFilterDenyAction: denyAction }, onDrift: () => {}, onPodMtu: () => {}, clock: createFakeClock(), log: createLogger("felix", "Fatal", { write: () => {} }) });
-  const inside = (work: () => Promise<void>): Promise<void> => {
-    let done: Promise<void> = Promise.resolve();
-    netns.run(() => void (done = work()));
-    return done;
-  };
-  try {
-    await inside(() => dataplane.start());
+export type Judge = (given: Case) => Promise<Judgement>;
+
+/** Judges in a namespace, in which nothing else uses the table. */
+export function createJudge(netns: TestNetns): Judge {
+  /** What is there without any object. */
+  let atFirst: ReadonlySet<string> | null = null;
+
+  async function judged({ rounds, denyAction = "Drop" }: Case, dataplane: Dataplane): Promise<Judgement> {
+    await inside(netns, () => dataplane.start());
     const cluster = createTestCluster(dataplane.sink);
+    const apply = async (changes: readonly Change[]): Promise<void> => {
+      cluster.change(changes);
+      await inside(netns, () => dataplane.apply());
+    };
+    if (atFirst === null) {
+      await apply([]);
+      atFirst = namesIn(netns);
+    }
     const text = JSON.stringify(rounds);
     let [asked, allowed] = [0, 0];
+    const failed = (round: number, question: string, kernel: string): Judgement => ({ asked, allowed, disagreement: { round, question, kernel, evaluator: "", trace: [] } });
     for (const [round, changes] of rounds.entries()) {
-      cluster.change(changes);
-      await inside(() => dataplane.apply());
+      await apply(changes);
       const refused = refusalsOf(dataplane);
-      if (refused.length > 0) return { asked, allowed, disagreement: { round, question: "every chain is in the kernel", kernel: refused.join("; "), evaluator: "", trace: [] } };
-      const ruleset = netns.run(() => dumpRuleset(netns.sys, TABLE));
-      const result = compare(cluster, ruleset, { text, round, denyAction });
+      if (refused.length > 0) return failed(round, "every chain is in the kernel", refused.join("; "));
+      const result = compare(cluster, netns.run(() => dumpRuleset(netns.sys, TABLE)), { text, round, denyAction });
       asked += result.asked;
       allowed += result.allowed;
       if (result.disagreement !== null) return { asked, allowed, disagreement: result.disagreement };
     }
-    cluster.change(keysOf(rounds).map((key) => ({ delete: key })));
-    await inside(() => dataplane.apply());
-    const left = [...namesIn(netns)].filter((name) => !STATIC_NAMES.has(name));
-    return { asked, allowed, disagreement: left.length === 0 ? null : { round: rounds.length, question: "nothing is left when everything is gone", kernel: left.join(", "), evaluator: "", trace: [] } };
-  } finally {
-    await dataplane.stop();
-    // Sockets are let go of in a turn of the event loop, which cases without a pause would never give it.
-    await new Promise((resolve) => setImmediate(resolve));
-    using nft = netns.run(() => openNftables(netns.sys));
-    if (nft.listTables().includes(TABLE)) nft.commit(TABLE, [{ do: "delete-table" }]);
+    await apply(keysOf(rounds).map((key) => ({ delete: key })));
+    const left = [...namesIn(netns)].filter((name) => atFirst?.has(name) !== true);
+    return left.length === 0 ? { asked, allowed, disagreement: null } : failed(rounds.length, "nothing is left when everything is gone", left.join(", "));
   }
+
+  return async (given) => {
+    const dataplane = openDataplane(given.denyAction);
+    try {
+      return await judged(given, dataplane);
+    } finally {
+      await dataplane.stop();
+      // Sockets are let go of in a turn of the event loop, which cases without a pause would never give it.
+      await new Promise((resolve) => setImmediate(resolve));
+      using nft = netns.run(() => openNftables(netns.sys));
+      if (nft.listTables().includes(TABLE)) nft.commit(TABLE, [{ do: "delete-table" }]);
+    }
+  };
+}
+
+/** A dataplane that says nothing and that nobody asks for anything. */
+export function openDataplane(denyAction: Case["denyAction"] = "Drop"): Dataplane {
+  return createDataplane({ config: { ...config, iptablesFilterDenyAction: denyAction }, onDrift: () => {}, onPodMtu: () => {}, clock: createFakeClock(), log: createLogger("felix", "Fatal", { write: () => {} }) });
+}
+
+/** What it does in the kernel it does before it returns. */
+export function inside(netns: TestNetns, work: () => Promise<void>): Promise<void> {
+  let done: Promise<void> = Promise.resolve();
+  netns.run(() => void (done = work()));
+  return done;
 }
 
 /** That an interface is missing is no wonder: no pod has one. */
@@ -80,7 +102,7 @@ function compare(cluster: TestCluster, ruleset: KernelRuleset, { text, round, de
     const wanted = closed === undefined ? "accept" : denyAction === "Reject" && closed.by.kind !== "unknown profile" ? "reject" : "drop";
     if (outcome.did !== wanted) return disagree(`${question.hook} ${nameOf(from)} to ${nameOf(to)}: ${JSON.stringify(packet)}`, outcome.did, `${wanted}, by ${legs.map(({ by }) => JSON.stringify(by)).join(" and ")}`, outcome.trace);
   }
-  const around = surroundings(endpoints, machine);
+  const around = surroundings(endpoints, machine, (endpoint) => evaluator.verdict(endpoint, "ingress", SOME_PACKET).by.kind !== "unknown profile");
   return around === null ? { asked, allowed, disagreement: null } : disagree(around.question, around.kernel, around.evaluator, around.trace);
 }
 
@@ -91,21 +113,25 @@ function ask(machine: Machine, { hook, from, to, packet }: Question, ctState: Ma
   return { did: rejected ? "reject" : verdict, trace: trace.map(({ chain, comment, did }) => `${chain}: ${did}${comment === null ? "" : ` (${comment})`}`) };
 }
 
+const SOME_PACKET = { protocol: 6, source: { address: "10.99.9.9" as IpAddress, port: 1 }, destination: { address: "10.99.9.8" as IpAddress, port: 1 } };
+
 /** What holds whatever the policies say. */
-function surroundings(endpoints: readonly NonNullable<Question["from"]>[], machine: Machine): Omit<Disagreement, "round"> | null {
+function surroundings(endpoints: readonly WorkloadEndpoint[], machine: Machine, isKnown: (endpoint: WorkloadEndpoint) => boolean): Omit<Disagreement, "round"> | null {
   const answer = (what: string, question: Question, ctState: MachinePacket["ctState"], expected: "accept" | "drop"): Omit<Disagreement, "round"> | null => {
     const { did, trace } = ask(machine, question, ctState);
     return did === expected ? null : { question: `${what}: ${nameOf(question.from)} to ${nameOf(question.to)}`, kernel: did, evaluator: expected, trace };
   };
   for (const endpoint of endpoints.filter(({ node }) => node === NODE)) {
     const [address] = endpoint.addresses;
-    const foreign = { protocol: 6, source: { address: (address ?? "10.65.9.9") as typeof endpoint.addresses[number], port: 1 }, destination: { address: (address?.includes(":") === true ? "fd99::9" : "10.99.9.9") as typeof endpoint.addresses[number], port: 80 } };
+    const foreign = { protocol: 6, source: { address: (address ?? "10.65.9.9") as IpAddress, port: 1 }, destination: { address: (address?.includes(":") === true ? "fd99::9" : "10.99.9.9") as IpAddress, port: 80 } };
     const back = { ...foreign, source: foreign.destination, destination: foreign.source };
     const out: Question = { hook: "forward", from: endpoint, to: null, packet: foreign };
     const into: Question = { hook: "forward", from: null, to: endpoint, packet: back };
+    const established = answer("a connection that is there", out, "established", "accept") ?? answer("a connection that is there", into, "established", "accept");
+    const fromHost = answer("the host", { ...into, hook: "output" }, "new", "accept");
     const found = address === undefined
       ? answer("no address yet", out, "new", "drop") ?? answer("no address yet", into, "new", "drop")
-      : answer("invalid", out, "invalid", "drop") ?? answer("invalid", into, "invalid", "drop") ?? answer("a foreign source", { ...out, packet: { ...foreign, source: foreign.destination } }, "new", "drop");
+      : (isKnown(endpoint) ? established : null) ?? fromHost ?? answer("invalid", out, "invalid", "drop") ?? answer("invalid", into, "invalid", "drop") ?? answer("a foreign source", { ...out, packet: { ...foreign, source: foreign.destination } }, "new", "drop");
     if (found !== null) return found;
   }
   return null;

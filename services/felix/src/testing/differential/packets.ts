@@ -3,7 +3,7 @@ import type { Packet } from "@calico/calc";
 import { canonicalAddress, endOf, familyOf, formatAddress, parseCidr, type AddressBytes, type IpAddress, type WorkloadEndpoint } from "@calico/model";
 import { NODE } from "./cluster.ts";
 
-export type Hook = "forward" | "input";
+export type Hook = "forward" | "input" | "output";
 /** A packet at its place on the node. */
 export type Question = {
   readonly hook: Hook;

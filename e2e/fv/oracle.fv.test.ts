@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { Lab } from "../lab/lab.ts";
 import { stopLab } from "./cluster.ts";
-import { expectedReach, pairsOf, policies, PROBES, removeOthers, startOracleLab, untilProbes } from "./oracle.ts";
+import { expectedReach, pairsOf, policies, policiesIn, PROBES, removeOthers, startOracleLab, untilProbes } from "./oracle.ts";
 
 const ROUNDS = 30;
 const SEED = 20_261;
@@ -19,9 +19,9 @@ it(`the kernel judges connections as the evaluator does, under ${ROUNDS} random 
   for (const objects of fc.sample(policies, { numRuns: ROUNDS, seed: SEED })) {
     await lab.apply(objects);
     await removeOthers(lab, objects);
-    const expected = await expectedReach(lab, objects);
-    await untilProbes(lab, expected).catch((error: unknown) => {
-      throw new Error(`${(error as Error).message}\n${JSON.stringify(objects, null, 1)}`);
+    const expected = await expectedReach(lab);
+    await untilProbes(lab, expected).catch(async (error: unknown) => {
+      throw new Error(`${(error as Error).message}\n${JSON.stringify(await policiesIn(lab), null, 1)}`);
     });
     const answers = pairsOf(lab).flatMap(({ from, to }) => PROBES.map((probe) => expected(from, to, probe)));
     asked += answers.length;

@@ -110,9 +110,9 @@ function addressOf(lab: Lab, place: string): IpAddress {
 /** Without a probe: on the demo's port. */
 export type Expectation = (from: string, to: string, probe?: Probe) => boolean;
 
-/** Who should reach whom while these policies are in force. */
-export async function expectedReach(lab: Lab, objects: readonly KubeObject[]): Promise<Expectation> {
-  const evaluator = createEvaluator(await worldOf(lab, objects));
+/** Who should reach whom while these policies are in force; those that the API has, when none are given. */
+export async function expectedReach(lab: Lab, objects?: readonly KubeObject[]): Promise<Expectation> {
+  const evaluator = createEvaluator(await worldOf(lab, objects ?? (await policiesIn(lab))));
   return (from, to, { protocol, port } = PROBES[0]) => evaluator.passes({ protocol: PROTOCOL_NUMBERS[protocol], source: { address: addressOf(lab, from), port: 40_000 }, destination: { address: addressOf(lab, to), port } });
 }
 
@@ -141,12 +141,19 @@ export async function untilProbes(lab: Lab, expected: Expectation, timeoutMs = 1
 
 const POLICY_KINDS: readonly ResourceType[] = [coreTypes.networkPolicies, calicoTypes.networkPolicies, calicoTypes.globalNetworkPolicies];
 
-/** Deletes the policies of the last round that this one does not have. */
+/** Policies as the API has them: what was applied was merged into what was there. */
+export async function policiesIn(lab: Lab): Promise<KubeObject[]> {
+  const lists = await Promise.all(POLICY_KINDS.map(async (type) => (await lab.datastore.list<KubeObject>(type)).items.map((item) => ({ ...item, kind: type.kind, apiVersion: `${type.group}/${type.version}` }))));
+  return lists.flat();
+}
+
+const keyOf = ({ kind, apiVersion, metadata: { namespace = "", name } }: KubeObject): string => [apiVersion, kind, namespace, name].join(" ");
+
+/** Deletes the policies that are not among these. */
 export async function removeOthers(lab: Lab, kept: readonly KubeObject[]): Promise<void> {
-  const keyOf = ({ kind, apiVersion, metadata }: KubeObject): string => [apiVersion, kind, metadata.namespace ?? "", metadata.name].join(" ");
   const keys = new Set(kept.map(keyOf));
-  for (const type of POLICY_KINDS) {
-    const { items } = await lab.datastore.list<KubeObject>(type);
-    for (const item of items) if (!keys.has(keyOf({ ...item, kind: type.kind, apiVersion: type.group === "" ? type.version : `${type.group}/${type.version}` }))) await lab.datastore.delete(type, item.metadata);
+  for (const policy of (await policiesIn(lab)).filter((candidate) => !keys.has(keyOf(candidate)))) {
+    const type = POLICY_KINDS.find(({ kind, group }) => kind === policy.kind && policy.apiVersion.startsWith(`${group}/`));
+    if (type !== undefined) await lab.datastore.delete(type, policy.metadata);
   }
 }

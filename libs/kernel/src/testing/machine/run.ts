@@ -64,6 +64,8 @@ class Run {
   readonly #local: LocalAddresses;
   readonly #packet: MachinePacket;
   readonly #headers: Headers;
+  readonly #inName: Uint8Array;
+  readonly #outName: Uint8Array;
   readonly #registers = new Registers();
   readonly #counted: bigint[] = [];
   readonly #trace: Step[] = [];
@@ -78,6 +80,8 @@ class Run {
     this.#local = local;
     this.#packet = packet;
     this.#headers = headersOf(packet);
+    this.#inName = nameBytes(packet.inInterface);
+    this.#outName = nameBytes(packet.outInterface);
     this.#mark = packet.mark ?? 0;
   }
 
@@ -203,11 +207,11 @@ class Run {
   }
 
   #meta(key: Extract<Expression, { kind: "meta" }>["key"], to: number): boolean {
-    const { protocol, family, inInterface, outInterface } = this.#packet;
+    const { protocol, family } = this.#packet;
     switch (key) {
       case "mark": this.#registers.storeNumber(to, this.#mark); break;
-      case "iifname": this.#registers.store(to, nameBytes(inInterface)); break;
-      case "oifname": this.#registers.store(to, nameBytes(outInterface)); break;
+      case "iifname": this.#registers.store(to, this.#inName); break;
+      case "oifname": this.#registers.store(to, this.#outName); break;
       case "nfproto": this.#registers.storeByte(to, NFPROTO[family]); break;
       case "l4proto": this.#registers.storeByte(to, protocol); break;
     }
@@ -241,14 +245,9 @@ function holds(order: number, op: CompareOperator): boolean {
   }
 }
 
-const names = new Map<string, Uint8Array>();
 /** An interface's name as the kernel compares it. */
 function nameBytes(name: string): Uint8Array {
-  let bytes = names.get(name);
-  if (bytes === undefined) {
-    bytes = new Uint8Array(IFNAME_BYTES);
-    bytes.set(Buffer.from(name).subarray(0, IFNAME_BYTES - 1));
-    names.set(name, bytes);
-  }
+  const bytes = new Uint8Array(IFNAME_BYTES);
+  bytes.set(Buffer.from(name).subarray(0, IFNAME_BYTES - 1));
   return bytes;
 }

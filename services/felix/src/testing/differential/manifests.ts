@@ -75,9 +75,11 @@ const rule = (direction: "ingress" | "egress", isGlobal: boolean): fc.Arbitrary<
   }).map((rest) => ({ ...withoutUndefined(rest), ...fields })));
 const rules = (direction: "ingress" | "egress", isGlobal: boolean): fc.Arbitrary<Json[]> => fc.oneof(mostly(fc.array(rule(direction, isGlobal), { maxLength: 4 }), 8), { weight: 1, arbitrary: fc.array(rule(direction, isGlobal), { minLength: 5, maxLength: 12 }) });
 
-const policySpec = (isGlobal: boolean): fc.Arbitrary<Json> => some({
-  tier: fc.oneof(mostly(among("default", ...TIERS)), rarely("unknown")), order, selector, serviceAccountSelector: fc.oneof({ weight: 3, arbitrary: fc.constant("") }, { weight: 1, arbitrary: among("team == 'red'", "all()", "!has(team)") }), types: among(["Ingress"], ["Egress"], ["Ingress", "Egress"]),
-  ingress: rules("ingress", isGlobal), egress: rules("egress", isGlobal), ...(isGlobal ? { namespaceSelector: namespaceSelector.filter((text) => text !== "global()") } : {}),
+/** Sometimes with a field of a later version. */
+const policySpec = (isGlobal: boolean): fc.Arbitrary<Json> => fc.tuple(knownSpec(isGlobal), fc.oneof(mostly(fc.constant<Json>({}), 25), rarely<Json>({ futureField: true }))).map(([spec, later]) => ({ ...spec, ...later }));
+const knownSpec = (isGlobal: boolean): fc.Arbitrary<Json> => some({
+  tier: fc.oneof(mostly(among("default", ...TIERS), 10), rarely("unknown"), rarely("kube-baseline")), order, selector, serviceAccountSelector: fc.oneof({ weight: 3, arbitrary: fc.constant("") }, { weight: 1, arbitrary: among("team == 'red'", "all()", "!has(team)") }), types: among(["Ingress"], ["Egress"], ["Ingress", "Egress"]),
+  ...(isGlobal ? { performanceHints: fc.constant(["AssumeNeededOnEveryNode"]) } : {}), ingress: rules("ingress", isGlobal), egress: rules("egress", isGlobal), ...(isGlobal ? { namespaceSelector: namespaceSelector.filter((text) => text !== "global()") } : {}),
 });
 
 const object = (apiVersion: string, kind: string, metadata: fc.Arbitrary<Json>, rest: Record<string, fc.Arbitrary<unknown>>): fc.Arbitrary<Manifest> => fc.record({ apiVersion: fc.constant(apiVersion), kind: fc.constant(kind), metadata, ...rest }) as unknown as fc.Arbitrary<Manifest>;
@@ -123,7 +125,7 @@ const everyKind: readonly { readonly weight: number; readonly arbitrary: fc.Arbi
   { weight: 2, arbitrary: object("discovery.k8s.io/v1", "EndpointSlice", among(...SERVICES).chain((service) => inNamespace([`${service}-1`, `${service}-2`], { labels: fc.constant({ "kubernetes.io/service-name": service }) })), {
     addressType: fc.constant("IPv4"), endpoints: fc.array(fc.record({ addresses: someOf([...POD_ADDRESSES[4], ...POD_ADDRESSES[6], "203.0.113.7"], 2) }), { maxLength: 3 }), ports: few(fc.record({ port: portNumber, protocol: among("TCP", "UDP", "SCTP") })),
   }) },
-  { weight: 2, arbitrary: object(CALICO, "Tier", named(TIERS), { spec: some({ order: among(1, 1_000_000, 2_000_000, 20_000_000), defaultAction: among("Deny", "Pass") }) }) },
+  { weight: 2, arbitrary: object(CALICO, "Tier", named([...TIERS, "default"]), { spec: some({ order: among(1, 1_000_000, 2_000_000, 20_000_000), defaultAction: among("Deny", "Pass") }) }) },
   { weight: 7, arbitrary: object(CALICO, "NetworkPolicy", inNamespace(["p", "q"]), { spec: policySpec(false) }) },
   { weight: 7, arbitrary: object(CALICO, "GlobalNetworkPolicy", named(["p", "q", "r"]), { spec: policySpec(true) }) },
   { weight: 4, arbitrary: object("networking.k8s.io/v1", "NetworkPolicy", inNamespace(["p", "q"]), { spec: fc.record({ podSelector: labelSelector, policyTypes: among(["Ingress"], ["Egress"], ["Ingress", "Egress"]), ingress: fc.array(kubernetesRule("from"), { maxLength: 2 }), egress: fc.array(kubernetesRule("to"), { maxLength: 2 }) }, { requiredKeys: ["podSelector"] }) }) },

@@ -4,7 +4,7 @@ import type { Lab } from "../lab/lab.ts";
 import { stopLab } from "./cluster.ts";
 import { expectedReach, pairsOf, policies, policiesIn, PROBES, removeOthers, startOracleLab, untilProbes } from "./oracle.ts";
 
-const ROUNDS = 30;
+const ROUNDS = 50;
 const SEED = 20_261;
 
 let lab: Lab;

@@ -1,31 +1,6 @@
-/** Network namespaces for tests: made with unique names, removed whatever happens. */
-import { execFileSync } from "node:child_process";
-import { randomBytes } from "node:crypto";
-import { createNetns, deleteNetns, netnsPath, withNetns } from "../netns/netns.ts";
-import { openSys, type Sys } from "../sys/sys.ts";
-
-export interface TestNetns extends Disposable {
-  readonly name: string;
-  readonly path: string;
-  readonly sys: Sys;
-  /** Runs synchronously inside. */
-  run<T>(fn: () => T): T;
-  /** Runs a program inside and returns what it printed: the independent judge. */
-  exec(program: string, ...args: readonly string[]): string;
-}
-
-/** A fresh namespace; dispose removes it. */
-export function createTestNetns(prefix = "ct"): TestNetns {
-  const sys = openSys();
-  const name = `${prefix}-${randomBytes(4).toString("hex")}`;
-  const path = createNetns(sys, name);
-  return {
-    name, path, sys,
-    run: (fn) => withNetns(sys, netnsPath(name), fn),
-    exec: (program, ...args) => execFileSync("nsenter", [`--net=${path}`, "--", program, ...args], { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"], timeout: 20_000 }),
-    [Symbol.dispose]: () => deleteNetns(sys, name),
-  };
-}
+/** For tests: network namespaces that go away, and a judge of rules. */
+export { createTestNetns, type TestNetns } from "./netns.ts";
+export * from "./machine/index.ts";
 
 /** Resolves when the condition holds; rejects after the time. */
 export async function eventually(what: string, condition: () => boolean, timeoutMs = 5_000): Promise<void> {

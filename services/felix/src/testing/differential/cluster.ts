@@ -1,8 +1,8 @@
 /** A cluster whose objects change: its calculation for one node, and the same objects for the judge. */
 import { createClusterHalf, createEvaluator, createNodeHalf, type ClusterHalf, type ClusterUpdate, type DataplaneSink, type Evaluator, type NodeHalf, type NodeUpdate, type ObjectKey } from "@calico/calc";
 import {
-  builtInTiers, convertClusterNetworkPolicy, convertEndpointSlice, convertGlobalNetworkPolicy, convertGlobalNetworkSet, convertKubernetesNetworkPolicy, convertNamespace, convertNetworkPolicy, convertNetworkSet, convertPod, convertServiceAccount, convertTier,
-  type WorkloadEndpoint,
+  builtInTiers, convertClusterNetworkPolicy, convertEndpointSlice, convertGlobalNetworkPolicy, convertGlobalNetworkSet, convertHostEndpoint, convertKubernetesNetworkPolicy, convertNamespace, convertNetworkPolicy, convertNetworkSet, convertPod, convertServiceAccount, convertTier,
+  type HostEndpoint, type WorkloadEndpoint,
 } from "@calico/model";
 import { isGone, keyOf, type Change, type Manifest } from "./manifests.ts";
 
@@ -19,6 +19,7 @@ function parse(object: Manifest): ClusterUpdate | null {
     case "Namespace": return of("Profile", convertNamespace(object).value, id);
     case "ServiceAccount": return of("Profile", convertServiceAccount(object).value, id);
     case "Pod": return of("WorkloadEndpoint", convertPod(object).value, id);
+    case "HostEndpoint": return of("HostEndpoint", convertHostEndpoint(object).value, id);
     case "NetworkSet": return of("NetworkSet", convertNetworkSet(object).value, id);
     case "GlobalNetworkSet": return of("NetworkSet", convertGlobalNetworkSet(object).value, id);
     case "EndpointSlice": return of("ServiceSlice", convertEndpointSlice(object).value, id);
@@ -40,6 +41,7 @@ export interface TestCluster {
   /** What every object together means. */
   evaluator(): Evaluator;
   endpoints(): WorkloadEndpoint[];
+  hostEndpoints(): HostEndpoint[];
 }
 
 export function createTestCluster(sink: DataplaneSink): TestCluster {
@@ -71,8 +73,9 @@ export function createTestCluster(sink: DataplaneSink): TestCluster {
       isStarted = true;
       node.flush();
     },
-    evaluator: () => createEvaluator({ policies: all("Policy"), tiers: [...builtInTiers, ...all("Tier")], profiles: all("Profile"), endpoints: all("WorkloadEndpoint"), networkSets: all("NetworkSet"), serviceSlices: all("ServiceSlice") }),
+    evaluator: () => createEvaluator({ policies: all("Policy"), tiers: [...builtInTiers, ...all("Tier")], profiles: all("Profile"), endpoints: all("WorkloadEndpoint"), hostEndpoints: all("HostEndpoint"), networkSets: all("NetworkSet"), serviceSlices: all("ServiceSlice"), nodes: all("Node") }),
     endpoints: () => all("WorkloadEndpoint"),
+    hostEndpoints: () => all("HostEndpoint"),
   };
 }
 

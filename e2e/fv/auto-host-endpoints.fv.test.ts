@@ -6,7 +6,7 @@ import { startDemoLab, stopLab, untilReach } from "./cluster.ts";
 
 let lab: Lab;
 beforeAll(async () => {
-  lab = await startDemoLab("fvautohep", 30);
+  lab = await startDemoLab("fvautohep", 27);
 }, 90_000);
 afterAll(async () => expect(await stopLab(lab)).toEqual([]), 30_000);
 

@@ -3,7 +3,7 @@ import type { Cidr, EndpointId, IpAddress, PolicyId, ProfileId } from "@calico/m
 import { createTestNetns, eventually, type TestNetns } from "@calico/kernel/testing";
 import { createFakeClock, createLogger } from "@calico/service-kit";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { FailsafePort } from "../rules/failsafe-ports.ts";
+import type { FailsafePort } from "@calico/calc";
 import { echoes, reaches, serve, type Closable } from "../testing/traffic.ts";
 import { createDataplane, type Dataplane, type DataplaneConfig } from "./dataplane.ts";
 

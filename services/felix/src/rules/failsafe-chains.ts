@@ -2,7 +2,7 @@
 import { familyOf } from "@calico/model";
 import type { Rule, Side, Statement } from "@calico/kernel";
 import { chainContent, rule, type ChainContent, type LiteralSet } from "./chain.ts";
-import type { FailsafePort } from "./failsafe-ports.ts";
+import type { FailsafePort } from "@calico/calc";
 import type { RenderSettings } from "./settings.ts";
 
 export const FAILSAFE = { from: "failsafe-from", to: "failsafe-to", untrackedFrom: "failsafe-untracked-from", untrackedTo: "failsafe-untracked-to" } as const;

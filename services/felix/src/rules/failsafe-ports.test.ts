@@ -1,3 +1,4 @@
+import { defaultFailsafes } from "@calico/calc";
 import { resolveConfig } from "@calico/service-kit";
 import { expect, it } from "vitest";
 import { FAILSAFE_INBOUND, FAILSAFE_OUTBOUND, failsafePorts } from "./failsafe-ports.ts";
@@ -18,7 +19,8 @@ it.each(["", "tcp", "tcp:", "tcp:0", "tcp:65536", "icmp:22", "tcp:all:22", "tcp:
   expect(read(text)).toMatchObject({ values: { ports: params.ports.fallback }, issues: [{ name: "X_PORTS" }] });
 });
 
-it("has Calico's defaults", () => {
+it("has Calico's defaults, which the evaluator has too", () => {
+  expect([failsafePorts(FAILSAFE_INBOUND).fallback, failsafePorts(FAILSAFE_OUTBOUND).fallback]).toEqual([defaultFailsafes.inbound, defaultFailsafes.outbound]);
   const numbers = (text: string, protocol: number): number[] => failsafePorts(text).fallback.flatMap((each) => (each.protocol === protocol && each.net === null ? [each.port] : []));
   expect([numbers(FAILSAFE_INBOUND, 6), numbers(FAILSAFE_INBOUND, 17)]).toEqual([[22, 179, 2379, 2380, 5473, 6443, 6666, 6667], [68]]);
   expect([numbers(FAILSAFE_OUTBOUND, 6), numbers(FAILSAFE_OUTBOUND, 17)]).toEqual([[179, 2379, 2380, 5473, 6443, 6666, 6667], [53, 67]]);

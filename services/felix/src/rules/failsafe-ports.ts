@@ -1,9 +1,8 @@
 /** Ports of a host that no policy of host endpoints closes. */
-import { canonicalCidr, protocolNumber, type Cidr } from "@calico/model";
+import type { FailsafePort } from "@calico/calc";
+import { canonicalCidr, protocolNumber } from "@calico/model";
 import { Param, ParamError } from "@calico/service-kit";
 import { PROTOCOL } from "./constants.ts";
-
-export type FailsafePort = { readonly protocol: number; readonly port: number; /** Of the other machine; null: any. */ readonly net: Cidr | null };
 
 const WITH_PORTS: ReadonlySet<number> = new Set([PROTOCOL.tcp, PROTOCOL.udp, PROTOCOL.sctp]);
 

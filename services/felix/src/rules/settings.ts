@@ -1,4 +1,4 @@
-import type { FailsafePort } from "./failsafe-ports.ts";
+import type { FailsafePort } from "@calico/calc";
 
 /** What the rendering depends on besides policies and endpoints. */
 export type RenderSettings = {

@@ -17,13 +17,15 @@ export interface NftTable extends Disposable {
   readonly refused: ReadonlyMap<string, string>;
   /** The kernel's table is to be read again before the next commit: somebody may have changed it. */
   suspect(): void;
-  readonly stats: { readonly chains: number; readonly rules: number; readonly sets: number; readonly commits: number; readonly commands: number };
+  readonly stats: { readonly chains: number; readonly rules: number; readonly sets: number; readonly commits: number; readonly commands: number; /** Members of sets that came or went. */ readonly elements: number };
 }
 
 export type NftTableOptions = {
   readonly log: Logger;
   /** Somebody else changed something: commit again. */
   readonly onForeignChange: () => void;
+  /** Nobody else can change the table, where the kernel knows that. Otherwise what others change is put back. */
+  readonly isOwned?: boolean;
 };
 
 /** Refused chains that are set aside before a commit gives up. */
@@ -31,7 +33,7 @@ const MAX_REFUSALS = 50;
 
 type Actual = { readonly chains: Map<string, readonly string[]>; readonly sets: Map<string, { flags: number; elements: Set<string> }> };
 
-export function createNftTable({ log, onForeignChange }: NftTableOptions): NftTable {
+export function createNftTable({ log, onForeignChange, isOwned = true }: NftTableOptions): NftTable {
   const nft = openNftables(openSys());
   const chains = new Map<string, ChainContent>();
   const sets = new Map<string, DesiredSet>();
@@ -41,9 +43,10 @@ export function createNftTable({ log, onForeignChange }: NftTableOptions): NftTa
   let dirtySets = new Map<string, Set<string> | null>();
   let actual: Actual | null = null;
   let adopted = false;
-  let ownerFlags = TABLE_OWNER | TABLE_PERSIST;
+  let ownerFlags = isOwned ? TABLE_OWNER | TABLE_PERSIST : 0;
   let commits = 0;
   let commandCount = 0;
+  let elementCount = 0;
 
   const subscription = nft.subscribe({
     onGeneration({ processId }) {
@@ -147,6 +150,7 @@ export function createNftTable({ log, onForeignChange }: NftTableOptions): NftTa
     adopted = true;
     commits += 1;
     commandCount += commands.length;
+    for (const command of commands) if (command.do === "add-elements" || command.do === "delete-elements") elementCount += command.elements.length;
   }
 
   /** Kernels before 5.12 have no owners, those before 6.9 no persistence: then others could change the table, and it is watched. */
@@ -210,7 +214,7 @@ export function createNftTable({ log, onForeignChange }: NftTableOptions): NftTa
       actual = null;
     },
     get stats() {
-      return { chains: chains.size, rules: [...chains.values()].reduce((sum, { rules }) => sum + rules.length, 0), sets: sets.size, commits, commands: commandCount };
+      return { chains: chains.size, rules: [...chains.values()].reduce((sum, { rules }) => sum + rules.length, 0), sets: sets.size, commits, commands: commandCount, elements: elementCount };
     },
     [Symbol.dispose]() {
       subscription[Symbol.dispose]();

@@ -9,6 +9,8 @@ import { benchCluster } from "./cluster.ts";
 import { benchCniAdd } from "./cni-add.ts";
 import { benchDispatch, residentMb } from "./dispatch.ts";
 import { benchFelixChanges } from "./felix-changes.ts";
+import { benchFelixResync } from "./felix-resync.ts";
+import { benchFelixSets } from "./felix-sets.ts";
 import { benchPolicyLatency } from "./policy-latency.ts";
 import { createReport, type Report } from "./report.ts";
 import { benchRestart } from "./restart.ts";
@@ -21,7 +23,9 @@ const IN_LAB: Readonly<Record<string, (lab: Lab, report: Report) => Promise<void
 /** With a lab of their own, which they hand over to be stopped; only when they are named. */
 const ON_THEIR_OWN: Readonly<Record<string, (report: Report, say: (line: string) => void, started: (lab: Lab) => void) => Promise<void>>> = { cluster: benchCluster };
 /** One felix with a network of its own and no cluster; only when they are named. */
-const ON_ONE_NODE: Readonly<Record<string, (report: Report, say: (line: string) => void) => Promise<void>>> = { "felix-changes": benchFelixChanges };
+const ON_ONE_NODE: Readonly<Record<string, (report: Report, say: (line: string) => void) => Promise<void>>> = {
+  "felix-changes": benchFelixChanges, "felix-sets": benchFelixSets, "felix-resync": benchFelixResync,
+};
 const NAMES = [...Object.keys(IN_LAB), ...Object.keys(ON_THEIR_OWN), ...Object.keys(ON_ONE_NODE)];
 
 const wanted = process.argv.slice(2);

@@ -9,6 +9,8 @@ import { benchCluster } from "./cluster.ts";
 import { benchCniAdd } from "./cni-add.ts";
 import { benchDispatch, residentMb } from "./dispatch.ts";
 import { benchFelixChanges } from "./felix-changes.ts";
+import { benchFelixMemory } from "./felix-memory.ts";
+import { benchFelixPackets } from "./felix-packets.ts";
 import { benchFelixResync } from "./felix-resync.ts";
 import { benchFelixSets } from "./felix-sets.ts";
 import { benchPolicyLatency } from "./policy-latency.ts";
@@ -24,7 +26,7 @@ const IN_LAB: Readonly<Record<string, (lab: Lab, report: Report) => Promise<void
 const ON_THEIR_OWN: Readonly<Record<string, (report: Report, say: (line: string) => void, started: (lab: Lab) => void) => Promise<void>>> = { cluster: benchCluster };
 /** One felix with a network of its own and no cluster; only when they are named. */
 const ON_ONE_NODE: Readonly<Record<string, (report: Report, say: (line: string) => void) => Promise<void>>> = {
-  "felix-changes": benchFelixChanges, "felix-sets": benchFelixSets, "felix-resync": benchFelixResync,
+  "felix-changes": benchFelixChanges, "felix-sets": benchFelixSets, "felix-resync": benchFelixResync, "felix-packets": benchFelixPackets, "felix-memory": benchFelixMemory,
 };
 const NAMES = [...Object.keys(IN_LAB), ...Object.keys(ON_THEIR_OWN), ...Object.keys(ON_ONE_NODE)];
 

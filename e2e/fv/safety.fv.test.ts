@@ -4,7 +4,7 @@
  */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { ClusterUpdate } from "@calico/calc";
-import { dropPolicy, dropWorkload, ingressPolicy, putPolicy, putWorkload, UDP, workload } from "../rig/objects.ts";
+import { dropPolicy, dropWorkload, ingressPolicy, putPolicy, putWorkload, UDP, workload, type RuleWish } from "../rig/objects.ts";
 import { seeded } from "../rig/population.ts";
 import { openRig, type Rig } from "../rig/rig.ts";
 import { startProbe, type Flow, type Outcome } from "../rig/traffic.ts";
@@ -27,11 +27,23 @@ describe("policy at every instant", () => {
   const pod = (n: number): Flow["from"] => rig.pod(`pod-${n % PODS}`);
   const flows = (port: number): Flow[] => Array.from({ length: PODS }, (_, n) => ({ from: pod(n), to: pod(n + 1), port }));
 
-  /** The policies of one app's pods: who may send to the open port is written one way or the other, and stays the same. */
+  /** Every pod, written one way or the other. */
+  const everybody = (form: number): RuleWish => [
+    { from: "has(app)" }, { from: 'app in {"app-0", "app-1", "app-2"}' }, { nets: ["10.65.0.0/24"] }, { nets: ["10.65.0.0/25", "10.65.0.128/25"] }, { nets: ["10.65.0.0/25", `198.51.100.${form % 256}/32`] }, { from: `has(pod) && !has(nothing-${form})` },
+  ][form % 6] ?? {};
+
+  /** The policy that lets everybody send to the open port of one app's pods, or nobody to the closed one, which a policy behind it opens. */
   function openFor(app: number, form: number): ClusterUpdate {
-    const everybody = [{ from: "has(app)" }, { from: 'app in {"app-0", "app-1", "app-2"}' }, { nets: ["10.65.0.0/24"] }, { nets: ["10.65.0.0/25", "10.65.0.128/25"] }, { from: `has(pod) && !has(nothing-${form})` }][form % 5];
-    return putPolicy(ingressPolicy("rig", `open-${app}`, `app == "app-${app}"`, [{ ...everybody, protocol: UDP, ports: form % 2 === 0 ? [OPEN_PORT] : [OPEN_PORT, 9_000 + (form % 100)] }], 100));
+    return putPolicy(ingressPolicy("rig", `open-${app}`, `app == "app-${app}"`, [{ ...everybody(form), protocol: UDP, ports: form % 2 === 0 ? [OPEN_PORT] : [OPEN_PORT, 9_000 + (form % 100)] }], 300));
   }
+  function closedFor(app: number, form: number): ClusterUpdate {
+    return putPolicy(ingressPolicy("rig", `closed-${app}`, `app == "app-${app}"`, [{ action: "Deny", ...everybody(form), protocol: UDP, ports: form % 2 === 0 ? [CLOSED_PORT] : [CLOSED_PORT, 9_000 + (form % 100)] }], 300));
+  }
+  const start = (): void => {
+    rig.sync.feed([putPolicy(ingressPolicy("rig", "behind", "has(app)", [{ protocol: UDP, ports: [CLOSED_PORT] }], 400))]);
+    for (let app = 0; app < 3; app += 1) rig.sync.feed([openFor(app, app), closedFor(app, app)]);
+    rig.felix.start();
+  };
 
   /** Policies that come and go beside them, and that allow neither the closed port nor deny the open one. */
   function beside(n: number, form: number): ClusterUpdate {
@@ -39,7 +51,7 @@ describe("policy at every instant", () => {
     const name = `beside-${n}`;
     if (form % 4 === 0) return dropPolicy(ingressPolicy("rig", name, applies, []).id);
     return putPolicy(ingressPolicy("rig", name, applies, [
-      { from: `group == "g-${form % 7}"`, protocol: UDP, ports: [8_000 + (form % 50)] }, { action: "Deny", from: `group == "g-${form % 5}"`, protocol: UDP }, { action: "Deny", protocol: UDP, ports: [CLOSED_PORT] },
+      { from: `group == "g-${form % 7}"`, protocol: UDP, ports: [8_000 + (form % 50)] }, { action: "Deny", from: `group == "g-${form % 5}"`, protocol: UDP },
     ], form % 200));
   }
 
@@ -49,8 +61,7 @@ describe("policy at every instant", () => {
     const seed = Number(process.env["SAFETY_SEED"] ?? Date.now() % 1_000_000);
     const random = seeded(seed);
     const below = (limit: number): number => Math.floor(random() * limit);
-    for (let app = 0; app < 3; app += 1) rig.sync.feed([openFor(app, app)]);
-    rig.felix.start();
+    start();
     await rig.felix.untilReady();
     await rig.attachAll();
     const probe = await startProbe([...flows(OPEN_PORT), ...flows(CLOSED_PORT)], PROBE_US, CHURN_MS + 30_000);
@@ -60,7 +71,8 @@ describe("policy at every instant", () => {
       while (performance.now() < until) {
         const kind = below(10);
         const n = 1 + below(200);
-        if (kind < 3) rig.sync.feed([openFor(below(3), below(1_000))]);
+        if (kind < 2) rig.sync.feed([openFor(below(3), below(1_000))]);
+        else if (kind < 4) rig.sync.feed([closedFor(below(3), below(1_000))]);
         else if (kind < 7) rig.sync.feed([beside(below(BESIDE), below(1_000))]);
         else rig.sync.feed([below(2) === 0 ? putWorkload(remote(n)) : dropWorkload(remote(n))]);
         changes += 1;
@@ -89,8 +101,7 @@ describe("policy at every instant", () => {
   }, 90_000);
 
   it("5 Dataplanes: a foreign flush of all rules passes an owned table by", async () => {
-    for (let app = 0; app < 3; app += 1) rig.sync.feed([openFor(app, 0)]);
-    rig.felix.start();
+    start();
     await rig.felix.untilReady();
     const probe = await startProbe([...flows(OPEN_PORT), ...flows(CLOSED_PORT)], PROBE_US, 20_000);
     const before = await rig.felix.metrics();

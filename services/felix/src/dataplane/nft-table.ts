@@ -72,6 +72,25 @@ export function createNftTable({ log, onForeignChange, isOwned = true }: NftTabl
     };
   }
 
+  /**
+   * Sets of ranges that are new, with their members. In the kernel a set of ranges is looked up in a copy that is made only after the rules of
+   * its transaction are in force (linux/net/netfilter/nft_set_rbtree.c, nft_rbtree_commit): rules that came with it would find it empty for some
+   * microseconds. So these go first, in a transaction of their own, while no rule refers to them.
+   */
+  function stageNewRanges(now: Actual): void {
+    const commands: Command[] = [];
+    const made = new Map<string, DesiredSet>();
+    for (const name of dirtySets.keys()) {
+      const wanted = sets.get(name);
+      if (wanted?.spec.interval !== true || wanted.spec.map === true || wanted.elements.size === 0 || now.sets.has(name)) continue;
+      commands.push({ do: "add-set", set: wanted.spec }, ...elementCommands(wanted, new Set(), null));
+      made.set(name, wanted);
+    }
+    if (commands.length === 0) return;
+    send(commands);
+    for (const [name, { spec, elements }] of made) now.sets.set(name, { flags: setFlags(spec), elements: new Set(elements.keys()) });
+  }
+
   /** Differences as commands, in an order that the kernel accepts: sets, chains, rules, dispatch, removals. */
   function plan(now: Actual): Command[] {
     const commands: Command[] = [];
@@ -194,9 +213,11 @@ export function createNftTable({ log, onForeignChange, isOwned = true }: NftTabl
     commit() {
       for (let attempt = 0; attempt <= MAX_REFUSALS; attempt += 1) {
         const now = (actual ??= load());
-        const commands = plan(now);
-        if (commands.length === 0 && adopted) return remember(now);
         try {
+          // In an empty table nothing refers to anything yet.
+          if (now.chains.size > 0) stageNewRanges(now);
+          const commands = plan(now);
+          if (commands.length === 0 && adopted) return remember(now);
           send(commands);
           return remember(now);
         } catch (error) {

@@ -61,8 +61,11 @@ export async function startSyncServer(host: string, node: string): Promise<SyncS
     });
     unacked.push({ sequence, writtenAt: process.hrtime.bigint(), updates: entries.length, bytes: messages.reduce((sum, { length }) => sum + length, 0), isSnapshot, waiters: taken });
     for (const message of messages) if (!to.write(message) && !to.cancelled) await new Promise<void>((resolve) => {
-      to.once("drain", resolve);
-      to.once("cancelled", () => resolve());
+      const go = (): void => {
+        to.off("drain", go).off("cancelled", go);
+        resolve();
+      };
+      to.on("drain", go).on("cancelled", go);
     });
   }
 

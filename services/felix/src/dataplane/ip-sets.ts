@@ -38,14 +38,14 @@ export interface IpSets {
 
 const FAMILIES = [4, 6] as const;
 
+const isWide = (member: string, family: Family): boolean => !member.endsWith(family === 4 ? "/32" : "/128");
+
 export function createIpSets(): IpSets {
   const entries = new Map<IpSetId, Entry>();
   /** Members that came or went, by set; null: all of it. */
   const dirty = new Map<IpSetId, Set<string> | null>();
   /** Names under which a set was given out, by set and family. */
   const names = new Map<IpSetId, Record<Family, string>>();
-
-  const isWide = (member: string, family: Family): boolean => !member.endsWith(family === 4 ? "/32" : "/128");
 
   function add(entry: Entry, member: string): void {
     if (entry.members.has(member)) return;
@@ -118,7 +118,8 @@ export function createIpSets(): IpSets {
           const ranges = cover?.takeChanges();
           if (touched === null || before?.[family] !== name) replaced.set(name, kernelSet(name, entry, family, cover));
           else if (ranges !== undefined) changed.set(name, ranges);
-          else changed.set(name, changeOf(entry, [...touched].filter((member) => familyOf(member) === family)));
+          // A range that came and went meanwhile is no member of a set of addresses, though it begins with one.
+          else changed.set(name, changeOf(entry, [...touched].filter((member) => familyOf(member) === family && !(entry.type === "net" && isWide(member, family)))));
         }
       }
       dirty.clear();

@@ -42,6 +42,8 @@ export function createNftTable({ log, onForeignChange, isOwned = true }: NftTabl
   /** Members that may differ, by set, in their canonical text; null: any. */
   let dirtySets = new Map<string, Set<string> | null>();
   let actual: Actual | null = null;
+  /** What the kernel had before it became uncertain. */
+  let lastKnown: Actual | null = null;
   let adopted = false;
   let ownerFlags = isOwned ? TABLE_OWNER | TABLE_PERSIST : 0;
   let commits = 0;
@@ -52,24 +54,44 @@ export function createNftTable({ log, onForeignChange, isOwned = true }: NftTabl
     onGeneration({ processId }) {
       // An owned table cannot be changed by others, so their transactions are about other tables.
       if (processId === process.pid || (adopted && ownerFlags !== 0)) return;
-      actual = null;
+      forget();
       onForeignChange();
     },
     onOverflow() {
       if (adopted && ownerFlags !== 0) return;
-      actual = null;
+      forget();
       onForeignChange();
     },
   });
 
+  /** What the kernel has is no longer certain. */
+  function forget(): void {
+    lastKnown ??= actual;
+    actual = null;
+  }
+
+  /** Reads the kernel's table. What differs from what should be there is dirty, the rest is not looked at again. */
   function load(): Actual {
     const dump = nft.dumpTable(TABLE);
-    dirtyChains = new Set([...chains.keys(), ...(dump?.chains.keys() ?? [])]);
-    dirtySets = new Map([...sets.keys(), ...(dump?.sets.keys() ?? [])].map((name) => [name, null]));
-    return {
-      chains: new Map([...(dump?.chains ?? [])].map(([name, rules]) => [name, rules.map(({ hash }) => hash ?? "")])),
-      sets: new Map([...(dump?.sets ?? [])].map(([name, set]: [string, KernelSet]) => [name, { flags: set.flags, elements: new Set(set.elements) }])),
-    };
+    const foundChains = new Map<string, readonly string[]>([...(dump?.chains ?? [])].map(([name, rules]) => [name, rules.map(({ hash }) => hash ?? "")]));
+    const foundSets: Actual["sets"] = new Map();
+    const differing = new Map<string, null>([...sets.keys()].filter((name) => dump?.sets.has(name) !== true).map((name) => [name, null]));
+    for (const [name, { flags, elements }] of dump?.sets ?? []) {
+      const wanted = sets.get(name);
+      const isRight = wanted !== undefined && flags === setFlags(wanted.spec) && wanted.elements.size === elements.length && elements.every((text) => wanted.elements.has(text));
+      if (!isRight) differing.set(name, null);
+      const known = isRight && !dirtySets.has(name) ? lastKnown?.sets.get(name)?.elements : undefined;
+      foundSets.set(name, { flags, elements: known ?? new Set(elements) });
+    }
+    dirtyChains = new Set([...chains.keys(), ...foundChains.keys()].filter((name) => {
+      const wanted = chains.get(name);
+      const found = foundChains.get(name);
+      // One that the kernel refused keeps what it has.
+      return !(refused.has(name) && found !== undefined) && (wanted === undefined || !sameHashes(wanted.hashes, found));
+    }));
+    dirtySets = differing;
+    lastKnown = null;
+    return { chains: foundChains, sets: foundSets };
   }
 
   /**
@@ -223,17 +245,14 @@ export function createNftTable({ log, onForeignChange, isOwned = true }: NftTabl
         } catch (error) {
           if (withoutOwner(error)) continue;
           if (error instanceof TransactionError && setAside(error, now)) continue;
-          // What the kernel has is no longer certain.
-          actual = null;
+          forget();
           throw error;
         }
       }
       throw new Error(`more than ${MAX_REFUSALS} chains were refused`);
     },
     refused,
-    suspect() {
-      actual = null;
-    },
+    suspect: forget,
     get stats() {
       return { chains: chains.size, rules: [...chains.values()].reduce((sum, { rules }) => sum + rules.length, 0), sets: sets.size, commits, commands: commandCount, elements: elementCount };
     },

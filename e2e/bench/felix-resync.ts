@@ -63,8 +63,12 @@ function kernelOf(namespace: string): string {
   const nft = withNetns(sys, `/run/netns/${namespace}`, () => openNftables(sys));
   try {
     const dump = nft.dumpTable("calico");
-    return JSON.stringify([[...(dump?.chains ?? [])].map(([name, rules]) => [name, rules.map(({ hash }) => hash)]).toSorted(), [...(dump?.sets ?? [])].map(([name, { elements }]) => [name, elements.toSorted()]).toSorted()]);
+    const chains = [...(dump?.chains ?? [])].map(([name, rules]) => `${name}: ${rules.map(({ hash }) => hash).join(" ")}`);
+    const sets = [...(dump?.sets ?? [])].map(([name, { elements }]) => `${name}: ${elements.toSorted(byText).join(" ")}`);
+    return [...chains, ...sets].toSorted(byText).join("\n");
   } finally {
     nft.close();
   }
 }
+
+const byText = (a: string, b: string): number => (a < b ? -1 : Number(a > b));

@@ -1,5 +1,5 @@
 /** The table in the kernel, kept equal to what it should be: one transaction per commit, of differences only. */
-import { elementText, openNftables, openSys, setFlags, TABLE_OWNER, TABLE_PERSIST, TransactionError, type Command, type KernelSet, type Nftables, type SetElement, type SetSpec } from "@calico/kernel";
+import { elementText, openNftables, openSys, setFlags, TABLE_OWNER, TABLE_PERSIST, TransactionError, type Command, type Nftables, type SetElement, type SetSpec } from "@calico/kernel";
 import type { Logger } from "@calico/service-kit";
 import { chainContent, rule, type ChainContent } from "../rules/chain.ts";
 import { TABLE } from "../rules/constants.ts";
@@ -73,6 +73,8 @@ export function createNftTable({ log, onForeignChange, isOwned = true }: NftTabl
   /** Reads the kernel's table. What differs from what should be there is dirty, the rest is not looked at again. */
   function load(): Actual {
     const dump = nft.dumpTable(TABLE);
+    // Somebody may have taken the whole table away.
+    if (dump === null) adopted = false;
     const foundChains = new Map<string, readonly string[]>([...(dump?.chains ?? [])].map(([name, rules]) => [name, rules.map(({ hash }) => hash ?? "")]));
     const foundSets: Actual["sets"] = new Map();
     const differing = new Map<string, null>([...sets.keys()].filter((name) => dump?.sets.has(name) !== true).map((name) => [name, null]));

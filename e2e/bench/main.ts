@@ -8,6 +8,11 @@ import { benchBurst, benchChurn, nodeOptionsFor } from "./churn.ts";
 import { benchCluster } from "./cluster.ts";
 import { benchCniAdd } from "./cni-add.ts";
 import { benchDispatch, residentMb } from "./dispatch.ts";
+import { benchFelixChanges } from "./felix-changes.ts";
+import { benchFelixMemory } from "./felix-memory.ts";
+import { benchFelixPackets } from "./felix-packets.ts";
+import { benchFelixResync } from "./felix-resync.ts";
+import { benchFelixSets } from "./felix-sets.ts";
 import { benchPolicyLatency } from "./policy-latency.ts";
 import { createReport, type Report } from "./report.ts";
 import { benchRestart } from "./restart.ts";
@@ -19,7 +24,11 @@ const IN_LAB: Readonly<Record<string, (lab: Lab, report: Report) => Promise<void
 };
 /** With a lab of their own, which they hand over to be stopped; only when they are named. */
 const ON_THEIR_OWN: Readonly<Record<string, (report: Report, say: (line: string) => void, started: (lab: Lab) => void) => Promise<void>>> = { cluster: benchCluster };
-const NAMES = [...Object.keys(IN_LAB), ...Object.keys(ON_THEIR_OWN)];
+/** One felix with a network of its own and no cluster; only when they are named. */
+const ON_ONE_NODE: Readonly<Record<string, (report: Report, say: (line: string) => void) => Promise<void>>> = {
+  "felix-changes": benchFelixChanges, "felix-sets": benchFelixSets, "felix-resync": benchFelixResync, "felix-packets": benchFelixPackets, "felix-memory": benchFelixMemory,
+};
+const NAMES = [...Object.keys(IN_LAB), ...Object.keys(ON_THEIR_OWN), ...Object.keys(ON_ONE_NODE)];
 
 const wanted = process.argv.slice(2);
 const unknown = wanted.find((name) => !NAMES.includes(name));
@@ -54,6 +63,11 @@ try {
     say(`== ${name}`);
     await run(report, say, (started) => (lab = started));
     await end();
+  }
+  for (const [name, run] of Object.entries(ON_ONE_NODE)) {
+    if (!wanted.includes(name)) continue;
+    say(`== ${name}`);
+    await run(report, say);
   }
 } finally {
   await end();

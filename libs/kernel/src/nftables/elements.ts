@@ -1,7 +1,7 @@
 /** Members of sets and maps: text to bytes and back. */
 import { addressBytes, formatAddress } from "@calico/model";
 import type { NetlinkWriter } from "../netlink/writer.ts";
-import { readAttributes, readText, readU32Be, eachAttribute } from "../netlink/reader.ts";
+import { eachAttribute, readAttributes, readText, readU32Be } from "../netlink/reader.ts";
 import { KEY_FIELDS, NFTA_DATA, NFTA_LIST_ELEM, NFTA_SET_ELEM, NFTA_VERDICT, SET_ELEM_INTERVAL_END, VERDICT_CODE } from "./constants.ts";
 import { bigEndian16, interfaceName, little32, writeVerdict } from "./expressions.ts";
 import type { KeyField, MapVerdict, SetElement, SetSpec } from "./types.ts";
@@ -98,12 +98,37 @@ export function readElements(lists: readonly Buffer[], fields: readonly KeyField
 
 const withVerdict = (key: string, verdict: string | null): string => (verdict === null ? key : `${key} : ${verdict}`);
 
+/**
+ * One element of a list. Sets have hundreds of thousands of them and most are a key alone, so its two attributes are looked for where they are
+ * instead of taking everything apart.
+ */
 function readOne(element: Buffer, fields: readonly KeyField[]): { bytes: Buffer; key: string; isEnd: boolean; verdict: string | null } {
-  const attributes = readAttributes(element);
-  const bytes = readAttributes(attributes.get(NFTA_SET_ELEM.KEY) ?? Buffer.alloc(0)).get(NFTA_DATA.VALUE) ?? Buffer.alloc(0);
-  const data = attributes.get(NFTA_SET_ELEM.DATA);
-  const verdict = data === undefined ? undefined : readAttributes(data).get(NFTA_DATA.VERDICT);
-  return { bytes, key: keyText(bytes, fields), isEnd: ((readU32Be(attributes.get(NFTA_SET_ELEM.FLAGS)) ?? 0) & SET_ELEM_INTERVAL_END) !== 0, verdict: verdict === undefined ? null : readVerdict(verdict) };
+  let bytes: Buffer = NOTHING;
+  let flags = 0;
+  let verdict: string | null = null;
+  for (let at = 0; at + 4 <= element.length;) {
+    const length = element.readUInt16LE(at);
+    if (length < 4 || at + length > element.length) break;
+    const type = element.readUInt16LE(at + 2) & 0x3fff;
+    if (type === NFTA_SET_ELEM.KEY) bytes = firstValue(element, at + 4, at + length);
+    else if (type === NFTA_SET_ELEM.FLAGS && length >= 8) flags = element.readUInt32BE(at + 4);
+    else if (type === NFTA_SET_ELEM.DATA) {
+      const found = readAttributes(element.subarray(at + 4, at + length)).get(NFTA_DATA.VERDICT);
+      if (found !== undefined) verdict = readVerdict(found);
+    }
+    at += (length + 3) & ~3;
+  }
+  return { bytes, key: keyText(bytes, fields), isEnd: (flags & SET_ELEM_INTERVAL_END) !== 0, verdict };
+}
+
+const NOTHING = Buffer.alloc(0);
+
+/** The value of the attribute NFTA_DATA_VALUE that begins at `at`. */
+function firstValue(data: Buffer, at: number, end: number): Buffer {
+  if (at + 4 > end) return NOTHING;
+  const length = data.readUInt16LE(at);
+  if (length < 4 || at + length > end || (data.readUInt16LE(at + 2) & 0x3fff) !== NFTA_DATA.VALUE) return NOTHING;
+  return data.subarray(at + 4, at + length);
 }
 
 function readVerdict(bytes: Buffer): string {
@@ -114,6 +139,7 @@ function readVerdict(bytes: Buffer): string {
 }
 
 function keyText(bytes: Buffer, fields: readonly KeyField[]): string {
+  if (fields.length === 1 && fields[0] === "ipv4_addr" && bytes.length >= 4) return `${bytes[0]}.${bytes[1]}.${bytes[2]}.${bytes[3]}`;
   let at = 0;
   return fields.map((field) => {
     const { bytes: length } = KEY_FIELDS[field];

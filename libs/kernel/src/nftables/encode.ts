@@ -17,9 +17,12 @@ const HOST_BYTE_ORDER = Buffer.of(0, 4, 1, 0, 0, 0);
 
 export type EncodedBatch = { readonly writer: NetlinkWriter; /** Which command each sequence number belongs to. */ readonly commandOf: ReadonlyMap<number, Command> };
 
+/** What most batches fit into; a larger one makes the buffer grow. */
+const BATCH_BYTES = 16 << 10;
+
 /** Writes a whole batch; `nextSequence` numbers its messages. Throws a RangeError for values that cannot be expressed. */
 export function encodeBatch(table: string, commands: readonly Command[], nextSequence: () => number): EncodedBatch {
-  const writer = new NetlinkWriter(1 << 20);
+  const writer = new NetlinkWriter(BATCH_BYTES);
   const commandOf = new Map<number, Command>();
   batchMarker(writer, NFNL_MSG_BATCH_BEGIN, nextSequence());
   let setId = 1;

@@ -193,7 +193,14 @@ export function openNftables(sys: Sys): Nftables {
 }
 
 function kernelRule(attributes: ReadonlyMap<number, Buffer>): KernelRule {
-  return { handle: readU64Be(attributes.get(NFTA_RULE.HANDLE)) ?? 0n, ...decodeUserdata(attributes.get(NFTA_RULE.USERDATA)), packets: packetsOf(attributes.get(NFTA_RULE.EXPRESSIONS)) };
+  const expressions = attributes.get(NFTA_RULE.EXPRESSIONS);
+  return {
+    handle: readU64Be(attributes.get(NFTA_RULE.HANDLE)) ?? 0n, ...decodeUserdata(attributes.get(NFTA_RULE.USERDATA)),
+    // Whoever compares rules does not look at their counters.
+    get packets() {
+      return packetsOf(expressions);
+    },
+  };
 }
 
 function hookedChain(payload: Buffer): HookedChain | null {

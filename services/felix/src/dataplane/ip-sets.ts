@@ -1,8 +1,9 @@
 /** Sets of the calculation as sets of the kernel: single addresses in a hash, ranges in an interval set. */
 import type { IpSetId, IpSetType } from "@calico/calc";
-import { addressOf, disjointCover, familyOf, formatAddress, prefixLengthOf } from "@calico/model";
+import { addressOf, familyOf } from "@calico/model";
 import { elementText, type Family, type SetElement, type SetSpec } from "@calico/kernel";
 import { ipSetName } from "../rules/names.ts";
+import { createRangeCover, type RangeCover } from "./range-cover.ts";
 
 /** A kernel set as it should be: members by their canonical text. */
 export type DesiredSet = { readonly spec: SetSpec; readonly elements: Map<string, SetElement> };
@@ -10,7 +11,14 @@ export type DesiredSet = { readonly spec: SetSpec; readonly elements: Map<string
 /** What became of members of a kernel set that is otherwise as it was. */
 export type SetChange = { readonly added: readonly SetElement[]; readonly removed: readonly SetElement[] };
 
-type Entry = { readonly type: IpSetType; readonly members: Set<string>; /** Members that are no single addresses, by family. */ readonly wide: Record<Family, number> };
+type Entry = {
+  readonly type: IpSetType;
+  readonly members: Set<string>;
+  /** Members that are no single addresses, by family. */
+  readonly wide: Record<Family, number>;
+  /** The ranges of all members, for a family in which there are such. */
+  readonly covers: Record<Family, RangeCover | null>;
+};
 
 export interface IpSets {
   /** Replaces a set. */
@@ -30,6 +38,8 @@ export interface IpSets {
 
 const FAMILIES = [4, 6] as const;
 
+const isWide = (member: string, family: Family): boolean => !member.endsWith(family === 4 ? "/32" : "/128");
+
 export function createIpSets(): IpSets {
   const entries = new Map<IpSetId, Entry>();
   /** Members that came or went, by set; null: all of it. */
@@ -37,17 +47,27 @@ export function createIpSets(): IpSets {
   /** Names under which a set was given out, by set and family. */
   const names = new Map<IpSetId, Record<Family, string>>();
 
-  const isWide = (member: string): boolean => prefixLengthOf(member) !== (familyOf(member) === 4 ? 32 : 128);
-
   function add(entry: Entry, member: string): void {
     if (entry.members.has(member)) return;
     entry.members.add(member);
-    if (entry.type === "net" && isWide(member)) entry.wide[familyOf(member)] += 1;
+    if (entry.type !== "net") return;
+    const family = familyOf(member);
+    if (isWide(member, family)) entry.wide[family] += 1;
+    entry.covers[family]?.add(member);
   }
 
   function drop(entry: Entry, member: string): void {
-    if (!entry.members.delete(member)) return;
-    if (entry.type === "net" && isWide(member)) entry.wide[familyOf(member)] -= 1;
+    if (!entry.members.delete(member) || entry.type !== "net") return;
+    const family = familyOf(member);
+    if (isWide(member, family)) entry.wide[family] -= 1;
+    entry.covers[family]?.remove(member);
+  }
+
+  /** Single addresses need no cover: it comes with the first range and goes with the last. */
+  function coverOf(entry: Entry, family: Family): RangeCover | null {
+    if (entry.wide[family] === 0) entry.covers[family] = null;
+    else entry.covers[family] ??= createRangeCover(family, membersOf(entry, family));
+    return entry.covers[family];
   }
 
   function currentName(id: IpSetId, family: Family): string {
@@ -56,7 +76,7 @@ export function createIpSets(): IpSets {
 
   return {
     set(id, type, members) {
-      const entry: Entry = { type, members: new Set(), wide: { 4: 0, 6: 0 } };
+      const entry: Entry = { type, members: new Set(), wide: { 4: 0, 6: 0 }, covers: { 4: null, 6: null } };
       for (const member of members) add(entry, member);
       entries.set(id, entry);
       dirty.set(id, null);
@@ -93,9 +113,13 @@ export function createIpSets(): IpSets {
         names.set(id, now);
         for (const family of FAMILIES) {
           const name = now[family];
-          // Ranges are a cover of all members: one member may change many of them.
-          if (touched === null || before?.[family] !== name || entry.wide[family] > 0) replaced.set(name, kernelSet(name, entry, family));
-          else changed.set(name, changeOf(entry, [...touched].filter((member) => familyOf(member) === family)));
+          const cover = coverOf(entry, family);
+          // What the whole set says need not be said again.
+          const ranges = cover?.takeChanges();
+          if (touched === null || before?.[family] !== name) replaced.set(name, kernelSet(name, entry, family, cover));
+          else if (ranges !== undefined) changed.set(name, ranges);
+          // A range that came and went meanwhile is no member of a set of addresses, though it begins with one.
+          else changed.set(name, changeOf(entry, [...touched].filter((member) => familyOf(member) === family && !(entry.type === "net" && isWide(member, family)))));
         }
       }
       dirty.clear();
@@ -114,15 +138,13 @@ function elementOf(type: IpSetType, member: string): SetElement {
   return { key: type === "ip-port" ? member.split(",") : [addressOf(member)] };
 }
 
-function kernelSet(name: string, { type, members, wide }: Entry, family: Family): DesiredSet {
+const membersOf = ({ members }: Entry, family: Family): string[] => [...members].filter((member) => familyOf(member) === family);
+
+function kernelSet(name: string, entry: Entry, family: Family, cover: RangeCover | null): DesiredSet {
   const address = family === 4 ? "ipv4_addr" : "ipv6_addr";
-  const own = [...members].filter((member) => familyOf(member) === family);
-  if (wide[family] === 0) {
-    const key = type === "ip-port" ? ([address, "inet_proto", "inet_service"] as const) : ([address] as const);
-    return { spec: { name, key }, elements: keyed(own.map((member) => elementOf(type, member))) };
-  }
-  const ranges = disjointCover(own, family).map(({ start, end }): SetElement => ({ start: formatAddress(start), end: end === null ? null : formatAddress(end) }));
-  return { spec: { name, key: [address], interval: true }, elements: keyed(ranges) };
+  if (cover !== null) return { spec: { name, key: [address], interval: true }, elements: keyed(cover.ranges()) };
+  const key = entry.type === "ip-port" ? ([address, "inet_proto", "inet_service"] as const) : ([address] as const);
+  return { spec: { name, key }, elements: keyed(membersOf(entry, family).map((member) => elementOf(entry.type, member))) };
 }
 
 /** Members by their canonical text. */

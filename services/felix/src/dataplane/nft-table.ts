@@ -1,5 +1,5 @@
 /** The table in the kernel, kept equal to what it should be: one transaction per commit, of differences only. */
-import { elementText, openNftables, openSys, setFlags, TABLE_OWNER, TABLE_PERSIST, TransactionError, type Command, type KernelSet, type Nftables, type SetElement, type SetSpec } from "@calico/kernel";
+import { elementText, openNftables, openSys, setFlags, TABLE_OWNER, TABLE_PERSIST, TransactionError, type Command, type Nftables, type SetElement, type SetSpec } from "@calico/kernel";
 import type { Logger } from "@calico/service-kit";
 import { chainContent, rule, type ChainContent } from "../rules/chain.ts";
 import { TABLE } from "../rules/constants.ts";
@@ -19,13 +19,15 @@ export interface NftTable extends Disposable {
   readonly refused: ReadonlyMap<string, string>;
   /** The kernel's table is to be read again before the next commit: somebody may have changed it. */
   suspect(): void;
-  readonly stats: { readonly chains: number; readonly rules: number; readonly sets: number; readonly commits: number; readonly commands: number };
+  readonly stats: { readonly chains: number; readonly rules: number; readonly sets: number; readonly commits: number; readonly commands: number; /** Members of sets that came or went. */ readonly elements: number };
 }
 
 export type NftTableOptions = {
   readonly log: Logger;
   /** Somebody else changed something: commit again. */
   readonly onForeignChange: () => void;
+  /** Nobody else can change the table, where the kernel knows that. Otherwise what others change is put back. */
+  readonly isOwned?: boolean;
 };
 
 /** Refused chains that are set aside before a commit gives up. */
@@ -33,7 +35,7 @@ const MAX_REFUSALS = 50;
 
 type Actual = { readonly chains: Map<string, readonly string[]>; readonly sets: Map<string, { flags: number; elements: Set<string> }> };
 
-export function createNftTable({ log, onForeignChange }: NftTableOptions): NftTable {
+export function createNftTable({ log, onForeignChange, isOwned = true }: NftTableOptions): NftTable {
   const nft = openNftables(openSys());
   const chains = new Map<string, ChainContent>();
   const sets = new Map<string, DesiredSet>();
@@ -42,33 +44,77 @@ export function createNftTable({ log, onForeignChange }: NftTableOptions): NftTa
   /** Members that may differ, by set, in their canonical text; null: any. */
   let dirtySets = new Map<string, Set<string> | null>();
   let actual: Actual | null = null;
+  /** What the kernel had before it became uncertain. */
+  let lastKnown: Actual | null = null;
   let adopted = false;
-  let ownerFlags = TABLE_OWNER | TABLE_PERSIST;
+  let ownerFlags = isOwned ? TABLE_OWNER | TABLE_PERSIST : 0;
   let commits = 0;
   let commandCount = 0;
+  let elementCount = 0;
 
   const subscription = nft.subscribe({
     onGeneration({ processId }) {
       // An owned table cannot be changed by others, so their transactions are about other tables.
       if (processId === process.pid || (adopted && ownerFlags !== 0)) return;
-      actual = null;
+      forget();
       onForeignChange();
     },
     onOverflow() {
       if (adopted && ownerFlags !== 0) return;
-      actual = null;
+      forget();
       onForeignChange();
     },
   });
 
+  /** What the kernel has is no longer certain. */
+  function forget(): void {
+    lastKnown ??= actual;
+    actual = null;
+  }
+
+  /** Reads the kernel's table. What differs from what should be there is dirty, the rest is not looked at again. */
   function load(): Actual {
     const dump = nft.dumpTable(TABLE);
-    dirtyChains = new Set([...chains.keys(), ...(dump?.chains.keys() ?? [])]);
-    dirtySets = new Map([...sets.keys(), ...(dump?.sets.keys() ?? [])].map((name) => [name, null]));
-    return {
-      chains: new Map([...(dump?.chains ?? [])].map(([name, rules]) => [name, rules.map(({ hash }) => hash ?? "")])),
-      sets: new Map([...(dump?.sets ?? [])].map(([name, set]: [string, KernelSet]) => [name, { flags: set.flags, elements: new Set(set.elements) }])),
-    };
+    // Somebody may have taken the whole table away.
+    if (dump === null) adopted = false;
+    const foundChains = new Map<string, readonly string[]>([...(dump?.chains ?? [])].map(([name, rules]) => [name, rules.map(({ hash }) => hash ?? "")]));
+    const foundSets: Actual["sets"] = new Map();
+    const differing = new Map<string, null>([...sets.keys()].filter((name) => dump?.sets.has(name) !== true).map((name) => [name, null]));
+    for (const [name, { flags, elements }] of dump?.sets ?? []) {
+      const wanted = sets.get(name);
+      const isRight = wanted !== undefined && flags === setFlags(wanted.spec) && wanted.elements.size === elements.length && elements.every((text) => wanted.elements.has(text));
+      if (!isRight) differing.set(name, null);
+      const known = isRight && !dirtySets.has(name) ? lastKnown?.sets.get(name)?.elements : undefined;
+      foundSets.set(name, { flags, elements: known ?? new Set(elements) });
+    }
+    dirtyChains = new Set([...chains.keys(), ...foundChains.keys()].filter((name) => {
+      const wanted = chains.get(name);
+      const found = foundChains.get(name);
+      // One that the kernel refused keeps what it has.
+      return !(refused.has(name) && found !== undefined) && (wanted === undefined || !sameHashes(wanted.hashes, found));
+    }));
+    dirtySets = differing;
+    lastKnown = null;
+    return { chains: foundChains, sets: foundSets };
+  }
+
+  /**
+   * Sets of ranges that are new, with their members. In the kernel a set of ranges is looked up in a copy that is made only after the rules of
+   * its transaction are in force (linux/net/netfilter/nft_set_rbtree.c, nft_rbtree_commit): rules that came with it would find it empty for some
+   * microseconds. So these go first, in a transaction of their own, while no rule refers to them.
+   */
+  function stageNewRanges(now: Actual): void {
+    const commands: Command[] = [];
+    const made = new Map<string, DesiredSet>();
+    for (const name of dirtySets.keys()) {
+      const wanted = sets.get(name);
+      if (wanted?.spec.interval !== true || wanted.spec.map === true || wanted.elements.size === 0 || now.sets.has(name)) continue;
+      commands.push({ do: "add-set", set: wanted.spec }, ...elementCommands(wanted, new Set(), null));
+      made.set(name, wanted);
+    }
+    if (commands.length === 0) return;
+    send(commands);
+    for (const [name, { spec, elements }] of made) now.sets.set(name, { flags: setFlags(spec), elements: new Set(elements.keys()) });
   }
 
   /** Differences as commands, in an order that the kernel accepts: sets, chains, rules, dispatch, removals. */
@@ -150,6 +196,7 @@ export function createNftTable({ log, onForeignChange }: NftTableOptions): NftTa
     adopted = true;
     commits += 1;
     commandCount += commands.length;
+    for (const command of commands) if (command.do === "add-elements" || command.do === "delete-elements") elementCount += command.elements.length;
   }
 
   /** Kernels before 5.12 have no owners, those before 6.9 no persistence: then others could change the table, and it is watched. */
@@ -193,16 +240,17 @@ export function createNftTable({ log, onForeignChange }: NftTableOptions): NftTa
     commit() {
       for (let attempt = 0; attempt <= MAX_REFUSALS; attempt += 1) {
         const now = (actual ??= load());
-        const commands = plan(now);
-        if (commands.length === 0 && adopted) return remember(now);
         try {
+          // In an empty table nothing refers to anything yet.
+          if (now.chains.size > 0) stageNewRanges(now);
+          const commands = plan(now);
+          if (commands.length === 0 && adopted) return remember(now);
           send(commands);
           return remember(now);
         } catch (error) {
           if (withoutOwner(error)) continue;
           if (error instanceof TransactionError && setAside(error, now)) continue;
-          // What the kernel has is no longer certain.
-          actual = null;
+          forget();
           throw error;
         }
       }
@@ -210,11 +258,9 @@ export function createNftTable({ log, onForeignChange }: NftTableOptions): NftTa
     },
     counters: (chain) => nft.dumpChain(TABLE, chain).map(({ packets }) => packets),
     refused,
-    suspect() {
-      actual = null;
-    },
+    suspect: forget,
     get stats() {
-      return { chains: chains.size, rules: [...chains.values()].reduce((sum, { rules }) => sum + rules.length, 0), sets: sets.size, commits, commands: commandCount };
+      return { chains: chains.size, rules: [...chains.values()].reduce((sum, { rules }) => sum + rules.length, 0), sets: sets.size, commits, commands: commandCount, elements: elementCount };
     },
     [Symbol.dispose]() {
       subscription[Symbol.dispose]();

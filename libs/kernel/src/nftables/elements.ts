@@ -50,7 +50,7 @@ export function keyType(fields: readonly KeyField[]): number {
 /** Writes a member as one list element, or an interval as two: its start, and its end unless it reaches the last value. */
 export function writeElement(writer: NetlinkWriter, set: SetSpec, element: SetElement, withData: boolean): void {
   if ("start" in element) {
-    writeOne(writer, keyBytes(set.key, [element.start]), 0, withData ? element.verdict : undefined);
+    writeOne(writer, keyBytes(set.key, [element.start]), 0);
     if (element.end !== null) writeOne(writer, keyBytes(set.key, [element.end]), SET_ELEM_INTERVAL_END);
     return;
   }
@@ -70,9 +70,10 @@ function writeOne(writer: NetlinkWriter, key: Buffer, flags: number, verdict?: M
   });
 }
 
-/** A member in one canonical line: "10.0.0.1 . 6 . 80", "10.0.0.0-10.0.1.0", "cali1 : goto x", "80-81 : jump x". */
+/** A member in one canonical line: "10.0.0.1 . 6 . 80", "10.0.0.0-10.0.1.0", "cali1 : goto x". */
 export function elementText(element: SetElement): string {
-  const key = "start" in element ? `${element.start}-${element.end ?? ""}` : element.key.join(" . ");
+  if ("start" in element) return `${element.start}-${element.end ?? ""}`;
+  const key = element.key.join(" . ");
   return element.verdict === undefined ? key : `${key} : ${verdictText(element.verdict)}`;
 }
 
@@ -84,19 +85,17 @@ function verdictText(verdict: MapVerdict): string {
 /** Members as the kernel lists them, in the form of `elementText`. Intervals are put together from their two ends. */
 export function readElements(lists: readonly Buffer[], fields: readonly KeyField[], interval: boolean): string[] {
   const found = lists.flatMap((list) => [...eachAttribute(list)].map(([, element]) => readOne(element, fields)));
-  if (!interval) return found.map(({ key, verdict }) => withVerdict(key, verdict));
+  if (!interval) return found.map(({ key, verdict }) => (verdict === null ? key : `${key} : ${verdict}`));
   found.sort((a, b) => Buffer.compare(a.bytes, b.bytes) || Number(b.isEnd) - Number(a.isEnd));
   const texts: string[] = [];
-  let open: { readonly key: string; readonly verdict: string | null } | null = null;
-  for (const { key, isEnd, verdict } of found) {
-    if (open !== null) texts.push(withVerdict(`${open.key}-${key}`, open.verdict));
-    open = isEnd ? null : { key, verdict };
+  let start: string | null = null;
+  for (const { key, isEnd } of found) {
+    if (start !== null) texts.push(`${start}-${key}`);
+    start = isEnd ? null : key;
   }
-  if (open !== null) texts.push(withVerdict(`${open.key}-`, open.verdict));
+  if (start !== null) texts.push(`${start}-`);
   return texts;
 }
-
-const withVerdict = (key: string, verdict: string | null): string => (verdict === null ? key : `${key} : ${verdict}`);
 
 /**
  * One element of a list. Sets have hundreds of thousands of them and most are a key alone, so its two attributes are looked for where they are

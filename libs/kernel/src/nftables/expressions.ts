@@ -92,7 +92,8 @@ class ExpressionWriter {
         this.#meta(s.direction === "in" ? META.IIFNAME : META.OIFNAME, 1);
         return this.#expression("lookup", () => this.#w.attributeText(1, s.map).attributeU32Be(2, 1).attributeU32Be(3, REG_VERDICT));
       case "port-map":
-        this.#port("destination", REG);
+        this.#meta(META.L4PROTO, REG);
+        this.#port("destination", REG + 1);
         return this.#expression("lookup", () => this.#w.attributeText(1, s.map).attributeU32Be(2, REG).attributeU32Be(3, REG_VERDICT));
       case "counter": return this.#expression("counter", () => this.#w.attributeU64Be(1, 0n).attributeU64Be(2, 0n));
       case "set-mark":

@@ -37,7 +37,7 @@ export type Statement =
   | { readonly kind: "local-destination"; readonly not?: boolean }
   /** Goes where the map says for the interface; goes on when it says nothing. */
   | { readonly kind: "interface-map"; readonly direction: "in" | "out"; readonly map: string }
-  /** Goes where a map of ranges says for the destination port; goes on when it says nothing. The protocol must have ports. */
+  /** Goes where the map says for (protocol, destination port); goes on when it says nothing. */
   | { readonly kind: "port-map"; readonly map: string }
   | { readonly kind: "counter" }
   /** Holds for at most so many packets in a unit of time, and for `burst` more at once. All rules count on their own. */
@@ -76,7 +76,7 @@ export type MapVerdict = { readonly verdict: Verdict } | { readonly jump: string
  */
 export type SetElement =
   | { readonly key: readonly string[]; readonly verdict?: MapVerdict }
-  | { readonly start: string; readonly end: string | null; readonly verdict?: MapVerdict };
+  | { readonly start: string; readonly end: string | null };
 
 /** A rule as it is in the kernel. `hash` is what was given with it; null for a rule of somebody else. */
 export type KernelRule = { readonly handle: bigint; readonly hash: string | null; readonly comment: string | null; readonly packets: bigint | null };

@@ -108,7 +108,7 @@ export function createNftTable({ log, onForeignChange, isOwned = true }: NftTabl
     const made = new Map<string, DesiredSet>();
     for (const name of dirtySets.keys()) {
       const wanted = sets.get(name);
-      if (wanted?.spec.interval !== true || wanted.spec.map === true || wanted.elements.size === 0 || now.sets.has(name)) continue;
+      if (wanted?.spec.interval !== true || wanted.elements.size === 0 || now.sets.has(name)) continue;
       commands.push({ do: "add-set", set: wanted.spec }, ...elementCommands(wanted, new Set(), null));
       made.set(name, wanted);
     }

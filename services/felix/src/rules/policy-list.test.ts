@@ -38,13 +38,12 @@ function walk(policies: Policies, packet: Packet): { decision: Action | null; as
     for (const { statements } of list) {
       let ended: Action | null = null;
       for (const statement of statements) {
-        if (statement.kind === "protocol" && statement.protocol !== packet.protocol) break;
         if (statement.kind === "mark" && !passed) break;
         if (statement.kind === "verdict") return null;
         if (statement.kind === "jump") ended = jump(statement.chain);
         if (statement.kind === "port-map") {
-          const found = allMaps.get(statement.map)?.elements.find((element) => "start" in element && Number(element.start) <= packet.port && (element.end === null || packet.port < Number(element.end)));
-          if (found?.verdict !== undefined && "jump" in found.verdict) ended = jump(found.verdict.jump);
+          const found = allMaps.get(statement.map)?.elements.find((element) => "key" in element && element.key.join() === `${packet.protocol},${packet.port}`);
+          if (found !== undefined && "key" in found && found.verdict !== undefined && "jump" in found.verdict) ended = jump(found.verdict.jump);
         }
       }
       if (ended !== null) return ended;
@@ -85,8 +84,8 @@ describe("a compiled list", () => {
   });
 
   it("asks in order those of one port, whatever they do", () => {
-    const list: Policies = { ...web(10), deny: [rule("Deny", 6, range(1_004, 1_006))], last: [rule("Allow", 6, range(1_005, 2_000))] };
-    expect([walk(list, { protocol: 6, port: 1_005 }), walk(list, { protocol: 6, port: 1_500 }), walk(list, { protocol: 17, port: 1_005 })]).toEqual([
+    const list: Policies = { ...web(10), deny: [rule("Deny", 6, range(1_004, 1_006))], last: [rule("Allow", 6, range(1_005, 1_050))] };
+    expect([walk(list, { protocol: 6, port: 1_005 }), walk(list, { protocol: 6, port: 1_040 }), walk(list, { protocol: 17, port: 1_005 })]).toEqual([
       { decision: "Allow", asked: ["p5"] }, { decision: "Allow", asked: ["last"] }, { decision: null, asked: [] },
     ]);
   });
@@ -98,9 +97,16 @@ describe("a compiled list", () => {
   });
 
   it("has no map when ranges overlap too much", () => {
-    const list: Policies = Object.fromEntries(Array.from({ length: 100 }, (_, i) => [`p${i}`, [rule(i % 2 === 0 ? "Allow" : "Deny", 6, range(1 + i, 60_000 - i))]]));
+    const list: Policies = Object.fromEntries(Array.from({ length: 100 }, (_, i) => [`p${i}`, [rule(i % 2 === 0 ? "Allow" : "Deny", 6, range(1_000 + (i % 30), 1_060 - (i % 30)))]]));
     expect(compileList("list", idsOf(list), contextOf(list)).maps).toEqual([]);
-    expect(walk(list, { protocol: 6, port: 30_000 })).toEqual({ decision: "Allow", asked: ["p0"] });
+    expect(walk(list, { protocol: 6, port: 1_030 })).toEqual({ decision: "Allow", asked: ["p0"] });
+  });
+
+  it("asks whoever speaks of more ports than a map should have whatever the port", () => {
+    const list: Policies = { ...web(10), wide: [rule("Deny", 6, range(1_000, 1_064))], last: [rule("Allow", 6, range(1_020))] };
+    expect([walk(list, { protocol: 6, port: 1_003 }), walk(list, { protocol: 6, port: 1_020 }), walk(list, { protocol: 6, port: 80 })]).toEqual([
+      { decision: "Allow", asked: ["p3"] }, { decision: "Deny", asked: ["wide"] }, { decision: null, asked: ["wide", "last"] },
+    ]);
   });
 
   test("a policy more changes one piece of a long list", () => {

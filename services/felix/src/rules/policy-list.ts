@@ -2,8 +2,8 @@
  * Lists of policies as chains: a packet asks those that may have something to say about its protocol and port, not all.
  *
  * A long list is cut into pieces where the policies' own names say so: lists that share a run of policies share the piece, and one
- * policy more or less changes one piece. Inside a piece a map from the destination port leads to the policies with rules for that
- * port, in their order. Policies that speak of any port break such a run, unless all of it does the same: then it does not matter who is asked first.
+ * policy more or less changes one piece. Inside a piece a map from protocol and destination port leads to the policies with rules for
+ * them, in their order. Policies that speak of any port break such a run, unless all of it does the same: then it does not matter who is asked first.
  */
 import type { PolicyId } from "@calico/calc";
 import type { Rule, SetElement, Statement } from "@calico/kernel";
@@ -43,8 +43,8 @@ const PIECE_SIZE = 256;
 const LONGEST_PIECE = 1_024;
 /** Fewer are asked one after the other. */
 const FEWEST_INDEXED = 4;
-/** A map whose ports lead to more than so many policies in all, for each that it has, is not made: ranges overlap too much. */
-const ENTRIES_PER_POLICY = 16;
+/** A map with more than so many elements, or whose sections of ports have more than so many policies in all, for each policy that it has, is not made. */
+const MOST_PER_POLICY = { elements: 64, entries: 16 } as const;
 
 /** What the chain `name` asks of these policies, in their order. */
 export function compileList(name: string, ids: readonly PolicyId[], context: ListContext): ListBody {
@@ -107,24 +107,28 @@ function runsOf(policies: readonly ListedPolicy[]): ListedPolicy[][] {
   return runs.map((run) => run.policies);
 }
 
-function compileRun(mapPrefix: string, policies: readonly ListedPolicy[]): Compiled {
+function compileRun(name: string, policies: readonly ListedPolicy[]): Compiled {
   const plain: Compiled = { rules: policies.flatMap(({ chain, shape }) => ask(chain, shape.hasPass)), maps: [], children: [] };
   const indexed = policies.filter(({ shape }) => shape.ports !== null);
   if (indexed.length < FEWEST_INDEXED) return plain;
-  const maps: LiteralSet[] = [];
-  const rules: Rule[] = [];
+  const elements: SetElement[] = [];
   const children = new Map<string, ChainNode>();
   for (const protocol of new Set(indexed.flatMap(({ shape }) => [...(shape.ports?.keys() ?? [])]))) {
-    const sections = portSections(indexed.map(({ shape }) => shape.ports?.get(protocol) ?? []), ENTRIES_PER_POLICY * indexed.length);
-    if (sections === null) return plain;
-    const map = `${mapPrefix}-${protocol}`;
-    const elements = sections.map(({ first, last, items }): SetElement => ({ start: String(first), end: last === 65_535 ? null : String(last + 1), verdict: { jump: target(items.flatMap((item) => indexed[item] ?? []), children) } }));
-    maps.push({ spec: { name: map, key: ["inet_service"], interval: true, map: true }, elements });
-    rules.push(rule([{ kind: "protocol", protocol }, { kind: "port-map", map }]));
+    const sections = portSections(indexed.map(({ shape }) => shape.ports?.get(protocol) ?? []), MOST_PER_POLICY.entries * indexed.length);
+    const width = elements.length + (sections ?? []).reduce((sum, { first, last }) => sum + last - first + 1, 0);
+    if (sections === null || width > MOST_PER_POLICY.elements * indexed.length) return plain;
+    for (const { first, last, items } of sections) {
+      const verdict = { jump: target(items.flatMap((item) => indexed[item] ?? []), children) };
+      for (let port = first; port <= last; port += 1) elements.push({ key: [String(protocol), String(port)], verdict });
+    }
   }
   const afterwards = indexed.some(({ shape }) => shape.hasPass) ? [RETURN_WHEN_PASSED] : [];
   const others = policies.filter(({ shape }) => shape.ports === null);
-  return { rules: [...rules, ...afterwards, ...others.flatMap(({ chain, shape }) => ask(chain, shape.hasPass))], maps, children: [...children.values()] };
+  return {
+    rules: [rule([{ kind: "port-map", map: name }]), ...afterwards, ...others.flatMap(({ chain, shape }) => ask(chain, shape.hasPass))],
+    // A hash, not ranges: those the kernel looks up in a copy that comes into force after the rules.
+    maps: [{ spec: { name, key: ["inet_proto", "inet_service"], map: true }, elements }], children: [...children.values()],
+  };
 }
 
 /** The chain that asks these policies: the policy's own, when it is one. */

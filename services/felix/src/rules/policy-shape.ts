@@ -3,6 +3,9 @@ import type { NodeRule } from "@calico/calc";
 import { joinRanges, type Action, type PortRange } from "@calico/model";
 import { PROTOCOL } from "./constants.ts";
 
+/** A range of more ports counts as any port: in a map each port is an element. */
+const WIDEST_RANGE = 64;
+
 /** Of one direction of a policy. */
 export type PolicyShape = {
   /** There is nothing to ask. */
@@ -35,7 +38,7 @@ function portsText({ ports }: PolicyShape): string {
 function portsOf(rules: readonly NodeRule[]): PolicyShape["ports"] {
   const found = new Map<number, PortRange[]>();
   for (const { protocol, destination: { ports, portSets } } of rules) {
-    if (!hasPorts(protocol) || ports.length === 0 || portSets.length > 0) return null;
+    if (!hasPorts(protocol) || ports.length === 0 || portSets.length > 0 || ports.some(({ first, last }) => last - first >= WIDEST_RANGE)) return null;
     found.set(protocol, [...(found.get(protocol) ?? []), ...ports]);
   }
   return new Map([...found].sort(([a], [b]) => a - b).map(([protocol, ranges]) => [protocol, joinRanges(ranges)]));

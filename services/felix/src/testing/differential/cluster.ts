@@ -1,7 +1,7 @@
 /** A cluster whose objects change: its calculation for one node, and the same objects for the judge. */
 import { createClusterHalf, createEvaluator, createNodeHalf, type ClusterHalf, type ClusterUpdate, type DataplaneSink, type Evaluator, type NodeHalf, type NodeUpdate, type ObjectKey } from "@calico/calc";
 import {
-  builtInTiers, convertClusterNetworkPolicy, convertEndpointSlice, convertGlobalNetworkPolicy, convertGlobalNetworkSet, convertHostEndpoint, convertKubernetesNetworkPolicy, convertNamespace, convertNetworkPolicy, convertNetworkSet, convertPod, convertServiceAccount, convertTier,
+  builtInTiers, convertClusterNetworkPolicy, convertEndpointSlice, convertGlobalNetworkPolicy, convertGlobalNetworkSet, convertHostEndpoint, convertKubernetesNetworkPolicy, convertNamespace, convertNetworkPolicy, convertNetworkSet, convertNode, convertPod, convertServiceAccount, convertTier,
   type HostEndpoint, type WorkloadEndpoint,
 } from "@calico/model";
 import { isGone, keyOf, type Change, type Manifest } from "./manifests.ts";
@@ -18,6 +18,7 @@ function parse(object: Manifest): ClusterUpdate | null {
   switch (object.kind) {
     case "Namespace": return of("Profile", convertNamespace(object).value, id);
     case "ServiceAccount": return of("Profile", convertServiceAccount(object).value, id);
+    case "Node": return of("Node", convertNode(object).value, ({ name }) => name);
     case "Pod": return of("WorkloadEndpoint", convertPod(object).value, id);
     case "HostEndpoint": return of("HostEndpoint", convertHostEndpoint(object).value, id);
     case "NetworkSet": return of("NetworkSet", convertNetworkSet(object).value, id);

@@ -55,7 +55,7 @@ export function createTestCluster(sink: DataplaneSink): TestCluster {
 
   function put(place: string, update: ClusterUpdate | null): void {
     const before = present.get(place);
-    if (before !== undefined && (before.kind !== update?.kind || before.id !== update.id)) cluster.onUpdate({ ...before, value: null });
+    if (before !== undefined && (before.kind !== update?.kind || before.id !== update.id)) cluster.onUpdate(goneOf(before));
     if (update === null) present.delete(place);
     else {
       cluster.onUpdate(update);
@@ -78,6 +78,12 @@ export function createTestCluster(sink: DataplaneSink): TestCluster {
     endpoints: () => all("WorkloadEndpoint"),
     hostEndpoints: () => all("HostEndpoint"),
   };
+}
+
+/** What is left of an object that is gone: of a tier that is always there, what it always is. */
+function goneOf(update: ClusterUpdate): ClusterUpdate {
+  const tier = update.kind === "Tier" ? builtInTiers.find(({ name }) => name === update.id) : undefined;
+  return tier === undefined ? { ...update, value: null } : { kind: "Tier", id: tier.name, value: tier };
 }
 
 /** The cluster half of one node: it hears of what it needs, as over a stream. */

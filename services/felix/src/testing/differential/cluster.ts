@@ -1,7 +1,7 @@
 /** A cluster whose objects change: its calculation for one node, and the same objects for the judge. */
 import { createClusterHalf, createEvaluator, createNodeHalf, type ClusterHalf, type ClusterUpdate, type DataplaneSink, type Evaluator, type NodeHalf, type NodeUpdate, type ObjectKey } from "@calico/calc";
 import {
-  builtInTiers, convertClusterNetworkPolicy, convertEndpointSlice, convertGlobalNetworkPolicy, convertGlobalNetworkSet, convertHostEndpoint, convertKubernetesNetworkPolicy, convertNamespace, convertNetworkPolicy, convertNetworkSet, convertPod, convertServiceAccount, convertTier,
+  builtInTiers, convertClusterNetworkPolicy, convertEndpointSlice, convertGlobalNetworkPolicy, convertGlobalNetworkSet, convertHostEndpoint, convertKubernetesNetworkPolicy, convertNamespace, convertNetworkPolicy, convertNetworkSet, convertNode, convertPod, convertServiceAccount, convertTier,
   type HostEndpoint, type WorkloadEndpoint,
 } from "@calico/model";
 import { isGone, keyOf, type Change, type Manifest } from "./manifests.ts";
@@ -18,6 +18,7 @@ function parse(object: Manifest): ClusterUpdate | null {
   switch (object.kind) {
     case "Namespace": return of("Profile", convertNamespace(object).value, id);
     case "ServiceAccount": return of("Profile", convertServiceAccount(object).value, id);
+    case "Node": return of("Node", convertNode(object).value, ({ name }) => name);
     case "Pod": return of("WorkloadEndpoint", convertPod(object).value, id);
     case "HostEndpoint": return of("HostEndpoint", convertHostEndpoint(object).value, id);
     case "NetworkSet": return of("NetworkSet", convertNetworkSet(object).value, id);
@@ -54,7 +55,7 @@ export function createTestCluster(sink: DataplaneSink): TestCluster {
 
   function put(place: string, update: ClusterUpdate | null): void {
     const before = present.get(place);
-    if (before !== undefined && (before.kind !== update?.kind || before.id !== update.id)) cluster.onUpdate({ ...before, value: null });
+    if (before !== undefined && (before.kind !== update?.kind || before.id !== update.id)) cluster.onUpdate(goneOf(before));
     if (update === null) present.delete(place);
     else {
       cluster.onUpdate(update);
@@ -77,6 +78,12 @@ export function createTestCluster(sink: DataplaneSink): TestCluster {
     endpoints: () => all("WorkloadEndpoint"),
     hostEndpoints: () => all("HostEndpoint"),
   };
+}
+
+/** What is left of an object that is gone: of a tier that is always there, what it always is. */
+function goneOf(update: ClusterUpdate): ClusterUpdate {
+  const tier = update.kind === "Tier" ? builtInTiers.find(({ name }) => name === update.id) : undefined;
+  return tier === undefined ? { ...update, value: null } : { kind: "Tier", id: tier.name, value: tier };
 }
 
 /** The cluster half of one node: it hears of what it needs, as over a stream. */

@@ -63,7 +63,7 @@ const kubernetesPort = fc.oneof(some({ protocol: among("TCP", "UDP", "SCTP"), po
 const kubernetesRules = (peers: "from" | "to"): fc.Arbitrary<Json[]> => fc.array(some({ [peers]: few(kubernetesPeer), ports: few(kubernetesPort, 3) }), { maxLength: 2 });
 
 const subject = fc.oneof(fc.record({ namespaces: labelSelector }), fc.record({ pods: fc.record({ namespaceSelector: labelSelector, podSelector: labelSelector }) })) as fc.Arbitrary<Json>;
-const clusterPeers = { from: subject, to: pick<Json>([2, subject], [1, fc.record({ networks: someOf(allNets) })]) } as const;
+const clusterPeers = { from: subject, to: pick<Json>([2, subject], [1, fc.record({ networks: someOf(allNets) })], [1, fc.record({ nodes: labelSelector })]) } as const;
 const destinationPort = pick<Json>([1, portNumber.map((number) => ({ number }))], [1, fc.constant({ range: { start: 80, end: 8_080 } })]);
 const clusterProtocol = pick<Json>([2, fc.tuple(among("tcp", "udp", "sctp"), some({ destinationPort })).map(([protocol, what]) => ({ [protocol]: what }))], [1, portName.map((destinationNamedPort) => ({ destinationNamedPort }))]);
 const clusterRules = (peers: "from" | "to"): fc.Arbitrary<Json[]> => fc.array(fieldsOf({ action: among("Accept", "Deny", "Pass"), [peers]: few(clusterPeers[peers]), protocols: maybe(50, few(clusterProtocol)) }), { maxLength: 3 });
@@ -71,6 +71,7 @@ const clusterRules = (peers: "from" | "to"): fc.Arbitrary<Json[]> => fc.array(fi
 const change = pick<Manifest>(
   [1, object("v1", "Namespace", named(NAMESPACES, { labels }), {})],
   [1, object("v1", "ServiceAccount", inNamespace(ACCOUNTS, { labels }), {})],
+  [2, object("v1", "Node", named(["n1", "n2", "n3"], { labels }), { status: fc.record({ addresses: someOf(["192.0.2.11", "192.0.2.12", "fd92::11", "node.example"]).map((list) => list.map((each) => ({ type: "InternalIP", address: each }))) }) })],
   [5, pod],
   [1, object(CALICO, "NetworkSet", inNamespace(["s", "t"], { labels }), { spec: fc.record({ nets: someOf(allNets, 6) }) })],
   [1, object(CALICO, "GlobalNetworkSet", named(["s", "t"], { labels }), { spec: fc.record({ nets: someOf(allNets, 6) }) })],

@@ -4,7 +4,7 @@ import type { ProfileId } from "@calico/model";
 import { chainContent, type LiteralSet } from "../rules/chain.ts";
 import type { RuleOwner } from "../rules/log-prefix.ts";
 import { policyChain, profileChain, STAGES, type Direction, type Stage } from "../rules/names.ts";
-import type { ListContext } from "../rules/policy-list.ts";
+import { listedPolicy, type ListContext, type ListedPolicy } from "../rules/policy-list.ts";
 import { renderRules, type SetNames } from "../rules/policy-rules.ts";
 import { sameShape, shapeOf, UNKNOWN_SHAPE, type PolicyShape } from "../rules/policy-shape.ts";
 import type { RenderSettings } from "../rules/settings.ts";
@@ -23,6 +23,8 @@ export class PolicyChains {
   readonly #setName: SetNames;
   readonly #policies = new Map<PolicyId, NodePolicy>();
   readonly #profiles = new Map<ProfileId, NodeProfile>();
+  /** By place; policies that a list there has looked up. */
+  readonly #listed = new Map<string, Map<PolicyId, ListedPolicy>>();
   readonly #shapes: Readonly<Record<Direction, Map<PolicyId, PolicyShape>>> = { ingress: new Map(), egress: new Map() };
   readonly #dirtyPolicies = new Set<PolicyId>();
   readonly #dirtyProfiles = new Set<ProfileId>();
@@ -39,8 +41,17 @@ export class PolicyChains {
 
   /** What compiling lists of one place looks up. */
   contextOf(direction: Direction, stage: Stage): ListContext {
+    const place = `${direction} ${stage}`;
+    const listed = this.#listed.get(place) ?? new Map<PolicyId, ListedPolicy>();
+    this.#listed.set(place, listed);
     return {
-      policy: (id) => ({ id, chain: policyChain(id, direction, stage), shape: this.#shapes[direction].get(id) ?? UNKNOWN_SHAPE }),
+      policy: (id) => {
+        const found = listed.get(id);
+        if (found !== undefined) return found;
+        const policy = listedPolicy(id, policyChain(id, direction, stage), this.#shapes[direction].get(id) ?? UNKNOWN_SHAPE);
+        listed.set(id, policy);
+        return policy;
+      },
       known: (name) => this.#lists.get(name),
     };
   }
@@ -85,15 +96,21 @@ export class PolicyChains {
         const policy = this.#policies.get(id);
         if (policy === undefined) {
           this.#shapes[direction].delete(id);
+          this.#forget(id);
           continue;
         }
         const shape = shapeOf(direction === "ingress" ? policy.inbound : policy.outbound);
         if (before !== undefined && sameShape(before, shape)) continue;
         this.#shapes[direction].set(id, shape);
+        this.#forget(id);
         changed.push({ id, portsOnly: before !== undefined && before.hasPass === shape.hasPass && before.isEmpty === shape.isEmpty });
       }
       for (const { id, portsOnly } of changed) this.#lists.recompile(id, portsOnly, to);
     }
+  }
+
+  #forget(id: PolicyId): void {
+    for (const listed of this.#listed.values()) listed.delete(id);
   }
 
   stage(to: NftTable, settings: RenderSettings, stagesOf: StagesOf): void {

@@ -13,7 +13,12 @@ import { bucketChain, pieceChain, portMapName } from "./names.ts";
 import { portSections } from "./port-index.ts";
 import type { PolicyShape } from "./policy-shape.ts";
 
-export type ListedPolicy = { readonly id: PolicyId; /** With its rules of one direction. */ readonly chain: string; readonly shape: PolicyShape };
+export type ListedPolicy = { readonly id: PolicyId; /** With its rules of one direction. */ readonly chain: string; readonly shape: PolicyShape; /** A piece ends behind it. */ readonly endsPiece: boolean };
+
+export function listedPolicy(id: PolicyId, chain: string, shape: PolicyShape): ListedPolicy {
+  // Names of policies' chains end in digits of a hash.
+  return { id, chain, shape, endsPiece: Number.parseInt(chain.slice(-8), 16) % PIECE_SIZE === 0 };
+}
 
 /** A chain with its maps, and the chains that it leads to, which others may lead to as well. Chains of policies are not among them. */
 export type ChainNode = {
@@ -39,8 +44,8 @@ export type ListContext = {
 };
 
 /** One in so many policies ends a piece, so that this is what a piece has on average. */
-const PIECE_SIZE = 256;
-const LONGEST_PIECE = 1_024;
+const PIECE_SIZE = 512;
+const LONGEST_PIECE = 2048;
 /** Fewer are asked one after the other. */
 const FEWEST_INDEXED = 4;
 /** A map with more than so many elements, or whose sections of ports have more than so many policies in all, for each policy that it has, is not made. */
@@ -72,16 +77,13 @@ function piecesOf(policies: readonly ListedPolicy[]): ListedPolicy[][] {
   let piece: ListedPolicy[] = [];
   for (const policy of policies) {
     piece.push(policy);
-    if (piece.length < LONGEST_PIECE && !endsPiece(policy.chain)) continue;
+    if (piece.length < LONGEST_PIECE && !policy.endsPiece) continue;
     pieces.push(piece);
     piece = [];
   }
   if (piece.length > 0) pieces.push(piece);
   return pieces;
 }
-
-/** Names of policies' chains end in digits of a hash. */
-const endsPiece = (chain: string): boolean => Number.parseInt(chain.slice(-8), 16) % PIECE_SIZE === 0;
 
 type Compiled = { readonly rules: readonly Rule[]; readonly maps: readonly LiteralSet[]; readonly children: readonly ChainNode[] };
 

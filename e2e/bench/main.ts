@@ -6,6 +6,7 @@ import { startLab, type Lab } from "../lab/lab.ts";
 import { labPaths } from "../lab/paths.ts";
 import { benchBurst, benchChurn, nodeOptionsFor } from "./churn.ts";
 import { benchCluster } from "./cluster.ts";
+import { benchClusterPolicies } from "./cluster-policies.ts";
 import { benchCniAdd } from "./cni-add.ts";
 import { benchDispatch, residentMb } from "./dispatch.ts";
 import { benchFelixChanges } from "./felix-changes.ts";
@@ -23,7 +24,7 @@ const IN_LAB: Readonly<Record<string, (lab: Lab, report: Report) => Promise<void
   "policy-latency": benchPolicyLatency, "cni-add": benchCniAdd, "cni-burst": benchBurst, vxlan: benchVxlan, churn: benchChurn, restart: benchRestart, dispatch: benchDispatch,
 };
 /** With a lab of their own, which they hand over to be stopped; only when they are named. */
-const ON_THEIR_OWN: Readonly<Record<string, (report: Report, say: (line: string) => void, started: (lab: Lab) => void) => Promise<void>>> = { cluster: benchCluster };
+const ON_THEIR_OWN: Readonly<Record<string, (report: Report, say: (line: string) => void, started: (lab: Lab) => void) => Promise<void>>> = { cluster: benchCluster, "cluster-policies": benchClusterPolicies };
 /** One felix with a network of its own and no cluster; only when they are named. */
 const ON_ONE_NODE: Readonly<Record<string, (report: Report, say: (line: string) => void) => Promise<void>>> = {
   "felix-changes": benchFelixChanges, "felix-sets": benchFelixSets, "felix-resync": benchFelixResync, "felix-packets": benchFelixPackets, "felix-memory": benchFelixMemory,

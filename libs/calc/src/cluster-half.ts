@@ -1,12 +1,14 @@
 /** The shared half of the calculation: from all objects of a cluster to what each node needs to know. */
-import type { EndpointId, NetworkSet, Policy, PolicyId, Profile, ProfileId, SelectorId, WorkloadEndpoint } from "@calico/model";
+import type { EndpointId, Labels, NetworkSet, Policy, PolicyId, Profile, ProfileId, SelectorId, WorkloadEndpoint } from "@calico/model";
 import { Demand } from "./cluster/demand.ts";
 import { Interest } from "./cluster/interest.ts";
 import { OverlayRoutes } from "./cluster/overlay-routes.ts";
 import { PlainObjects } from "./cluster/plain-objects.ts";
+import { PolicyUses } from "./cluster/policy-uses.ts";
 import { SetStore } from "./cluster/set-store.ts";
-import { Inheritance } from "./label-index/inheritance.ts";
 import { LabelIndex } from "./label-index/label-index.ts";
+import { SlotSet } from "./label-index/slot-set.ts";
+import { Slots } from "./label-index/slots.ts";
 import type { IpSetId, NodeEndpoint, NodePolicy, NodeProfile, NodeUpdate, ObjectKey } from "./messages.ts";
 import type { ClusterHalf, ClusterSink, ClusterUpdate } from "./ports.ts";
 import { scanRules, type SetDefinition } from "./rule-scanner/rule-scanner.ts";
@@ -19,8 +21,9 @@ export type ClusterStats = {
   readonly networkSets: number;
   readonly ipSets: number;
   readonly selectors: number;
-  /** Selectors evaluated since the start. */
+  /** Selectors evaluated since the start: for one item, and for all at once. */
   readonly evaluations: number;
+  readonly bitmaps: number;
 };
 
 type HeldPolicy = { readonly policy: Policy; readonly value: NodePolicy; readonly sets: readonly SetDefinition[] };
@@ -37,30 +40,33 @@ class ClusterCalculator implements ClusterHalf {
   readonly #demand: Demand;
   readonly #plain: PlainObjects;
   readonly #overlay: OverlayRoutes;
-  readonly #inheritance = new Inheritance();
+  /** Numbers of endpoints and network sets. */
+  readonly #slots = new Slots();
   readonly #index: LabelIndex;
   readonly #sets: SetStore;
   readonly #policies = new Map<PolicyId, HeldPolicy>();
-  readonly #policiesBySelector = new Map<SelectorId, Set<PolicyId>>();
+  readonly #uses: PolicyUses;
   readonly #profiles = new Map<ProfileId, HeldProfile>();
-  readonly #endpoints = new Map<string, WorkloadEndpoint>();
+  readonly #endpoints: (WorkloadEndpoint | undefined)[] = [];
+  readonly #endpointsByNode = new Map<string, SlotSet>();
   readonly #networkSets = new Set<string>();
-  #queuedUses: { readonly change: "start" | "stop"; readonly key: ObjectKey; readonly node: string }[] = [];
+  #endpointCount = 0;
 
   constructor(sink: ClusterSink) {
     this.#sink = sink;
     this.#interest = new Interest(sink);
     this.#demand = new Demand(this.#interest);
+    this.#uses = new PolicyUses(this.#demand);
     this.#plain = new PlainObjects(sink, this.#interest);
     this.#overlay = new OverlayRoutes(sink, this.#interest);
     this.#index = new LabelIndex({
-      onMatchStart: (selector, item) => {
-        this.#sets.onMatchStart(selector, item);
-        this.#queueUses(selector, item, "start");
+      onMatchStart: (selector, slot) => {
+        this.#sets.onMatchStart(selector, slot);
+        this.#queueUse(selector, slot, 1);
       },
-      onMatchStop: (selector, item) => {
-        this.#queueUses(selector, item, "stop");
-        this.#sets.onMatchStop(selector, item);
+      onMatchStop: (selector, slot) => {
+        this.#queueUse(selector, slot, -1);
+        this.#sets.onMatchStop(selector, slot);
       },
     });
     this.#sets = new SetStore(sink, this.#interest, this.#index);
@@ -99,14 +105,15 @@ class ClusterCalculator implements ClusterHalf {
     }
   }
 
-  interestOf(node: string): Iterable<ObjectKey> {
-    return this.#interest.of(node);
+  *interestOf(node: string): Generator<ObjectKey> {
+    yield* this.#interest.of(node);
+    for (const slot of this.#endpointsByNode.get(node) ?? []) yield `WorkloadEndpoint:${this.#slots.idOf(slot)}`;
   }
 
   stats(): ClusterStats {
     return {
-      policies: this.#policies.size, profiles: this.#profiles.size, endpoints: this.#endpoints.size,
-      networkSets: this.#networkSets.size, ipSets: this.#sets.size, selectors: this.#index.selectorCount, evaluations: this.#index.evaluations,
+      policies: this.#policies.size, profiles: this.#profiles.size, endpoints: this.#endpointCount,
+      networkSets: this.#networkSets.size, ipSets: this.#sets.size, selectors: this.#index.selectorCount, evaluations: this.#index.evaluations, bitmaps: this.#index.bitmaps,
     };
   }
 
@@ -138,40 +145,31 @@ class ClusterCalculator implements ClusterHalf {
 
   #subscribe(id: PolicyId, { selector }: Policy): void {
     this.#index.acquire(selector);
-    const policies = this.#policiesBySelector.get(selector.id);
-    if (policies === undefined) this.#policiesBySelector.set(selector.id, new Set([id]));
-    else policies.add(id);
-    for (const node of this.#nodesOf(selector.id)) this.#demand.start(`Policy:${id}`, node);
+    this.#uses.add(selector.id, `Policy:${id}`, () => this.#nodesOf(selector.id));
   }
 
   #unsubscribe(id: PolicyId, { selector }: Policy): void {
-    for (const node of this.#nodesOf(selector.id)) this.#demand.stop(`Policy:${id}`, node);
-    const policies = this.#policiesBySelector.get(selector.id);
-    policies?.delete(id);
-    if (policies?.size === 0) this.#policiesBySelector.delete(selector.id);
+    this.#uses.remove(selector.id, `Policy:${id}`);
     this.#index.release(selector);
   }
 
   /** The node of each endpoint that a selector matches, as often as it has such endpoints. */
   *#nodesOf(selector: SelectorId): Generator<string> {
-    for (const item of this.#index.itemsOf(selector)) {
-      const node = this.#endpoints.get(item)?.node ?? "";
+    for (const slot of this.#index.itemsOf(selector)) {
+      const node = this.#endpoints[slot]?.node ?? "";
       if (node !== "") yield node;
     }
   }
 
-  #queueUses(selector: SelectorId, item: string, change: "start" | "stop"): void {
-    const policies = this.#policiesBySelector.get(selector);
-    const node = this.#endpoints.get(item)?.node ?? "";
-    if (policies === undefined || node === "") return;
-    for (const id of policies) this.#queuedUses.push({ change, key: `Policy:${id}`, node });
+  #queueUse(selector: SelectorId, slot: number, by: 1 | -1): void {
+    const node = this.#endpoints[slot]?.node ?? "";
+    if (node !== "") this.#uses.queue(selector, node, by);
   }
 
   /** Members first: a node that begins to need a set reads all its members, and hears only of later changes. */
   #settle(): void {
     this.#sets.flush();
-    for (const { change, key, node } of this.#queuedUses) this.#demand[change](key, node);
-    this.#queuedUses = [];
+    this.#uses.settle();
   }
 
   #onProfile(id: ProfileId, profile: Profile | null): void {
@@ -186,40 +184,63 @@ class ClusterCalculator implements ClusterHalf {
       this.#profiles.set(id, { value: { id, inbound, outbound }, sets });
       this.#demand.setObject(`Profile:${id}`, sets.map((set) => set.id), () => this.#sink.onValueChange(`Profile:${id}`));
     }
-    for (const item of this.#inheritance.setProfile(id, profile?.labels ?? null)) {
-      if (this.#endpoints.has(item)) this.#sink.onValueChange(`WorkloadEndpoint:${item}`);
-      this.#index.setLabels(item, this.#inheritance.effectiveLabels(item));
-    }
+    this.#setProfileLabels(id, profile?.labels ?? null);
     this.#settle();
     for (const set of before?.sets ?? []) this.#sets.release(set);
   }
 
+  #setProfileLabels(id: ProfileId, labels: Labels | null): void {
+    const before = this.#index.profileLabels(id);
+    const isSame = before === null || labels === null ? before === labels : JSON.stringify(before) === JSON.stringify(labels);
+    this.#index.setProfile(id, labels);
+    if (isSame) return;
+    for (const slot of this.#index.itemsOfProfile(id)) if (this.#endpoints[slot] !== undefined) this.#sink.onValueChange(`WorkloadEndpoint:${this.#slots.idOf(slot)}`);
+  }
+
   #onEndpoint(id: EndpointId, endpoint: WorkloadEndpoint | null): void {
-    const before = this.#endpoints.get(id);
-    if (before !== undefined && before.node !== endpoint?.node) this.#removeEndpoint(before);
+    const known = this.#slots.find(id);
+    const before = known === undefined ? undefined : this.#endpoints[known];
+    if (known !== undefined && before !== undefined && before.node !== endpoint?.node) this.#removeEndpoint(known, before);
     if (endpoint === null) return;
     const stays = before !== undefined && before.node === endpoint.node;
-    this.#endpoints.set(id, endpoint);
-    this.#inheritance.setItem(id, endpoint);
+    const slot = this.#slots.of(id);
+    if (!stays) this.#endpointCount += 1;
+    this.#endpoints[slot] = endpoint;
     this.#sink.onValueChange(`WorkloadEndpoint:${id}`);
     this.#useProfiles(endpoint, "start");
     if (stays) this.#useProfiles(before, "stop");
-    this.#sets.setContributor(id, { addresses: [...new Set(endpoint.addresses)], ports: endpoint.ports, nets: [] });
-    this.#index.setLabels(id, this.#inheritance.effectiveLabels(id));
+    this.#sets.setContributor(slot, endpoint);
+    this.#index.setItem(slot, endpoint);
     this.#settle();
-    if (!stays && endpoint.node !== "") this.#interest.start(endpoint.node, `WorkloadEndpoint:${id}`);
+    if (!stays && endpoint.node !== "") this.#announce(endpoint.node, slot, id);
   }
 
-  #removeEndpoint(endpoint: WorkloadEndpoint): void {
+  #removeEndpoint(slot: number, endpoint: WorkloadEndpoint): void {
     const { id, node } = endpoint;
-    if (node !== "") this.#interest.stop(node, `WorkloadEndpoint:${id}`);
-    this.#index.setLabels(id, null);
-    this.#sets.setContributor(id, null);
+    if (node !== "") this.#retract(node, slot, id);
+    this.#index.setItem(slot, null);
+    this.#sets.setContributor(slot, null);
     this.#settle();
     this.#useProfiles(endpoint, "stop");
-    this.#inheritance.setItem(id, null);
-    this.#endpoints.delete(id);
+    this.#endpoints[slot] = undefined;
+    this.#endpointCount -= 1;
+    this.#slots.release(slot);
     this.#sink.onValueChange(`WorkloadEndpoint:${id}`);
+  }
+
+  /** An endpoint is its node's alone: there is nothing to count. */
+  #announce(node: string, slot: number, id: EndpointId): void {
+    let slots = this.#endpointsByNode.get(node);
+    if (slots === undefined) this.#endpointsByNode.set(node, (slots = new SlotSet()));
+    slots.add(slot);
+    this.#sink.onInterestStart(node, `WorkloadEndpoint:${id}`);
+  }
+
+  #retract(node: string, slot: number, id: EndpointId): void {
+    const slots = this.#endpointsByNode.get(node);
+    slots?.delete(slot);
+    if (slots?.size === 0) this.#endpointsByNode.delete(node);
+    this.#sink.onInterestStop(node, `WorkloadEndpoint:${id}`);
   }
 
   #useProfiles({ node, profiles }: WorkloadEndpoint, change: "start" | "stop"): void {
@@ -228,20 +249,28 @@ class ClusterCalculator implements ClusterHalf {
 
   #onNetworkSet(id: string, set: NetworkSet | null): void {
     const item = `netset/${id}`;
-    if (set === null) this.#networkSets.delete(item);
-    else this.#networkSets.add(item);
-    this.#inheritance.setItem(item, set);
-    if (set !== null) this.#sets.setContributor(item, { addresses: [], ports: [], nets: set.nets });
-    this.#index.setLabels(item, this.#inheritance.effectiveLabels(item));
-    if (set === null) this.#sets.setContributor(item, null);
+    if (set === null) {
+      const known = this.#slots.find(item);
+      if (known === undefined) return;
+      this.#networkSets.delete(item);
+      this.#index.setItem(known, null);
+      this.#sets.setContributor(known, null);
+      this.#slots.release(known);
+      return;
+    }
+    const slot = this.#slots.of(item);
+    this.#networkSets.add(item);
+    this.#sets.setContributor(slot, set);
+    this.#index.setItem(slot, set);
   }
 
   /** With the labels that are known; until every profile is, the node holds the endpoint back. */
   #nodeEndpoint(id: string): NodeEndpoint | undefined {
-    const endpoint = this.#endpoints.get(id);
-    if (endpoint === undefined) return undefined;
+    const slot = this.#slots.find(id);
+    const endpoint = slot === undefined ? undefined : this.#endpoints[slot];
+    if (slot === undefined || endpoint === undefined) return undefined;
     const { node: _node, ...rest } = endpoint;
-    return { ...rest, labels: this.#inheritance.knownLabels(id) };
+    return { ...rest, labels: this.#index.knownLabels(slot) };
   }
 }
 

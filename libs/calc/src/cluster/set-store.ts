@@ -1,10 +1,12 @@
 /** IP sets in use: who refers to them, and who belongs to them by a selector or a Service. */
 import type { SelectorId, ServiceRef, ServiceSlice } from "@calico/model";
-import { IpSetMembers, type Contributor } from "../ip-set-members/ip-set-members.ts";
+import { IpSetMembers } from "../ip-set-members/ip-set-members.ts";
+import type { Contributor } from "../ip-set-members/members-of.ts";
+import { SelectorMembers } from "../ip-set-members/selector-members.ts";
 import type { LabelIndex } from "../label-index/label-index.ts";
 import type { IpSetId, NodeUpdate } from "../messages.ts";
 import type { ClusterSink } from "../ports.ts";
-import type { SetDefinition, SetOrigin } from "../rule-scanner/rule-scanner.ts";
+import { isOfSelector, type SetDefinition } from "../rule-scanner/rule-scanner.ts";
 import type { Interest } from "./interest.ts";
 
 /** A set lives from its first reference to its last. */
@@ -12,137 +14,121 @@ export class SetStore {
   readonly #sink: ClusterSink;
   readonly #interest: Interest;
   readonly #index: LabelIndex;
-  readonly #members = new IpSetMembers();
+  readonly #ofSelectors: SelectorMembers;
+  readonly #ofServices = new IpSetMembers();
   readonly #references = new Map<IpSetId, number>();
-  readonly #setsBySelector = new Map<SelectorId, Set<IpSetId>>();
-  readonly #setsByItem = new Map<string, Set<IpSetId>>();
-  readonly #contributors = new Map<string, Contributor>();
   readonly #setsByService = new Map<string, Set<IpSetId>>();
-  readonly #slicesByService = new Map<string, Map<string, Contributor>>();
+  readonly #slicesByService = new Map<string, Map<string, ServiceSlice>>();
   readonly #serviceOfSlice = new Map<string, string>();
 
   constructor(sink: ClusterSink, interest: Interest, index: LabelIndex) {
     this.#sink = sink;
     this.#interest = interest;
     this.#index = index;
+    this.#ofSelectors = new SelectorMembers(index, (id) => interest.isWanted(`IpSet:${id}`));
   }
 
   get size(): number {
-    return this.#members.size;
+    return this.#ofSelectors.size + this.#ofServices.size;
   }
 
   valueOf(id: IpSetId): NodeUpdate | undefined {
-    const members = this.#members.members(id);
-    const definition = this.#members.definitionOf(id);
+    const members = this.#ofSelectors.members(id) ?? this.#ofServices.members(id);
+    const definition = this.#ofSelectors.definitionOf(id) ?? this.#ofServices.definitionOf(id);
     if (members === undefined || definition === undefined) return undefined;
     return { kind: "IpSet", id, type: definition.port === null ? "net" : "ip-port", members };
   }
 
   /** One more reference to a set; the first one creates it and reports its value. */
   acquire(definition: SetDefinition): void {
-    const { id, origin } = definition;
+    const { id } = definition;
     const references = this.#references.get(id) ?? 0;
     this.#references.set(id, references + 1);
     if (references > 0) return;
-    this.#members.create(definition, this.#attach(id, origin));
+    this.#create(definition);
     this.#sink.onValueChange(`IpSet:${id}`);
-  }
-
-  /** From now on a set hears of its origin; those who belong to it now. */
-  #attach(id: IpSetId, origin: SetOrigin): Contributor[] {
-    if (origin.kind === "service") {
-      const service = keyOf(origin.service);
-      add(this.#setsByService, service, id);
-      return [...(this.#slicesByService.get(service)?.values() ?? [])];
-    }
-    const { selector } = origin;
-    this.#index.acquire(selector);
-    add(this.#setsBySelector, selector.id, id);
-    const items = [...this.#index.itemsOf(selector.id)];
-    for (const item of items) add(this.#setsByItem, item, id);
-    return items.flatMap((item) => this.#contributors.get(item) ?? []);
-  }
-
-  #detach(id: IpSetId, origin: SetOrigin): void {
-    if (origin.kind === "service") return discard(this.#setsByService, keyOf(origin.service), id);
-    const { selector } = origin;
-    discard(this.#setsBySelector, selector.id, id);
-    for (const item of this.#index.itemsOf(selector.id)) discard(this.#setsByItem, item, id);
-    this.#index.release(selector);
   }
 
   /** One reference less; the last one ends the set. */
   release(definition: SetDefinition): void {
-    const { id, origin } = definition;
+    const { id } = definition;
     const references = (this.#references.get(id) ?? 1) - 1;
     if (references > 0) {
       this.#references.set(id, references);
       return;
     }
     this.#references.delete(id);
-    this.#detach(id, origin);
-    this.#members.delete(id);
+    this.#delete(definition);
     this.#sink.onValueChange(`IpSet:${id}`);
   }
 
-  /** Sets what an item gives to the sets that match it; null: it is gone. Labels are the index's business. */
-  setContributor(item: string, contributor: Contributor | null): void {
-    const before = this.#contributors.get(item);
-    for (const id of this.#setsByItem.get(item) ?? []) {
-      if (before !== undefined) this.#members.remove(id, before);
-      if (contributor !== null) this.#members.add(id, contributor);
+  /** From now on the set hears of its origin. */
+  #create(definition: SetDefinition): void {
+    if (isOfSelector(definition)) {
+      this.#index.acquire(definition.origin.selector);
+      this.#ofSelectors.create(definition);
+    } else if (definition.origin.kind === "service") {
+      const service = keyOf(definition.origin.service);
+      add(this.#setsByService, service, definition.id);
+      this.#ofServices.create(definition, this.#slicesByService.get(service)?.values() ?? []);
     }
-    if (contributor === null) this.#contributors.delete(item);
-    else this.#contributors.set(item, contributor);
+  }
+
+  #delete(definition: SetDefinition): void {
+    if (isOfSelector(definition)) {
+      this.#ofSelectors.delete(definition);
+      this.#index.release(definition.origin.selector);
+    } else if (definition.origin.kind === "service") {
+      discard(this.#setsByService, keyOf(definition.origin.service), definition.id);
+      this.#ofServices.delete(definition.id);
+    }
+  }
+
+  /** Sets what an item gives to the sets that match it; null: it is gone, from the index already. Labels are the index's business. */
+  setContributor(slot: number, contributor: Contributor | null): void {
+    this.#ofSelectors.setContributor(slot, contributor);
   }
 
   /** Sets what a slice gives to the sets of its Service; null: it is gone. */
   setSlice(id: string, slice: ServiceSlice | null): void {
     const before = this.#serviceOfSlice.get(id);
     if (before !== undefined) this.#changeSlice(id, before, null);
-    if (slice === null) return;
-    this.#changeSlice(id, keyOf(slice.service), { addresses: slice.addresses, ports: slice.ports, nets: [] });
+    if (slice !== null) this.#changeSlice(id, keyOf(slice.service), slice);
   }
 
-  #changeSlice(id: string, service: string, contributor: Contributor | null): void {
-    const slices = this.#slicesByService.get(service) ?? new Map<string, Contributor>();
+  #changeSlice(id: string, service: string, slice: ServiceSlice | null): void {
+    const slices = this.#slicesByService.get(service) ?? new Map<string, ServiceSlice>();
     const before = slices.get(id);
     for (const set of this.#setsByService.get(service) ?? []) {
-      if (before !== undefined) this.#members.remove(set, before);
-      if (contributor !== null) this.#members.add(set, contributor);
+      if (before !== undefined) this.#ofServices.remove(set, before);
+      if (slice !== null) this.#ofServices.add(set, slice);
     }
-    if (contributor === null) {
+    if (slice === null) {
       slices.delete(id);
       this.#serviceOfSlice.delete(id);
     } else {
-      slices.set(id, contributor);
+      slices.set(id, slice);
       this.#serviceOfSlice.set(id, service);
     }
     if (slices.size === 0) this.#slicesByService.delete(service);
     else this.#slicesByService.set(service, slices);
   }
 
-  onMatchStart(selector: SelectorId, item: string): void {
-    const contributor = this.#contributors.get(item);
-    for (const id of this.#setsBySelector.get(selector) ?? []) {
-      add(this.#setsByItem, item, id);
-      if (contributor !== undefined) this.#members.add(id, contributor);
-    }
+  onMatchStart(selector: SelectorId, slot: number): void {
+    this.#ofSelectors.onMatchStart(selector, slot);
   }
 
-  onMatchStop(selector: SelectorId, item: string): void {
-    const contributor = this.#contributors.get(item);
-    for (const id of this.#setsBySelector.get(selector) ?? []) {
-      discard(this.#setsByItem, item, id);
-      if (contributor !== undefined) this.#members.remove(id, contributor);
-    }
+  onMatchStop(selector: SelectorId, slot: number): void {
+    this.#ofSelectors.onMatchStop(selector, slot);
   }
 
   /** Reports the members that changed, of the sets that a node needs. */
   flush(): void {
-    this.#members.flush((id, added, removed) => {
-      if (this.#interest.isWanted(`IpSet:${id}`)) this.#sink.onIpSetDelta(id, added, removed);
-    });
+    for (const members of [this.#ofSelectors, this.#ofServices]) {
+      members.flush((id, added, removed) => {
+        if (this.#interest.isWanted(`IpSet:${id}`)) this.#sink.onIpSetDelta(id, added, removed);
+      });
+    }
   }
 }
 

@@ -14,6 +14,12 @@ export type SetDefinition = {
   readonly port: { readonly name: string; readonly protocol: number } | "every" | null;
 };
 
+export type SelectorSetDefinition = SetDefinition & { readonly origin: { readonly kind: "selector" } };
+
+export function isOfSelector(definition: SetDefinition): definition is SelectorSetDefinition {
+  return definition.origin.kind === "selector";
+}
+
 export type ScannedRules = {
   readonly inbound: readonly NodeRule[];
   readonly outbound: readonly NodeRule[];

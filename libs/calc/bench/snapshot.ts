@@ -1,0 +1,82 @@
+/**
+ * The first snapshot of a cluster, from parsed objects to what one node is told: `npm run bench -- snapshot [NAME...]` in this package.
+ * Each in a process of its own; a JSON line for each figure: time of the cluster half, of the node half until it is in sync, objects that
+ * the node is told, evaluations, and what is left on the heap after a collection (with the objects themselves).
+ */
+import { spawnSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { createClusterHalf, createNodeHalf, type ClusterHalf, type DataplaneSink } from "../src/index.ts";
+import { isolatedCustomers, nodeName, ofNetworkSets, tagged, type Cluster } from "./generator.ts";
+
+type Case = { readonly make: () => Omit<Cluster, "churn">; readonly deleteLocal?: boolean };
+
+const CASES: Readonly<Record<string, Case>> = {
+  "200 local of 250k, 10k tag policies": { make: () => tagged(250_000, 200, 10_000) },
+  "200 local of 10k, 1k network-set policies": { make: () => ofNetworkSets(10_000, 200, 1_000) },
+  "200 local of 10k, 10k network-set policies": { make: () => ofNetworkSets(10_000, 200, 10_000) },
+  "200 local of 250k, 10k tag policies, then delete local": { make: () => tagged(250_000, 200, 10_000), deleteLocal: true },
+  "200 local of 10k, 1k network-set policies, then delete local": { make: () => ofNetworkSets(10_000, 200, 1_000), deleteLocal: true },
+  "200 local of 10k, 10k network-set policies, then delete local": { make: () => ofNetworkSets(10_000, 200, 10_000), deleteLocal: true },
+  "isolated customers, 1k": { make: () => isolatedCustomers(1_000, 1, 10) },
+  "isolated customers, 10k": { make: () => isolatedCustomers(10_000, 1, 100) },
+  "isolated customers, 100k": { make: () => isolatedCustomers(100_000, 1, 1_000) },
+};
+const NODE = nodeName(0);
+
+const [wanted, child] = [process.argv.slice(2).filter((argument) => argument !== "--child"), process.argv.includes("--child")];
+if (child) measure(wanted[0] ?? "");
+else {
+  for (const name of wanted.length > 0 ? wanted : Object.keys(CASES)) {
+    if (CASES[name] === undefined) throw new Error(`no snapshot ${JSON.stringify(name)}: ${Object.keys(CASES).join("; ")}`);
+    const { status } = spawnSync(process.execPath, ["--expose-gc", fileURLToPath(import.meta.url), "--child", name], { stdio: "inherit" });
+    if (status !== 0) process.exit(status ?? 1);
+  }
+}
+
+function measure(name: string): void {
+  const report = (metric: string, value: number, unit: string): void => console.log(JSON.stringify({ name, metric, value: Number(value.toPrecision(4)), unit }));
+  const { make, deleteLocal = false } = CASES[name] as Case;
+  const made = make();
+  const updates = [...made.updates()];
+  collect();
+  const before = process.memoryUsage().heapUsed;
+  let told = 0;
+  const began = performance.now();
+  const half = createClusterHalf({ onValueChange() {}, onIpSetDelta() {}, onInterestStart() {}, onInterestStop() {} });
+  for (const update of updates) half.onUpdate(update);
+  const calculated = performance.now();
+  const sink = new Proxy({} as DataplaneSink, { get: () => () => void (told += 1) });
+  const node = createNodeHalf({ node: NODE, sink });
+  node.onSnapshotStart();
+  for (const key of half.interestOf(NODE)) {
+    const value = half.valueOf(key);
+    if (value !== undefined) node.onUpdate(value);
+  }
+  node.onInSync();
+  node.flush();
+  const inSync = performance.now();
+  if (deleteLocal) for (const { id, node: on } of made.endpoints) if (on === NODE) half.onUpdate({ kind: "WorkloadEndpoint", id, value: null });
+  const ended = performance.now();
+  report("cluster half", (calculated - began) / 1_000, "s");
+  report("node half", (inSync - calculated) / 1_000, "s");
+  if (deleteLocal) report("deletion", (ended - inSync) / 1_000, "s");
+  report("total", (ended - began) / 1_000, "s");
+  report("objects told to the dataplane", told, "1");
+  report("evaluations", half.stats().evaluations, "1");
+  collect();
+  const { heapUsed, rss, arrayBuffers } = process.memoryUsage();
+  report("calculation", (heapUsed - before + arrayBuffers) / 2 ** 20, "MB");
+  report("heap with the objects", (heapUsed + arrayBuffers) / 2 ** 20, "MB");
+  report("resident", rss / 2 ** 20, "MB");
+  keep(half, node, updates);
+}
+
+function collect(): void {
+  globalThis.gc?.();
+  globalThis.gc?.();
+}
+
+/** What is measured must not be collected before. */
+function keep(...values: readonly (ClusterHalf | object)[]): void {
+  if (values.length === 0) throw new Error("nothing was measured");
+}

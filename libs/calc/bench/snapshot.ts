@@ -1,11 +1,11 @@
 /**
  * The first snapshot of a cluster, from parsed objects to what one node is told: `npm run bench -- snapshot [NAME...]` in this package.
  * Each in a process of its own; a JSON line for each figure: time of the cluster half, of the node half until it is in sync, objects that
- * the node is told, evaluations, and what is left on the heap after a collection (with the objects themselves).
+ * the node is told, evaluations, and what both halves keep on the heap.
  */
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { createClusterHalf, createNodeHalf, type ClusterHalf, type DataplaneSink } from "../src/index.ts";
+import { createClusterHalf, createNodeHalf, type ClusterHalf, type ClusterUpdate, type DataplaneSink } from "../src/index.ts";
 import { isolatedCustomers, nodeName, ofNetworkSets, tagged, type Cluster } from "./generator.ts";
 
 type Case = { readonly make: () => Omit<Cluster, "churn">; readonly deleteLocal?: boolean };
@@ -36,10 +36,10 @@ else {
 function measure(name: string): void {
   const report = (metric: string, value: number, unit: string): void => console.log(JSON.stringify({ name, metric, value: Number(value.toPrecision(4)), unit }));
   const { make, deleteLocal = false } = CASES[name] as Case;
-  const made = make();
-  const updates = [...made.updates()];
-  collect();
-  const before = process.memoryUsage().heapUsed;
+  const baseline = heap();
+  let updates: readonly ClusterUpdate[] = [...make().updates()];
+  const local = updates.flatMap(({ kind, id, value }) => (kind === "WorkloadEndpoint" && value?.node === NODE ? [id] : []));
+  heap();
   let told = 0;
   const began = performance.now();
   const half = createClusterHalf({ onValueChange() {}, onIpSetDelta() {}, onInterestStart() {}, onInterestStop() {} });
@@ -55,7 +55,7 @@ function measure(name: string): void {
   node.onInSync();
   node.flush();
   const inSync = performance.now();
-  if (deleteLocal) for (const { id, node: on } of made.endpoints) if (on === NODE) half.onUpdate({ kind: "WorkloadEndpoint", id, value: null });
+  if (deleteLocal) for (const id of local) half.onUpdate({ kind: "WorkloadEndpoint", id, value: null });
   const ended = performance.now();
   report("cluster half", (calculated - began) / 1_000, "s");
   report("node half", (inSync - calculated) / 1_000, "s");
@@ -63,17 +63,18 @@ function measure(name: string): void {
   report("total", (ended - began) / 1_000, "s");
   report("objects told to the dataplane", told, "1");
   report("evaluations", half.stats().evaluations, "1");
-  collect();
-  const { heapUsed, rss, arrayBuffers } = process.memoryUsage();
-  report("calculation", (heapUsed - before + arrayBuffers) / 2 ** 20, "MB");
-  report("heap with the objects", (heapUsed + arrayBuffers) / 2 ** 20, "MB");
-  report("resident", rss / 2 ** 20, "MB");
+  // What the calculation does not keep of the objects is not counted.
+  updates = [];
+  report("heap", heap() - baseline, "MB");
+  report("resident", process.memoryUsage().rss / 2 ** 20, "MB");
   keep(half, node, updates);
 }
 
-function collect(): void {
-  globalThis.gc?.();
-  globalThis.gc?.();
+/** After a collection, with what is outside of the heap of JavaScript, in megabytes. */
+function heap(): number {
+  for (let i = 0; i < 3; i += 1) globalThis.gc?.();
+  const { heapUsed, arrayBuffers } = process.memoryUsage();
+  return (heapUsed + arrayBuffers) / 2 ** 20;
 }
 
 /** What is measured must not be collected before. */

@@ -1,5 +1,5 @@
 /** The shared half of the calculation: from all objects of a cluster to what each node needs to know. */
-import type { EndpointId, Labels, NetworkSet, Policy, PolicyId, Profile, ProfileId, SelectorId, WorkloadEndpoint } from "@calico/model";
+import type { EndpointId, Labels, NetworkSet, Policy, PolicyId, Profile, ProfileId, Selector, SelectorId, WorkloadEndpoint } from "@calico/model";
 import { Demand } from "./cluster/demand.ts";
 import { Interest } from "./cluster/interest.ts";
 import { OverlayRoutes } from "./cluster/overlay-routes.ts";
@@ -26,7 +26,7 @@ export type ClusterStats = {
   readonly bitmaps: number;
 };
 
-type HeldPolicy = { readonly policy: Policy; readonly value: NodePolicy; readonly sets: readonly SetDefinition[] };
+type HeldPolicy = { readonly key: ObjectKey; readonly selector: Selector; readonly value: NodePolicy; readonly sets: readonly SetDefinition[] };
 type HeldProfile = { readonly value: NodeProfile; readonly sets: readonly SetDefinition[] };
 
 /** Creates an empty cluster half that reports to `sink`. */
@@ -126,30 +126,31 @@ class ClusterCalculator implements ClusterHalf {
     const { inbound, outbound, sets } = scanRules(policy.inbound, policy.outbound);
     for (const set of sets) this.#sets.acquire(set);
     const value: NodePolicy = { ...policy, selector: policy.selector.text, inbound, outbound };
-    this.#policies.set(id, { policy, value, sets });
-    this.#demand.setObject(`Policy:${id}`, sets.map((set) => set.id), () => this.#sink.onValueChange(`Policy:${id}`));
-    if (before?.policy.selector.id !== policy.selector.id) {
-      this.#subscribe(id, policy);
-      if (before !== undefined) this.#unsubscribe(id, before.policy);
+    const held: HeldPolicy = { key: before?.key ?? `Policy:${id}`, selector: policy.selector, value, sets };
+    this.#policies.set(id, held);
+    this.#demand.setObject(held.key, sets.map((set) => set.id), () => this.#sink.onValueChange(held.key));
+    if (before?.selector.id !== policy.selector.id) {
+      this.#subscribe(held);
+      if (before !== undefined) this.#unsubscribe(before);
     }
     for (const set of before?.sets ?? []) this.#sets.release(set);
   }
 
   #removePolicy(id: PolicyId, before: HeldPolicy): void {
-    this.#demand.removeObject(`Policy:${id}`);
-    this.#unsubscribe(id, before.policy);
+    this.#demand.removeObject(before.key);
+    this.#unsubscribe(before);
     this.#policies.delete(id);
-    this.#sink.onValueChange(`Policy:${id}`);
+    this.#sink.onValueChange(before.key);
     for (const set of before.sets) this.#sets.release(set);
   }
 
-  #subscribe(id: PolicyId, { selector }: Policy): void {
+  #subscribe({ key, selector }: HeldPolicy): void {
     this.#index.acquire(selector);
-    this.#uses.add(selector.id, `Policy:${id}`, () => this.#nodesOf(selector.id));
+    this.#uses.add(selector.id, key, () => this.#nodesOf(selector.id));
   }
 
-  #unsubscribe(id: PolicyId, { selector }: Policy): void {
-    this.#uses.remove(selector.id, `Policy:${id}`);
+  #unsubscribe({ key, selector }: HeldPolicy): void {
+    this.#uses.remove(selector.id, key);
     this.#index.release(selector);
   }
 

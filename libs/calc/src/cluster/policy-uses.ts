@@ -2,8 +2,9 @@
 import type { SelectorId } from "@calico/model";
 import type { ObjectKey } from "../messages.ts";
 import type { Demand } from "./demand.ts";
+import { NodeCounts } from "./node-counts.ts";
 
-type Use = { readonly policies: Set<ObjectKey>; /** Endpoints that match. */ readonly countByNode: Map<string, number> };
+type Use = { readonly policies: Set<ObjectKey>; /** Endpoints that match. */ readonly counts: NodeCounts };
 
 export class PolicyUses {
   readonly #demand: Demand;
@@ -18,17 +19,17 @@ export class PolicyUses {
   add(selector: SelectorId, policy: ObjectKey, nodesOf: () => Iterable<string>): void {
     let use = this.#useBySelector.get(selector);
     if (use === undefined) {
-      this.#useBySelector.set(selector, (use = { policies: new Set(), countByNode: new Map() }));
-      for (const node of nodesOf()) use.countByNode.set(node, (use.countByNode.get(node) ?? 0) + 1);
+      this.#useBySelector.set(selector, (use = { policies: new Set(), counts: new NodeCounts() }));
+      for (const node of nodesOf()) use.counts.add(node, 1);
     }
     use.policies.add(policy);
-    for (const node of use.countByNode.keys()) this.#demand.start(policy, node);
+    for (const node of use.counts.nodes()) this.#demand.start(policy, node);
   }
 
   remove(selector: SelectorId, policy: ObjectKey): void {
     const use = this.#useBySelector.get(selector);
     if (use?.policies.delete(policy) !== true) return;
-    for (const node of use.countByNode.keys()) this.#demand.stop(policy, node);
+    for (const node of use.counts.nodes()) this.#demand.stop(policy, node);
     if (use.policies.size === 0) this.#useBySelector.delete(selector);
   }
 
@@ -44,9 +45,7 @@ export class PolicyUses {
     for (const { selector, node, by } of queued) {
       const use = this.#useBySelector.get(selector);
       if (use === undefined) continue;
-      const before = use.countByNode.get(node) ?? 0;
-      if (before + by > 0) use.countByNode.set(node, before + by);
-      else use.countByNode.delete(node);
+      const before = use.counts.add(node, by);
       if (before === 0) for (const policy of use.policies) this.#demand.start(policy, node);
       else if (before + by === 0) for (const policy of use.policies) this.#demand.stop(policy, node);
     }

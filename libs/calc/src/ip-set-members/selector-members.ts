@@ -7,7 +7,7 @@ import type { DeltaSink } from "./ip-set-members.ts";
 import { gives, membersOf, originsOf, type Contributor, type Member } from "./members-of.ts";
 
 type Pending = { readonly member: Member; /** Before the changes that are not reported yet. */ readonly was: boolean };
-type SelectorSet = { readonly definition: SelectorSetDefinition; readonly pending: Map<string, Pending> };
+type SelectorSet = { readonly definition: SelectorSetDefinition; pending: Map<string, Pending> | null };
 
 /** The members of a set are what the items give that its selector matches; sets of one selector share these. Changes are collected until `flush`. */
 export class SelectorMembers {
@@ -32,7 +32,7 @@ export class SelectorMembers {
 
   /** The selector is in use in the index. */
   create(definition: SelectorSetDefinition): void {
-    const set: SelectorSet = { definition, pending: new Map() };
+    const set: SelectorSet = { definition, pending: null };
     this.#sets.set(definition.id, set);
     const { id } = definition.origin.selector;
     this.#setsBySelector.set(id, [...(this.#setsBySelector.get(id) ?? []), set]);
@@ -88,11 +88,11 @@ export class SelectorMembers {
     for (const set of this.#changed) {
       const added: string[] = [];
       const removed: string[] = [];
-      for (const [text, { member, was }] of set.pending) {
+      for (const [text, { member, was }] of set.pending ?? []) {
         const is = this.#isGiven(set, member, null);
         if (is !== was) (is ? added : removed).push(text);
       }
-      set.pending.clear();
+      set.pending = null;
       if (added.length + removed.length > 0) sink(set.definition.id, added, removed);
     }
     this.#changed.clear();
@@ -116,8 +116,8 @@ export class SelectorMembers {
   }
 
   #note(set: SelectorSet, member: Member, was: (set: SelectorSet, member: Member) => boolean): void {
-    if (set.pending.has(member.text)) return;
-    set.pending.set(member.text, { member, was: was(set, member) });
+    if (set.pending?.has(member.text)) return;
+    (set.pending ??= new Map()).set(member.text, { member, was: was(set, member) });
     this.#changed.add(set);
   }
 

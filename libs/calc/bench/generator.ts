@@ -25,6 +25,8 @@ export interface Cluster {
   readonly policies: readonly Policy[];
   readonly networkSets: readonly NetworkSet[];
   readonly endpoints: readonly WorkloadEndpoint[];
+  /** The pod of a number on a node, in a namespace that the number gives: more of the same kind. */
+  podOf(n: number, node: string): WorkloadEndpoint;
   /** Every object once, kind after kind. */
   updates(): Generator<ClusterUpdate>;
   /**
@@ -33,6 +35,9 @@ export interface Cluster {
    */
   churn(seconds: number, rates?: ChurnRates): Generator<{ readonly atMs: number; readonly update: ClusterUpdate }>;
 }
+
+/** A cluster of one kind of objects, in which nothing happens. */
+export type FixedCluster = Omit<Cluster, "churn" | "podOf">;
 
 /** Events per second. */
 export type ChurnRates = { readonly pods: number; readonly policies: number; readonly namespaces: number };
@@ -97,6 +102,7 @@ export function cluster(seed: number, shape: Partial<ClusterShape> = {}): Cluste
 
   return {
     ...made,
+    podOf: (n, node) => endpointOf(n, node, namespaceName(n % namespaces), labelsOf(n)),
     updates: () => updatesOf(made),
     *churn(seconds, rates = DEFAULT_CHURN) {
       const kinds = Object.keys(rates) as (keyof ChurnRates)[];
@@ -112,7 +118,7 @@ export function cluster(seed: number, shape: Partial<ClusterShape> = {}): Cluste
 }
 
 /** One namespace for each customer: its pods talk among themselves and ask DNS. Pods are on the nodes in turn. */
-export function isolatedCustomers(customers: number, podsEach: number, nodes: number): Omit<Cluster, "churn"> {
+export function isolatedCustomers(customers: number, podsEach: number, nodes: number): FixedCluster {
   const made = {
     tiers: DEFAULT_TIERS,
     nodes: [],
@@ -125,14 +131,14 @@ export function isolatedCustomers(customers: number, podsEach: number, nodes: nu
 }
 
 /** Policies that ask for markers of pods, and pods with a marker each. `local` of them are on the first node, the others on one more. */
-export function tagged(endpoints: number, local: number, policies: number): Omit<Cluster, "churn"> {
+export function tagged(endpoints: number, local: number, policies: number): FixedCluster {
   const made = { tiers: DEFAULT_TIERS, nodes: [], profiles: Array.from({ length: 100 }, (_, n) => profileOf(n, 0)), policies: Array.from({ length: policies }, (_, n) => tagPolicy(n)), networkSets: [],
     endpoints: Array.from({ length: endpoints + local }, (_, n) => endpointOf(n, nodeName(n < endpoints ? 1 : 0), namespaceName(n % 100), tagLabels(n))) };
   return { ...made, updates: () => updatesOf(made) };
 }
 
 /** Policies of every pod, each of which names a network set. */
-export function ofNetworkSets(endpoints: number, local: number, policies: number): Omit<Cluster, "churn"> {
+export function ofNetworkSets(endpoints: number, local: number, policies: number): FixedCluster {
   const made = { ...tagged(endpoints, local, 0), policies: Array.from({ length: policies }, (_, n) => policyOf(n, "sets", { selector: all(), inbound: [ruleOf("Allow", { selector: labelEquals("network-set-name", `set-${n}`) })] })), networkSets: networkSetsOf(policies) };
   return { ...made, updates: () => updatesOf(made) };
 }
@@ -140,7 +146,7 @@ export function ofNetworkSets(endpoints: number, local: number, policies: number
 export const nodeName = (n: number): string => `node-${n}`;
 export const namespaceName = (n: number): string => `customer-${n}`;
 
-function* updatesOf({ tiers, nodes, profiles, policies, networkSets, endpoints }: Omit<Cluster, "updates" | "churn">): Generator<ClusterUpdate> {
+function* updatesOf({ tiers, nodes, profiles, policies, networkSets, endpoints }: Omit<FixedCluster, "updates">): Generator<ClusterUpdate> {
   for (const value of tiers) yield { kind: "Tier", id: value.name, value };
   for (const value of nodes) yield { kind: "Node", id: value.name, value };
   for (const value of policies) yield { kind: "Policy", id: value.id, value };

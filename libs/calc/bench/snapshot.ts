@@ -6,9 +6,9 @@
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { createClusterHalf, createNodeHalf, type ClusterHalf, type ClusterUpdate, type DataplaneSink } from "../src/index.ts";
-import { isolatedCustomers, nodeName, ofNetworkSets, tagged, type Cluster } from "./generator.ts";
+import { isolatedCustomers, nodeName, ofNetworkSets, tagged, type FixedCluster } from "./generator.ts";
 
-type Case = { readonly make: () => Omit<Cluster, "churn">; readonly deleteLocal?: boolean };
+type Case = { readonly make: () => FixedCluster; readonly deleteLocal?: boolean };
 
 const CASES: Readonly<Record<string, Case>> = {
   "200 local of 250k, 10k tag policies": { make: () => tagged(250_000, 200, 10_000) },

@@ -9,6 +9,7 @@ import { startSpan, traceparentOf, type Logger } from "@calico/service-kit";
 import type { Findings, ObjectRef } from "./findings.ts";
 import type { Hub } from "./hub.ts";
 import type { NodeConfigStore } from "./node-config.ts";
+import { createSharing } from "./sharing.ts";
 
 export interface Sources {
   start(): void;
@@ -46,6 +47,7 @@ type Kind<M> = {
 export function createSources({ datastore, half, hub, config, findings, log, onUpdate }: SourceOptions): Sources {
   const nodeLabels = new Map<string, Labels>();
   const endpoints = new Map<string, WorkloadEndpoint>();
+  const sharing = createSharing();
   const blockCidrs = new Map<string, string>();
   const update = (change: ClusterUpdate): void => half.onUpdate(change);
 
@@ -92,8 +94,9 @@ export function createSources({ datastore, half, hub, config, findings, log, onU
     if (before !== undefined && before.id !== value?.id) update({ kind: "WorkloadEndpoint", id: before.id, value: null });
     if (value === null) endpoints.delete(name);
     else {
-      endpoints.set(name, value);
-      update({ kind: "WorkloadEndpoint", id: value.id, value });
+      const kept = sharing.endpoint(value);
+      endpoints.set(name, kept);
+      update({ kind: "WorkloadEndpoint", id: kept.id, value: kept });
     }
   }
 

@@ -1,5 +1,5 @@
 /**
- * The first snapshot of a cluster, from parsed objects to what one node is told: `npm run bench -- snapshot [NAME...]` in this package.
+ * The first snapshot of a cluster, from parsed objects to what one node is told: `npm run bench -- snapshot [NAME...]`.
  * Each in a process of its own; a JSON line for each figure: time of the cluster half, of the node half until it is in sync, objects that
  * the node is told, evaluations, and what both halves keep on the heap.
  */
@@ -7,6 +7,7 @@ import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { createClusterHalf, createNodeHalf, type ClusterHalf, type ClusterUpdate, type DataplaneSink } from "../src/index.ts";
 import { isolatedCustomers, nodeName, ofNetworkSets, tagged, type FixedCluster } from "./generator.ts";
+import { reporter } from "./report.ts";
 
 type Case = { readonly make: () => FixedCluster; readonly deleteLocal?: boolean };
 
@@ -23,24 +24,25 @@ const CASES: Readonly<Record<string, Case>> = {
 };
 const NODE = nodeName(0);
 
-const [wanted, child] = [process.argv.slice(2).filter((argument) => argument !== "--child"), process.argv.includes("--child")];
-if (child) measure(wanted[0] ?? "");
-else {
-  for (const name of wanted.length > 0 ? wanted : Object.keys(CASES)) {
+/** Those that are named, or all, each in a process of its own; with `inThisProcess` the first of them here. */
+export function benchSnapshots(names: readonly string[], inThisProcess: boolean): void {
+  if (inThisProcess) return measure(names[0] ?? "");
+  for (const name of names.length > 0 ? names : Object.keys(CASES)) {
     if (CASES[name] === undefined) throw new Error(`no snapshot ${JSON.stringify(name)}: ${Object.keys(CASES).join("; ")}`);
-    const { status } = spawnSync(process.execPath, ["--expose-gc", fileURLToPath(import.meta.url), "--child", name], { stdio: "inherit" });
+    const { status } = spawnSync(process.execPath, ["--expose-gc", fileURLToPath(new URL("main.ts", import.meta.url)), "--snapshot", name], { stdio: "inherit" });
     if (status !== 0) process.exit(status ?? 1);
   }
 }
 
 function measure(name: string): void {
-  const report = (metric: string, value: number, unit: string): void => console.log(JSON.stringify({ name, metric, value: Number(value.toPrecision(4)), unit }));
+  const report = reporter(name);
   const { make, deleteLocal = false } = CASES[name] as Case;
   const baseline = heap();
   let updates: readonly ClusterUpdate[] = [...make().updates()];
   const local = updates.flatMap(({ kind, id, value }) => (kind === "WorkloadEndpoint" && value?.node === NODE ? [id] : []));
   heap();
   let told = 0;
+  const cpu = process.cpuUsage();
   const began = performance.now();
   const half = createClusterHalf({ onValueChange() {}, onIpSetDelta() {}, onInterestStart() {}, onInterestStop() {} });
   for (const update of updates) half.onUpdate(update);
@@ -57,10 +59,12 @@ function measure(name: string): void {
   const inSync = performance.now();
   if (deleteLocal) for (const id of local) half.onUpdate({ kind: "WorkloadEndpoint", id, value: null });
   const ended = performance.now();
+  const used = process.cpuUsage(cpu);
   report("cluster half", (calculated - began) / 1_000, "s");
   report("node half", (inSync - calculated) / 1_000, "s");
   if (deleteLocal) report("deletion", (ended - inSync) / 1_000, "s");
   report("total", (ended - began) / 1_000, "s");
+  report("total", (used.user + used.system) / 1e6, "s of CPU");
   report("objects told to the dataplane", told, "1");
   report("evaluations", half.stats().evaluations, "1");
   // What the calculation does not keep of the objects is not counted.

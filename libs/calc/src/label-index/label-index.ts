@@ -24,6 +24,7 @@ const WORDS_PER_ITEM = 1_000;
  */
 export class LabelIndex {
   readonly #sink: MatchSink;
+  readonly #wordsPerItem: number;
   readonly #entries = new Map<SelectorId, Entry>();
   readonly #readers = new Map<string, Set<Entry>>();
   readonly #buckets = new SelectorBuckets<Entry>();
@@ -32,8 +33,10 @@ export class LabelIndex {
   #evaluations = 0;
   #bitmaps = 0;
 
-  constructor(sink: MatchSink) {
+  /** `wordsPerItem` is for tests. */
+  constructor(sink: MatchSink, wordsPerItem: number = WORDS_PER_ITEM) {
     this.#sink = sink;
+    this.#wordsPerItem = wordsPerItem;
   }
 
   get selectorCount(): number {
@@ -164,7 +167,7 @@ export class LabelIndex {
   #changeProfile(id: ProfileId, before: Labels, after: Labels, items: SlotSet): void {
     const changed = changedKeys(before, after).filter((key) => this.#postings.isUsed(key));
     const readers = new Set(changed.flatMap((key) => [...(this.#readers.get(key) ?? [])]));
-    if (readers.size * (this.#postings.size >>> 5) < items.size * WORDS_PER_ITEM) {
+    if (readers.size * (this.#postings.size >>> 5) < items.size * this.#wordsPerItem) {
       this.#move(items, changed, () => this.#inheritance.setProfile(id, after));
       this.#answerAgain(readers);
       return;

@@ -46,6 +46,9 @@ export function createHub({ clock, config, labelsOf, retentionMs, maxTombstones 
   let half: ClusterHalf | null = null;
   let sequence = 1;
   let traceparent = "";
+  /** Sequences and when they were reached, the oldest first. */
+  const marks: { readonly sequence: number; readonly at: number }[] = [];
+  let horizon = 0;
   const cache = createEntryCache((key) => half?.valueOf(key));
 
   function encodedConfig(node: string): Map<string, Uint8Array> {
@@ -61,6 +64,17 @@ export function createHub({ clock, config, labelsOf, retentionMs, maxTombstones 
     tracked.set(node, made);
     for (const key of own) addInterest(key, made.view);
     return made;
+  }
+
+  /** The sequence that a node which was away for as long as its view is kept may go on from: what was removed before is forgotten. */
+  function forgetUpTo(): number {
+    const now = clock.now();
+    if (now - (marks.at(-1)?.at ?? Number.NEGATIVE_INFINITY) >= retentionMs / 10) marks.push({ sequence, at: now });
+    for (let oldest = marks[0]; oldest !== undefined && now - oldest.at > retentionMs; oldest = marks[0]) {
+      horizon = oldest.sequence;
+      marks.shift();
+    }
+    return horizon;
   }
 
   function addInterest(key: string, view: NodeView): void {
@@ -154,14 +168,14 @@ export function createHub({ clock, config, labelsOf, retentionMs, maxTombstones 
     onInterestStop(node: string, key: ObjectKey) {
       sequence += 1;
       if (node === ALL_NODES) {
-        everyone.onRemove(key, sequence);
+        everyone.onRemove(key, sequence, forgetUpTo());
         for (const listener of listeners()) listener.onRemove(key);
         return;
       }
       const view = tracked.get(node)?.view;
       if (view === undefined) return;
       dropInterest(key, view);
-      view.onRemove(key, sequence);
+      view.onRemove(key, sequence, forgetUpTo());
     },
     onConfigChange(only) {
       for (const node of only === undefined ? tracked.keys() : [only]) {
@@ -171,7 +185,7 @@ export function createHub({ clock, config, labelsOf, retentionMs, maxTombstones 
         for (const key of [...entry.config.keys()]) {
           if (next.has(key)) continue;
           entry.config.delete(key);
-          entry.view.onRemove(key, (sequence += 1));
+          entry.view.onRemove(key, (sequence += 1), forgetUpTo());
         }
         for (const [key, bytes] of next) {
           if (Buffer.compare(entry.config.get(key) ?? new Uint8Array(), bytes) === 0 && entry.config.has(key)) continue;

@@ -15,7 +15,8 @@ export interface NodeView {
   keys(): Iterable<string>;
   onValue(key: string, sequence: number): void;
   onDelta(key: string, entry: Uint8Array, sequence: number): void;
-  onRemove(key: string, sequence: number): void;
+  /** Removals up to `horizon` need not be remembered any longer. */
+  onRemove(key: string, sequence: number, horizon: number): void;
   /** What changed after a sequence; null when that is no longer known and a snapshot is needed. */
   changesSince(sequence: number): { values: string[]; removed: string[] } | null;
 }
@@ -45,16 +46,15 @@ export function createNodeView(initial: Iterable<string>, sequence: number, maxT
       keys.set(key, at);
       for (const listener of listeners) listener.onDelta(key, entry);
     },
-    onRemove(key, at) {
+    onRemove(key, at, horizon) {
       keys.delete(key);
       tombstones.delete(key);
       tombstones.set(key, at);
-      if (tombstones.size > maxTombstones) {
-        const [oldest] = tombstones;
-        if (oldest !== undefined) {
-          tombstones.delete(oldest[0]);
-          floor = Math.max(floor, oldest[1]);
-        }
+      // In the order of their sequences.
+      for (const [oldest, since] of tombstones) {
+        if (since > horizon && tombstones.size <= maxTombstones) break;
+        tombstones.delete(oldest);
+        floor = Math.max(floor, since);
       }
       for (const listener of listeners) listener.onRemove(key);
     },

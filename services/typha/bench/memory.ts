@@ -30,7 +30,7 @@ if (process.argv[2] === "--child") await measure(Number(process.argv[3]));
 else {
   const sizes = process.argv.slice(2);
   for (const size of sizes.length > 0 ? sizes : ["10000", "100000"]) {
-    const { status } = spawnSync(process.execPath, ["--expose-gc", "--max-semi-space-size=16", fileURLToPath(import.meta.url), "--child", size], { stdio: "inherit" });
+    const { status } = spawnSync(process.execPath, ["--expose-gc", "--max-semi-space-size=4", "--heap-growing-percent=30", fileURLToPath(import.meta.url), "--child", size], { stdio: "inherit" });
     if (status !== 0) process.exit(status ?? 1);
   }
 }

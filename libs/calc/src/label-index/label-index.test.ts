@@ -22,11 +22,11 @@ const change = fc.oneof(
 
 /** What the index must say, worked out anew each time. */
 function naive(text: string, items: ReadonlyMap<number, { labels: Labels; profiles: readonly ProfileId[] }>, known: ReadonlyMap<ProfileId, Labels>): number[] {
-  const { evaluate } = selector(text);
+  const asked = selector(text);
   return [...items].filter(([, own]) => own.profiles.every((id) => known.has(id))).filter(([, own]) => {
     const effective = Object.create(null) as Record<string, string>;
     for (const from of [...own.profiles.map((id) => known.get(id) ?? {}).toReversed(), own.labels]) for (const key of Object.keys(from)) effective[key] = from[key] ?? "";
-    return evaluate(effective);
+    return asked.evaluate(effective);
   }).map(([item]) => item).toSorted((a, b) => a - b);
 }
 

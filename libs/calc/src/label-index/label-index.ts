@@ -3,7 +3,7 @@ import { labelKeys, type Labels, type ProfileId, type Selector, type SelectorId 
 import { Inheritance, type Own } from "./inheritance.ts";
 import { Postings } from "./postings.ts";
 import { placesOf, SelectorBuckets } from "./selector-buckets.ts";
-import { SlotSet, slotsIn } from "./slot-set.ts";
+import { SlotSet } from "./slot-set.ts";
 
 type Entry = { readonly selector: Selector; /** Label keys that it asks for. */ readonly reads: readonly string[]; items: SlotSet; users: number; waitsUnder: string | null };
 

@@ -15,8 +15,9 @@ export interface MatchSink {
 
 /** So few candidates of a new selector are evaluated one by one; more are answered by bitmaps. */
 const FEW = 8;
-/** What it costs to look at one item after a change of its profile, in words of a bitmap. */
+/** What it costs to look at one item after a change of its profile, and to begin a bitmap, in words of one. */
 const WORDS_PER_ITEM = 1_000;
+const WORDS_PER_BITMAP = 500;
 
 /**
  * Items are numbers (see `Slots`). A change of an item costs in proportion to the selectors that wait under its labels, a new selector a few
@@ -167,7 +168,7 @@ export class LabelIndex {
   #changeProfile(id: ProfileId, before: Labels, after: Labels, items: SlotSet): void {
     const changed = changedKeys(before, after).filter((key) => this.#postings.isUsed(key));
     const readers = new Set(changed.flatMap((key) => [...(this.#readers.get(key) ?? [])]));
-    if (readers.size * (this.#postings.size >>> 5) < items.size * this.#wordsPerItem) {
+    if (readers.size * ((this.#postings.size >>> 5) + WORDS_PER_BITMAP) < items.size * this.#wordsPerItem) {
       this.#move(items, changed, () => this.#inheritance.setProfile(id, after));
       this.#answerAgain(readers);
       return;

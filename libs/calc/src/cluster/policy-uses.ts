@@ -6,6 +6,7 @@ import { NodeCounts } from "./node-counts.ts";
 
 type Use = { readonly policies: Set<ObjectKey>; /** Endpoints that match. */ readonly counts: NodeCounts };
 
+/** Turns matches into demand: a policy is demanded for a node from the first endpoint to the last. */
 export class PolicyUses {
   readonly #demand: Demand;
   readonly #useBySelector = new Map<SelectorId, Use>();

@@ -14,8 +14,10 @@ export type SetDefinition = {
   readonly port: { readonly name: string; readonly protocol: number } | "every" | null;
 };
 
+/** A set whose members come from a selector. */
 export type SelectorSetDefinition = SetDefinition & { readonly origin: { readonly kind: "selector" } };
 
+/** True for a set whose members come from a selector. */
 export function isOfSelector(definition: SetDefinition): definition is SelectorSetDefinition {
   return definition.origin.kind === "selector";
 }

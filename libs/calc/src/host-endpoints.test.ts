@@ -23,7 +23,7 @@ const onForward = { applyOnForward: true };
 const host = hostEndpoint("h");
 const open = hostEndpoint("h", { profiles: builtInProfiles.map(({ id }) => id) });
 const judge = (policies: readonly Policy[], path: HostPath, packet: Packet, { its = host, profiles = builtInProfiles, translated }: { its?: typeof host; profiles?: readonly Profile[]; translated?: Packet } = {}): Verdict =>
-  createEvaluator({ policies, tiers: [{ name: "default", order: 1, defaultAction: "Deny" }], profiles, endpoints: [], hostEndpoints: [its], networkSets: [], serviceSlices: [] }).hostVerdict(its, path, packet, translated);
+  createEvaluator({ policies, tiers: [{ name: "default", order: 1, defaultAction: "Deny" }], profiles, endpoints: [], hostEndpoints: [its], networkSets: [], serviceSlices: [], nodes: [] }).hostVerdict(its, path, packet, translated);
 const by = (name: string, index = 0): unknown => ({ kind: "policy", tier: "default", policy: `GlobalNetworkPolicy//${name}`, rule: index });
 
 describe("rule 18: what a host endpoint allows", () => {
@@ -104,7 +104,7 @@ describe("rule 18: failsafes", () => {
   });
 
   it("can be for some networks alone, or none", () => {
-    const evaluator = (inbound: typeof defaultFailsafes.inbound): ReturnType<typeof createEvaluator> => createEvaluator({ policies: [], tiers: [], profiles: [], endpoints: [], hostEndpoints: [host], networkSets: [], serviceSlices: [], failsafes: { inbound, outbound: [] } });
+    const evaluator = (inbound: typeof defaultFailsafes.inbound): ReturnType<typeof createEvaluator> => createEvaluator({ policies: [], tiers: [], profiles: [], endpoints: [], hostEndpoints: [host], networkSets: [], serviceSlices: [], nodes: [], failsafes: { inbound, outbound: [] } });
     const admins = evaluator([{ protocol: 6, port: 22, net: "198.51.100.0/24" as Cidr }]);
     expect([admins.hostVerdict(host, "to host", to(22, { source: "198.51.100.7" })).allowed, admins.hostVerdict(host, "to host", to(22)).allowed, admins.hostVerdict(host, "to host", to(6443)).allowed]).toEqual([true, false, false]);
     expect(evaluator([]).hostVerdict(host, "to host", to(22)).allowed).toBe(false);
@@ -116,7 +116,7 @@ describe("rule 19: a pod and its own host", () => {
   const hostPolicy = gnp("h", [onPorts("Allow", 80)], { selector: selector('role == "host"') });
   const podPolicy = gnp("p", [onPorts("Allow", 80, 81)], { selector: selector('app == "web"') });
   const its = hostEndpoint("h", { labels: { role: "host" } });
-  const evaluator = createEvaluator({ policies: [hostPolicy, podPolicy], tiers: [], profiles: [profile("kns.a", {})], endpoints: [pod], hostEndpoints: [its], networkSets: [], serviceSlices: [] });
+  const evaluator = createEvaluator({ policies: [hostPolicy, podPolicy], tiers: [], profiles: [profile("kns.a", {})], endpoints: [pod], hostEndpoints: [its], networkSets: [], serviceSlices: [], nodes: [] });
   it.each([
     ["Drop", 80, { allowed: false, by: { kind: "endpoint to host", action: "Drop" } }], ["Accept", 81, { allowed: true, by: { kind: "endpoint to host", action: "Accept" } }],
     ["Accept", 82, { allowed: false, by: { kind: "end of tier", tier: "default" } }], ["Return", 80, { allowed: true, by: by("h") }], ["Return", 81, { allowed: false, by: { kind: "end of tier", tier: "default" } }],
@@ -127,7 +127,7 @@ describe("rule 19: a pod and its own host", () => {
 describe("host endpoints among pods", () => {
   const web = selector('app == "web"');
   const its = hostEndpoint("h", { expectedIps: [HOST], labels: { app: "web" } });
-  const world = { tiers: [], profiles: [profile("kns.a", {})], endpoints: [endpoint("x"), endpoint("y", { addresses: ["10.0.0.2" as IpAddress], labels: {} })], hostEndpoints: [its], networkSets: [], serviceSlices: [] };
+  const world = { tiers: [], profiles: [profile("kns.a", {})], endpoints: [endpoint("x"), endpoint("y", { addresses: ["10.0.0.2" as IpAddress], labels: {} })], hostEndpoints: [its], networkSets: [], serviceSlices: [], nodes: [] };
   const toY = (address: string): Packet => ({ protocol: 6, source: { address: address as IpAddress, port: 40_000 }, destination: { address: "10.0.0.2" as IpAddress, port: 80 } });
 
   it("rule 11: selectors and named ports find them by expectedIPs and ports", () => {
@@ -202,10 +202,13 @@ describe("host endpoints in the cluster half", () => {
   });
 
   it("keep their policies while a profile is not known, and are in no set", () => {
-    const { half, keys } = start(ofPolicy(gnp("p", [rule({ selector: web })], { selector: web })), ofHostEndpoint(hostEndpoint("h", { profiles: ["kns.a" as ProfileId] })));
+    const { half, calls, keys } = start(ofPolicy(gnp("p", [rule({ selector: web })], { selector: web })), ofHostEndpoint(hostEndpoint("h", { profiles: ["kns.a" as ProfileId] })));
     expect([keys("n1"), half.valueOf(`IpSet:${web.id}`)]).toMatchObject([["HostEndpoint:hep/h", `IpSet:${web.id}`, "Policy:GlobalNetworkPolicy//p"], { members: [] }]);
     half.onUpdate(ofProfile(profile("kns.a", { "pcns.team": "red" })));
     expect([keys("n1").length, half.valueOf(`IpSet:${web.id}`), half.valueOf("HostEndpoint:hep/h")]).toMatchObject([4, { members: [`${HOST}/32`] }, { value: { labels: { app: "web", "pcns.team": "red" } } }]);
+    calls.length = 0;
+    half.onUpdate(put({ kind: "Profile", id: "kns.a", value: null }));
+    expect([keys("n1"), half.valueOf("HostEndpoint:hep/h"), calls.filter((call) => call.startsWith("delta"))]).toMatchObject([["HostEndpoint:hep/h", `IpSet:${web.id}`, "Policy:GlobalNetworkPolicy//p"], { value: { labels: { app: "web" } } }, [`delta ${web.id} + -${HOST}/32`]]);
   });
 
   it("policies with doNotTrack or preDNAT go to nodes with a host endpoint of theirs, and to no pod's", () => {

@@ -50,6 +50,7 @@ function worldOf(objects: readonly Manifest[]): World {
     endpoints: values<WorkloadEndpoint>(objects, "Pod", convertPod),
     networkSets: [...values<NetworkSet>(objects, "NetworkSet", convertNetworkSet), ...values<NetworkSet>(objects, "GlobalNetworkSet", convertGlobalNetworkSet)],
     serviceSlices: values<ServiceSlice>(objects, "EndpointSlice", convertEndpointSlice),
+    nodes: [],
   };
 }
 

@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { createClusterHalf } from "./cluster-half.ts";
 import type { ObjectKey } from "./messages.ts";
 import type { ClusterHalf, ClusterUpdate } from "./ports.ts";
-import { clusterChange, endpoint, ofEndpoint, ofPolicy, ofProfile, policy, profile, put, rule } from "./testing/objects.ts";
+import { clusterChange, endpoint, hostEndpoint, ofEndpoint, ofHostEndpoint, ofPolicy, ofProfile, policy, profile, put, rule } from "./testing/objects.ts";
 
 /** A relay that trusts nothing but the calls it gets, and checks their order. */
 function relayed(): { half: ReturnType<typeof createClusterHalf>; interest: Map<string, Set<ObjectKey>>; sets: Map<ObjectKey, Set<string>>; calls: string[] } {
@@ -55,6 +55,22 @@ describe("cluster half", () => {
       "value WorkloadEndpoint:wep/a/x/u", "start n1 Profile:kns.a", `start n1 IpSet:${web.id}`, "start n1 Policy:NetworkPolicy/a/p", "start n1 WorkloadEndpoint:wep/a/x/u",
     ]);
     expect(half.valueOf(`IpSet:${web.id}`)).toEqual({ kind: "IpSet", id: web.id, type: "net", members: ["10.0.0.1/32"] });
+  });
+
+  it.each([
+    ["a pod", (app: string): ClusterUpdate => ofEndpoint(endpoint("x", { labels: { app } }))],
+    ["a host", (app: string): ClusterUpdate => ofHostEndpoint(hostEndpoint("h", { labels: { app } }))],
+  ])("a value is there in full when its change is told: labels of the endpoint of %s and of its profile", (_, of) => {
+    const told: unknown[] = [];
+    const half: ClusterHalf = createClusterHalf({
+      onValueChange: (key) => {
+        const value = half.valueOf(key);
+        if (value?.kind === "WorkloadEndpoint" || value?.kind === "HostEndpoint") told.push(value.value.labels);
+      }, onIpSetDelta() {}, onInterestStart() {}, onInterestStop() {},
+    });
+    const inherits = (update: ClusterUpdate): ClusterUpdate => put({ ...update, value: { ...update.value, profiles: ["kns.a"] } } as never);
+    for (const update of [inherits(of("web")), ofProfile(profile("kns.a", { team: "red" })), inherits(of("db")), put({ kind: "Profile", id: "kns.a", value: null })]) half.onUpdate(update);
+    expect(told).toEqual([{ app: "web" }, { app: "web", team: "red" }, { app: "db", team: "red" }, { app: "db" }]);
   });
 
   it("tells nobody of a node or a block of which nothing changed that nodes see", () => {
@@ -166,8 +182,8 @@ it("has the same output after any way to the same objects, and its deltas lead t
     const fresh = relayed();
     for (const update of [...present.values()].toReversed()) fresh.half.onUpdate(update);
     expect(picture(half)).toEqual(picture(fresh.half));
-    const { evaluations: _a, ...stats } = half.stats();
-    const { evaluations: _b, ...freshStats } = fresh.half.stats();
+    const { evaluations: _a, bitmaps: _c, ...stats } = half.stats();
+    const { evaluations: _b, bitmaps: _d, ...freshStats } = fresh.half.stats();
     expect(stats).toEqual(freshStats);
     for (const node of ["n1", "n2"]) expect([...(interest.get(node) ?? []), ...(interest.get("*") ?? [])].toSorted()).toEqual([...half.interestOf(node)].toSorted());
     for (const [key, members] of sets) {

@@ -1,13 +1,16 @@
 /** The shared half of the calculation: from all objects of a cluster to what each node needs to know. */
-import type { EndpointId, HostEndpoint, NetworkSet, Policy, PolicyId, Profile, ProfileId, SelectorId, WorkloadEndpoint } from "@calico/model";
+import type { EndpointId, HostEndpoint, Labels, NetworkSet, Policy, PolicyId, Profile, ProfileId, Selector, SelectorId, WorkloadEndpoint } from "@calico/model";
 import { Demand } from "./cluster/demand.ts";
 import { Interest } from "./cluster/interest.ts";
 import { OverlayRoutes } from "./cluster/overlay-routes.ts";
 import { PlainObjects } from "./cluster/plain-objects.ts";
+import { PolicyUses } from "./cluster/policy-uses.ts";
 import { SetStore } from "./cluster/set-store.ts";
-import { Inheritance } from "./label-index/inheritance.ts";
+import type { Contributor } from "./ip-set-members/members-of.ts";
 import { LabelIndex } from "./label-index/label-index.ts";
-import type { IpSetId, NodeEndpoint, NodeHostEndpoint, NodePolicy, NodeProfile, NodeUpdate, ObjectKey } from "./messages.ts";
+import { SlotSet } from "./label-index/slot-set.ts";
+import { Slots } from "./label-index/slots.ts";
+import type { IpSetId, NodePolicy, NodeProfile, NodeUpdate, ObjectKey } from "./messages.ts";
 import type { ClusterHalf, ClusterSink, ClusterUpdate } from "./ports.ts";
 import { scanRules, type SetDefinition } from "./rule-scanner/rule-scanner.ts";
 
@@ -20,11 +23,13 @@ export type ClusterStats = {
   readonly networkSets: number;
   readonly ipSets: number;
   readonly selectors: number;
-  /** Selectors evaluated since the start. */
+  /** Selectors evaluated since the start: for one item, and for all at once. */
   readonly evaluations: number;
+  readonly bitmaps: number;
 };
 
-type HeldPolicy = { readonly policy: Policy; readonly value: NodePolicy; readonly sets: readonly SetDefinition[] };
+type Endpoint = WorkloadEndpoint | HostEndpoint;
+type HeldPolicy = { readonly key: ObjectKey; readonly selector: Selector; readonly uses: PolicyUses; readonly value: NodePolicy; readonly sets: readonly SetDefinition[] };
 type HeldProfile = { readonly value: NodeProfile; readonly sets: readonly SetDefinition[] };
 
 /** Creates an empty cluster half that reports to `sink`. */
@@ -38,31 +43,37 @@ class ClusterCalculator implements ClusterHalf {
   readonly #demand: Demand;
   readonly #plain: PlainObjects;
   readonly #overlay: OverlayRoutes;
-  readonly #inheritance = new Inheritance();
+  /** Numbers of endpoints and network sets. */
+  readonly #slots = new Slots();
   readonly #index: LabelIndex;
   readonly #sets: SetStore;
   readonly #policies = new Map<PolicyId, HeldPolicy>();
-  readonly #policiesBySelector = new Map<SelectorId, Set<PolicyId>>();
+  /** Of policies that every endpoint has, and of those that only host endpoints have. */
+  readonly #uses: PolicyUses;
+  readonly #earlyUses: PolicyUses;
   readonly #profiles = new Map<ProfileId, HeldProfile>();
-  readonly #endpoints = new Map<string, WorkloadEndpoint>();
-  readonly #hostEndpoints = new Map<string, HostEndpoint>();
+  readonly #endpoints: (Endpoint | undefined)[] = [];
+  readonly #endpointsByNode = new Map<string, SlotSet>();
   readonly #networkSets = new Set<string>();
-  #queuedUses: { readonly change: "start" | "stop"; readonly key: ObjectKey; readonly node: string }[] = [];
+  #endpointCount = 0;
+  #hostEndpointCount = 0;
 
   constructor(sink: ClusterSink) {
     this.#sink = sink;
     this.#interest = new Interest(sink);
     this.#demand = new Demand(this.#interest);
+    this.#uses = new PolicyUses(this.#demand);
+    this.#earlyUses = new PolicyUses(this.#demand);
     this.#plain = new PlainObjects(sink, this.#interest);
     this.#overlay = new OverlayRoutes(sink, this.#interest);
     this.#index = new LabelIndex({
-      onMatchStart: (selector, item) => {
-        this.#sets.onMatchStart(selector, item);
-        this.#queueUses(selector, item, "start");
+      onMatchStart: (selector, slot) => {
+        this.#sets.onMatchStart(selector, slot);
+        this.#queueUse(selector, slot, 1);
       },
-      onMatchStop: (selector, item) => {
-        this.#queueUses(selector, item, "stop");
-        this.#sets.onMatchStop(selector, item);
+      onMatchStop: (selector, slot) => {
+        this.#queueUse(selector, slot, -1);
+        this.#sets.onMatchStop(selector, slot);
       },
     });
     this.#sets = new SetStore(sink, this.#interest, this.#index);
@@ -72,8 +83,8 @@ class ClusterCalculator implements ClusterHalf {
     switch (update.kind) {
       case "Policy": this.#onPolicy(update.id, update.value); break;
       case "Profile": this.#onProfile(update.id, update.value); break;
-      case "WorkloadEndpoint": this.#onEndpoint(update.id, update.value); break;
-      case "HostEndpoint": this.#onHostEndpoint(update.id, update.value); break;
+      case "WorkloadEndpoint":
+      case "HostEndpoint": this.#onEndpoint(update.id, update.value); break;
       case "NetworkSet": this.#onNetworkSet(update.id, update.value); break;
       case "ServiceSlice": this.#sets.setSlice(update.id, update.value); break;
       case "Node":
@@ -100,21 +111,25 @@ class ClusterCalculator implements ClusterHalf {
       case "IpSet": return this.#sets.valueOf(id as IpSetId);
       case "Policy": return wrap("Policy", this.#policies.get(id as PolicyId)?.value);
       case "Profile": return wrap("Profile", this.#profiles.get(id as ProfileId)?.value);
-      case "WorkloadEndpoint": return wrap("WorkloadEndpoint", this.#nodeEndpoint(id));
-      case "HostEndpoint": return wrap("HostEndpoint", this.#nodeHostEndpoint(id));
+      case "WorkloadEndpoint":
+      case "HostEndpoint": return this.#nodeEndpoint(id);
       case "Route": return this.#overlay.valueOf(id);
       default: return this.#plain.valueOf(key);
     }
   }
 
-  interestOf(node: string): Iterable<ObjectKey> {
-    return this.#interest.of(node);
+  *interestOf(node: string): Generator<ObjectKey> {
+    yield* this.#interest.of(node);
+    for (const slot of this.#endpointsByNode.get(node) ?? []) {
+      const endpoint = this.#endpoints[slot];
+      if (endpoint !== undefined) yield keyOf(endpoint);
+    }
   }
 
   stats(): ClusterStats {
     return {
-      policies: this.#policies.size, profiles: this.#profiles.size, endpoints: this.#endpoints.size, hostEndpoints: this.#hostEndpoints.size,
-      networkSets: this.#networkSets.size, ipSets: this.#sets.size, selectors: this.#index.selectorCount, evaluations: this.#index.evaluations,
+      policies: this.#policies.size, profiles: this.#profiles.size, endpoints: this.#endpointCount, hostEndpoints: this.#hostEndpointCount,
+      networkSets: this.#networkSets.size, ipSets: this.#sets.size, selectors: this.#index.selectorCount, evaluations: this.#index.evaluations, bitmaps: this.#index.bitmaps,
     };
   }
 
@@ -127,66 +142,54 @@ class ClusterCalculator implements ClusterHalf {
     const { inbound, outbound, sets } = scanRules(policy.inbound, policy.outbound);
     for (const set of sets) this.#sets.acquire(set);
     const value: NodePolicy = { ...policy, selector: policy.selector.text, inbound, outbound };
-    this.#policies.set(id, { policy, value, sets });
-    this.#demand.setObject(`Policy:${id}`, sets.map((set) => set.id), () => this.#sink.onValueChange(`Policy:${id}`));
-    if (before?.policy.selector.id !== policy.selector.id) this.#subscribe(id, policy);
-    if (before?.policy.selector.id !== policy.selector.id || isEarly(before.policy) !== isEarly(policy)) {
-      for (const node of this.#nodesOf(policy)) this.#demand.start(`Policy:${id}`, node);
-      if (before !== undefined) for (const node of this.#nodesOf(before.policy)) this.#demand.stop(`Policy:${id}`, node);
+    const held: HeldPolicy = { key: before?.key ?? `Policy:${id}`, selector: policy.selector, uses: isEarly(policy) ? this.#earlyUses : this.#uses, value, sets };
+    this.#policies.set(id, held);
+    this.#demand.setObject(held.key, sets.map((set) => set.id), () => this.#sink.onValueChange(held.key));
+    if (before?.selector.id !== policy.selector.id || before.uses !== held.uses) {
+      this.#subscribe(held);
+      if (before !== undefined) this.#unsubscribe(before);
     }
-    if (before !== undefined && before.policy.selector.id !== policy.selector.id) this.#unsubscribe(id, before.policy);
     for (const set of before?.sets ?? []) this.#sets.release(set);
   }
 
   #removePolicy(id: PolicyId, before: HeldPolicy): void {
-    this.#demand.removeObject(`Policy:${id}`);
-    for (const node of this.#nodesOf(before.policy)) this.#demand.stop(`Policy:${id}`, node);
-    this.#unsubscribe(id, before.policy);
+    this.#demand.removeObject(before.key);
+    this.#unsubscribe(before);
     this.#policies.delete(id);
-    this.#sink.onValueChange(`Policy:${id}`);
+    this.#sink.onValueChange(before.key);
     for (const set of before.sets) this.#sets.release(set);
   }
 
-  #subscribe(id: PolicyId, { selector }: Policy): void {
+  #subscribe({ key, selector, uses }: HeldPolicy): void {
     this.#index.acquire(selector);
-    const policies = this.#policiesBySelector.get(selector.id);
-    if (policies === undefined) this.#policiesBySelector.set(selector.id, new Set([id]));
-    else policies.add(id);
+    uses.add(selector.id, key, () => this.#nodesOf(selector.id, uses));
   }
 
-  #unsubscribe(id: PolicyId, { selector }: Policy): void {
-    const policies = this.#policiesBySelector.get(selector.id);
-    policies?.delete(id);
-    if (policies?.size === 0) this.#policiesBySelector.delete(selector.id);
+  #unsubscribe({ key, selector, uses }: HeldPolicy): void {
+    uses.remove(selector.id, key);
     this.#index.release(selector);
   }
 
-  /** The node of each endpoint that a policy is for, as often as it has such endpoints. */
-  *#nodesOf(policy: Policy): Generator<string> {
-    for (const item of this.#index.itemsOf(policy.selector.id)) {
-      const node = this.#nodeWith(item, policy);
-      if (node !== "") yield node;
+  /** The node of each endpoint that a selector matches and these uses count, as often as it has such endpoints. */
+  *#nodesOf(selector: SelectorId, uses: PolicyUses): Generator<string> {
+    for (const slot of this.#index.itemsOf(selector)) {
+      const endpoint = this.#endpoints[slot];
+      if (endpoint !== undefined && endpoint.node !== "" && (uses === this.#uses || isHost(endpoint))) yield endpoint.node;
     }
   }
 
-  /** The node on which an item needs a policy that selects it, or "". */
-  #nodeWith(item: string, policy: Policy): string {
-    return this.#hostEndpoints.get(item)?.node ?? (isEarly(policy) ? "" : (this.#endpoints.get(item)?.node ?? ""));
-  }
-
-  #queueUses(selector: SelectorId, item: string, change: "start" | "stop"): void {
-    for (const id of this.#policiesBySelector.get(selector) ?? []) {
-      const policy = this.#policies.get(id)?.policy;
-      const node = policy === undefined ? "" : this.#nodeWith(item, policy);
-      if (node !== "") this.#queuedUses.push({ change, key: `Policy:${id}`, node });
-    }
+  #queueUse(selector: SelectorId, slot: number, by: 1 | -1): void {
+    const endpoint = this.#endpoints[slot];
+    if (endpoint === undefined || endpoint.node === "") return;
+    this.#uses.queue(selector, endpoint.node, by);
+    if (isHost(endpoint)) this.#earlyUses.queue(selector, endpoint.node, by);
   }
 
   /** Members first: a node that begins to need a set reads all its members, and hears only of later changes. */
   #settle(): void {
     this.#sets.flush();
-    for (const { change, key, node } of this.#queuedUses) this.#demand[change](key, node);
-    this.#queuedUses = [];
+    this.#uses.settle();
+    this.#earlyUses.settle();
   }
 
   #onProfile(id: ProfileId, profile: Profile | null): void {
@@ -201,110 +204,123 @@ class ClusterCalculator implements ClusterHalf {
       this.#profiles.set(id, { value: { id, inbound, outbound }, sets });
       this.#demand.setObject(`Profile:${id}`, sets.map((set) => set.id), () => this.#sink.onValueChange(`Profile:${id}`));
     }
-    for (const item of this.#inheritance.setProfile(id, profile?.labels ?? null)) {
-      const host = this.#hostEndpoints.get(item);
-      if (host !== undefined) {
-        this.#sink.onValueChange(`HostEndpoint:${item}`);
-        this.#placeHostEndpoint(host);
-        continue;
-      }
-      if (this.#endpoints.has(item)) this.#sink.onValueChange(`WorkloadEndpoint:${item}`);
-      this.#index.setLabels(item, this.#inheritance.effectiveLabels(item));
-    }
+    this.#setProfileLabels(id, profile?.labels ?? null);
     this.#settle();
     for (const set of before?.sets ?? []) this.#sets.release(set);
   }
 
-  #onEndpoint(id: EndpointId, endpoint: WorkloadEndpoint | null): void {
-    const before = this.#endpoints.get(id);
-    if (before !== undefined && before.node !== endpoint?.node) this.#removeEndpoint(before);
+  #setProfileLabels(id: ProfileId, labels: Labels | null): void {
+    const before = this.#index.profileLabels(id);
+    const isSame = before === null || labels === null ? before === labels : JSON.stringify(before) === JSON.stringify(labels);
+    this.#index.setProfile(id, labels);
+    if (isSame) return;
+    for (const slot of this.#index.itemsOfProfile(id)) {
+      const endpoint = this.#endpoints[slot];
+      if (endpoint === undefined) continue;
+      this.#sink.onValueChange(keyOf(endpoint));
+      if (isHost(endpoint)) this.#sets.setContributor(slot, this.#givenBy(endpoint));
+    }
+  }
+
+  #onEndpoint(id: EndpointId, endpoint: Endpoint | null): void {
+    const known = this.#slots.find(id);
+    const before = known === undefined ? undefined : this.#endpoints[known];
+    if (known !== undefined && before !== undefined && before.node !== endpoint?.node) this.#removeEndpoint(known, before);
     if (endpoint === null) return;
     const stays = before !== undefined && before.node === endpoint.node;
-    this.#endpoints.set(id, endpoint);
-    this.#inheritance.setItem(id, endpoint);
-    this.#sink.onValueChange(`WorkloadEndpoint:${id}`);
+    const slot = this.#slots.of(id);
+    if (!stays) this.#count(endpoint, 1);
+    this.#endpoints[slot] = endpoint;
+    this.#sink.onValueChange(keyOf(endpoint));
     this.#useProfiles(endpoint, "start");
     if (stays) this.#useProfiles(before, "stop");
-    this.#sets.setContributor(id, { addresses: [...new Set(endpoint.addresses)], ports: endpoint.ports, nets: [] });
-    this.#index.setLabels(id, this.#inheritance.effectiveLabels(id));
+    this.#sets.setContributor(slot, isHost(endpoint) ? this.#givenBy(endpoint) : endpoint);
+    this.#index.setItem(slot, isHost(endpoint) ? { labels: endpoint.labels, profiles: endpoint.profiles, goesByKnown: true } : endpoint);
     this.#settle();
-    if (!stays && endpoint.node !== "") this.#interest.start(endpoint.node, `WorkloadEndpoint:${id}`);
+    if (!stays && endpoint.node !== "") this.#announce(slot, endpoint);
   }
 
-  #removeEndpoint(endpoint: WorkloadEndpoint): void {
-    const { id, node } = endpoint;
-    if (node !== "") this.#interest.stop(node, `WorkloadEndpoint:${id}`);
-    this.#index.setLabels(id, null);
-    this.#sets.setContributor(id, null);
-    this.#settle();
-    this.#useProfiles(endpoint, "stop");
-    this.#inheritance.setItem(id, null);
-    this.#endpoints.delete(id);
-    this.#sink.onValueChange(`WorkloadEndpoint:${id}`);
-  }
-
-  #onHostEndpoint(id: EndpointId, endpoint: HostEndpoint | null): void {
-    const before = this.#hostEndpoints.get(id);
-    if (before !== undefined && before.node !== endpoint?.node) this.#removeHostEndpoint(before);
-    if (endpoint === null) return;
-    const stays = before !== undefined && before.node === endpoint.node;
-    this.#hostEndpoints.set(id, endpoint);
-    this.#inheritance.setItem(id, endpoint);
-    this.#sink.onValueChange(`HostEndpoint:${id}`);
-    this.#useProfiles(endpoint, "start");
-    if (stays) this.#useProfiles(before, "stop");
-    this.#placeHostEndpoint(endpoint);
-    this.#settle();
-    if (!stays) this.#interest.start(endpoint.node, `HostEndpoint:${id}`);
-  }
-
-  #removeHostEndpoint(endpoint: HostEndpoint): void {
-    const { id, node } = endpoint;
-    this.#interest.stop(node, `HostEndpoint:${id}`);
-    this.#index.setLabels(id, null);
-    this.#sets.setContributor(id, null);
+  #removeEndpoint(slot: number, endpoint: Endpoint): void {
+    if (endpoint.node !== "") this.#retract(slot, endpoint);
+    this.#index.setItem(slot, null);
+    this.#sets.setContributor(slot, null);
     this.#settle();
     this.#useProfiles(endpoint, "stop");
-    this.#inheritance.setItem(id, null);
-    this.#hostEndpoints.delete(id);
-    this.#sink.onValueChange(`HostEndpoint:${id}`);
+    this.#endpoints[slot] = undefined;
+    this.#count(endpoint, -1);
+    this.#slots.release(slot);
+    this.#sink.onValueChange(keyOf(endpoint));
   }
 
-  /** Policies find it by the labels that are known; while a profile is not, it is in no set. */
-  #placeHostEndpoint({ id, expectedIps, ports }: HostEndpoint): void {
-    const isKnown = this.#inheritance.effectiveLabels(id) !== null;
-    this.#sets.setContributor(id, isKnown ? { addresses: [...new Set(expectedIps)], ports, nets: [] } : null);
-    this.#index.setLabels(id, this.#inheritance.knownLabels(id));
+  #count(endpoint: Endpoint, by: 1 | -1): void {
+    if (isHost(endpoint)) this.#hostEndpointCount += by;
+    else this.#endpointCount += by;
   }
 
-  #useProfiles({ node, profiles }: WorkloadEndpoint | HostEndpoint, change: "start" | "stop"): void {
+  /** Policies find a host endpoint by the labels that are known; while a profile is not, it gives nothing to the sets that match it. */
+  #givenBy({ profiles, expectedIps, ports }: HostEndpoint): Contributor {
+    return profiles.every((id) => this.#index.profileLabels(id) !== null) ? { addresses: expectedIps, ports } : NOTHING;
+  }
+
+  /** An endpoint is its node's alone: there is nothing to count. */
+  #announce(slot: number, endpoint: Endpoint): void {
+    let slots = this.#endpointsByNode.get(endpoint.node);
+    if (slots === undefined) this.#endpointsByNode.set(endpoint.node, (slots = new SlotSet()));
+    slots.add(slot);
+    this.#sink.onInterestStart(endpoint.node, keyOf(endpoint));
+  }
+
+  #retract(slot: number, endpoint: Endpoint): void {
+    const slots = this.#endpointsByNode.get(endpoint.node);
+    slots?.delete(slot);
+    if (slots?.size === 0) this.#endpointsByNode.delete(endpoint.node);
+    this.#sink.onInterestStop(endpoint.node, keyOf(endpoint));
+  }
+
+  #useProfiles({ node, profiles }: Endpoint, change: "start" | "stop"): void {
     if (node !== "") for (const profile of profiles) this.#demand[change](`Profile:${profile}`, node);
   }
 
   #onNetworkSet(id: string, set: NetworkSet | null): void {
     const item = `netset/${id}`;
-    if (set === null) this.#networkSets.delete(item);
-    else this.#networkSets.add(item);
-    this.#inheritance.setItem(item, set);
-    if (set !== null) this.#sets.setContributor(item, { addresses: [], ports: [], nets: set.nets });
-    this.#index.setLabels(item, this.#inheritance.effectiveLabels(item));
-    if (set === null) this.#sets.setContributor(item, null);
+    if (set === null) {
+      const known = this.#slots.find(item);
+      if (known === undefined) return;
+      this.#networkSets.delete(item);
+      this.#index.setItem(known, null);
+      this.#sets.setContributor(known, null);
+      this.#slots.release(known);
+      return;
+    }
+    const slot = this.#slots.of(item);
+    this.#networkSets.add(item);
+    this.#sets.setContributor(slot, set);
+    this.#index.setItem(slot, set);
   }
 
-  /** With the labels that are known; until every profile is, the node holds the endpoint back. */
-  #nodeEndpoint(id: string): NodeEndpoint | undefined {
-    const endpoint = this.#endpoints.get(id);
+  /** With the labels that are known; until every profile is, the node holds the endpoint of a pod back. */
+  #nodeEndpoint(id: string): NodeUpdate | undefined {
+    const slot = this.#slots.find(id);
+    const endpoint = slot === undefined ? undefined : this.#endpoints[slot];
     if (endpoint === undefined) return undefined;
+    const labels = this.#index.knownLabels(endpoint);
+    if (isHost(endpoint)) {
+      const { node: _node, ...rest } = endpoint;
+      return { kind: "HostEndpoint", value: { ...rest, labels } };
+    }
     const { node: _node, ...rest } = endpoint;
-    return { ...rest, labels: this.#inheritance.knownLabels(id) };
+    return { kind: "WorkloadEndpoint", value: { ...rest, labels } };
   }
+}
 
-  #nodeHostEndpoint(id: string): NodeHostEndpoint | undefined {
-    const endpoint = this.#hostEndpoints.get(id);
-    if (endpoint === undefined) return undefined;
-    const { node: _node, ...rest } = endpoint;
-    return { ...rest, labels: this.#inheritance.knownLabels(id) };
-  }
+const NOTHING: Contributor = {};
+
+function isHost(endpoint: Endpoint): endpoint is HostEndpoint {
+  return "expectedIps" in endpoint;
+}
+
+function keyOf(endpoint: Endpoint): ObjectKey {
+  return `${isHost(endpoint) ? "HostEndpoint" : "WorkloadEndpoint"}:${endpoint.id}`;
 }
 
 /** A policy of a stage that only packets of hosts pass: no pod has it. */

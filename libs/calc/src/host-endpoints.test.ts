@@ -202,10 +202,13 @@ describe("host endpoints in the cluster half", () => {
   });
 
   it("keep their policies while a profile is not known, and are in no set", () => {
-    const { half, keys } = start(ofPolicy(gnp("p", [rule({ selector: web })], { selector: web })), ofHostEndpoint(hostEndpoint("h", { profiles: ["kns.a" as ProfileId] })));
+    const { half, calls, keys } = start(ofPolicy(gnp("p", [rule({ selector: web })], { selector: web })), ofHostEndpoint(hostEndpoint("h", { profiles: ["kns.a" as ProfileId] })));
     expect([keys("n1"), half.valueOf(`IpSet:${web.id}`)]).toMatchObject([["HostEndpoint:hep/h", `IpSet:${web.id}`, "Policy:GlobalNetworkPolicy//p"], { members: [] }]);
     half.onUpdate(ofProfile(profile("kns.a", { "pcns.team": "red" })));
     expect([keys("n1").length, half.valueOf(`IpSet:${web.id}`), half.valueOf("HostEndpoint:hep/h")]).toMatchObject([4, { members: [`${HOST}/32`] }, { value: { labels: { app: "web", "pcns.team": "red" } } }]);
+    calls.length = 0;
+    half.onUpdate(put({ kind: "Profile", id: "kns.a", value: null }));
+    expect([keys("n1"), half.valueOf("HostEndpoint:hep/h"), calls.filter((call) => call.startsWith("delta"))]).toMatchObject([["HostEndpoint:hep/h", `IpSet:${web.id}`, "Policy:GlobalNetworkPolicy//p"], { value: { labels: { app: "web" } } }, [`delta ${web.id} + -${HOST}/32`]]);
   });
 
   it("policies with doNotTrack or preDNAT go to nodes with a host endpoint of theirs, and to no pod's", () => {

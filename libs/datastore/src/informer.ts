@@ -64,8 +64,10 @@ export function createInformer<T extends KubeObject, M>(opts: InformerOptions<T,
   const log = opts.log ?? silentLog;
   const select = { ...(opts.namespace === undefined ? {} : { namespace: opts.namespace }), ...(opts.labelSelector === undefined ? {} : { labelSelector: opts.labelSelector }),
     ...(opts.fieldSelector === undefined ? {} : { fieldSelector: opts.fieldSelector }) };
-  /** Resource version of every object that was listed or watched, by key; "" in front of those that the transform left out. */
-  const known = new Map<string, { revision: string; delivered: boolean }>();
+  /** Resource version of every object that was listed or watched, by key. */
+  const known = new Map<string, string>();
+  /** Those of them that the transform left out. */
+  const withheld = new Set<string>();
   const abort = new AbortController();
   const synced = Promise.withResolvers<void>();
   const backoff = createBackoff({ firstMs: 250, maxMs: 30_000, random });
@@ -79,30 +81,33 @@ export function createInformer<T extends KubeObject, M>(opts: InformerOptions<T,
     const text = keyText(key);
     const objectRevision = raw.metadata.resourceVersion ?? "";
     const before = known.get(text);
-    if (before !== undefined && before.revision === objectRevision && objectRevision !== "") return;
+    if (before === objectRevision && objectRevision !== "") return;
+    const wasDelivered = before !== undefined && !withheld.has(text);
     let value: M | null;
     try {
       value = opts.transform(raw);
     } catch (error) {
       log.error("An object could not be read", { kind: type.kind, object: text, error: error as Error });
-      if (before === undefined) known.set(text, { revision: objectRevision, delivered: false });
-      else before.revision = objectRevision;
+      known.set(text, objectRevision);
+      if (before === undefined) withheld.add(text);
       return;
     }
-    known.set(text, { revision: objectRevision, delivered: value !== null });
+    known.set(text, objectRevision);
     if (value !== null) {
-      if (before?.delivered !== true) delivered += 1;
+      withheld.delete(text);
+      if (!wasDelivered) delivered += 1;
       handler.onUpsert(key, value, objectRevision);
-    } else if (before?.delivered === true) {
-      delivered -= 1;
-      handler.onDelete(key);
+      return;
     }
+    withheld.add(text);
+    if (!wasDelivered) return;
+    delivered -= 1;
+    handler.onDelete(key);
   }
 
   function remove(text: string): void {
-    const before = known.get(text);
-    known.delete(text);
-    if (before?.delivered !== true) return;
+    const wasDelivered = known.delete(text) && !withheld.delete(text);
+    if (!wasDelivered) return;
     delivered -= 1;
     handler.onDelete(parseKeyText(text));
   }

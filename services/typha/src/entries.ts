@@ -3,7 +3,7 @@ import type { NodeUpdate, ObjectKey } from "@calico/calc";
 import { encodeUpdate } from "@calico/proto";
 
 export interface EntryCache {
-  /** The encoded value of a key, or null when it is gone. */
+  /** The encoded value of a key, or null when it is gone. An endpoint's is made anew each time: it goes to one node. */
   valueOf(key: string): Uint8Array | null;
   /** The value changed: it is encoded anew when somebody asks. */
   invalidate(key: string, traceparent: string): void;
@@ -22,7 +22,7 @@ export function createEntryCache(valueOf: (key: ObjectKey) => NodeUpdate | undef
       if (value === undefined) return null;
       encoded += 1;
       const entry = encodeUpdate(value, traces.get(key));
-      entries.set(key, entry);
+      if (value.kind !== "WorkloadEndpoint" && value.kind !== "HostEndpoint") entries.set(key, entry);
       return entry;
     },
     invalidate(key, traceparent) {

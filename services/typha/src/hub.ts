@@ -39,12 +39,16 @@ export type HubOptions = {
 
 export function createHub({ clock, config, labelsOf, retentionMs, maxTombstones }: HubOptions): Hub {
   const tracked = new Map<string, Tracked>();
-  /** Views interested in a key that not every node needs. */
-  const interested = new Map<string, Set<NodeView>>();
-  const global = new Set<string>();
+  /** Views interested in a key that not every node needs; most such keys are of one node. */
+  const interested = new Map<string, NodeView | Set<NodeView>>();
+  /** What every node needs, kept once. */
+  const everyone = createNodeView([], 1, maxTombstones);
   let half: ClusterHalf | null = null;
   let sequence = 1;
   let traceparent = "";
+  /** Sequences and when they were reached, the oldest first. */
+  const marks: { readonly sequence: number; readonly at: number }[] = [];
+  let horizon = 0;
   const cache = createEntryCache((key) => half?.valueOf(key));
 
   function encodedConfig(node: string): Map<string, Uint8Array> {
@@ -55,33 +59,59 @@ export function createHub({ clock, config, labelsOf, retentionMs, maxTombstones 
     const known = tracked.get(node);
     if (known !== undefined) return known;
     const nodeConfig = encodedConfig(node);
-    const shared = half === null ? [] : [...half.interestOf(node)];
-    const made: Tracked = { view: createNodeView([...shared, ...nodeConfig.keys()], sequence, maxTombstones), config: nodeConfig, forget: null };
+    const own = half === null ? [] : [...half.interestOf(node)].filter((key) => !everyone.own.has(key));
+    const made: Tracked = { view: createNodeView([...own, ...nodeConfig.keys()], sequence, maxTombstones, everyone), config: nodeConfig, forget: null };
     tracked.set(node, made);
-    for (const key of shared) if (!global.has(key)) addInterest(key, made.view);
+    for (const key of own) addInterest(key, made.view);
     return made;
   }
 
+  /** The sequence that a node which was away for as long as its view is kept may go on from: what was removed before is forgotten. */
+  function forgetUpTo(): number {
+    const now = clock.now();
+    if (now - (marks.at(-1)?.at ?? Number.NEGATIVE_INFINITY) >= retentionMs / 10) marks.push({ sequence, at: now });
+    for (let oldest = marks[0]; oldest !== undefined && now - oldest.at > retentionMs; oldest = marks[0]) {
+      horizon = oldest.sequence;
+      marks.shift();
+    }
+    return horizon;
+  }
+
   function addInterest(key: string, view: NodeView): void {
-    let views = interested.get(key);
-    if (views === undefined) interested.set(key, (views = new Set()));
-    views.add(view);
+    const views = interested.get(key);
+    if (views === undefined) interested.set(key, view);
+    else if (views instanceof Set) views.add(view);
+    else interested.set(key, new Set([views, view]));
   }
 
   function dropInterest(key: string, view: NodeView): void {
     const views = interested.get(key);
-    views?.delete(view);
-    if (views?.size === 0) interested.delete(key);
+    if (views instanceof Set) views.delete(view);
+    if (views === view || (views instanceof Set && views.size === 0)) interested.delete(key);
   }
 
   function forget(node: string): void {
     const gone = tracked.get(node);
     if (gone === undefined || gone.view.listeners.size > 0) return;
     tracked.delete(node);
-    for (const key of gone.view.keys.keys()) dropInterest(key, gone.view);
+    for (const key of gone.view.own.keys()) dropInterest(key, gone.view);
   }
 
-  const viewsOf = (key: string): Iterable<NodeView> => (global.has(key) ? [...tracked.values()].map(({ view }) => view) : (interested.get(key) ?? []));
+  /** Views of the nodes that need a key which not every node needs. */
+  function viewsOf(key: string): Iterable<NodeView> {
+    const views = interested.get(key);
+    return views === undefined || views instanceof Set ? (views ?? []) : [views];
+  }
+
+  function* listeners(): Generator<ViewListener> {
+    for (const { view } of tracked.values()) yield* view.listeners;
+  }
+
+  function onValueForEveryone(key: string): void {
+    const isNew = !everyone.own.has(key);
+    everyone.onValue(key, sequence);
+    for (const listener of listeners()) listener.onValue(key, isNew);
+  }
 
   return {
     get traceparent() {
@@ -117,7 +147,8 @@ export function createHub({ clock, config, labelsOf, retentionMs, maxTombstones 
       // Of what is gone nothing stays in the cache.
       cache.invalidate(key, traceparent === "" || half?.valueOf(key) === undefined ? "" : traceparent);
       sequence += 1;
-      for (const view of viewsOf(key)) view.onValue(key, sequence);
+      if (everyone.own.has(key)) onValueForEveryone(key);
+      else for (const view of viewsOf(key)) view.onValue(key, sequence);
     },
     onIpSetDelta(id: IpSetId, added, removed) {
       const key = `IpSet:${id}`;
@@ -128,11 +159,7 @@ export function createHub({ clock, config, labelsOf, retentionMs, maxTombstones 
     },
     onInterestStart(node: string, key: ObjectKey) {
       sequence += 1;
-      if (node === ALL_NODES) {
-        global.add(key);
-        for (const { view } of tracked.values()) view.onValue(key, sequence);
-        return;
-      }
+      if (node === ALL_NODES) return onValueForEveryone(key);
       const view = tracked.get(node)?.view;
       if (view === undefined) return;
       addInterest(key, view);
@@ -141,14 +168,14 @@ export function createHub({ clock, config, labelsOf, retentionMs, maxTombstones 
     onInterestStop(node: string, key: ObjectKey) {
       sequence += 1;
       if (node === ALL_NODES) {
-        for (const { view } of tracked.values()) view.onRemove(key, sequence);
-        global.delete(key);
+        everyone.onRemove(key, sequence, forgetUpTo());
+        for (const listener of listeners()) listener.onRemove(key);
         return;
       }
       const view = tracked.get(node)?.view;
       if (view === undefined) return;
       dropInterest(key, view);
-      view.onRemove(key, sequence);
+      view.onRemove(key, sequence, forgetUpTo());
     },
     onConfigChange(only) {
       for (const node of only === undefined ? tracked.keys() : [only]) {
@@ -158,7 +185,7 @@ export function createHub({ clock, config, labelsOf, retentionMs, maxTombstones 
         for (const key of [...entry.config.keys()]) {
           if (next.has(key)) continue;
           entry.config.delete(key);
-          entry.view.onRemove(key, (sequence += 1));
+          entry.view.onRemove(key, (sequence += 1), forgetUpTo());
         }
         for (const [key, bytes] of next) {
           if (Buffer.compare(entry.config.get(key) ?? new Uint8Array(), bytes) === 0 && entry.config.has(key)) continue;

@@ -12,7 +12,8 @@ const ORDER = ["FelixConfig", "BgpConfig", "Tier", "IpPool", "Node", "Block", "R
 
 export interface PendingChanges {
   readonly size: number;
-  onValue(key: string): void;
+  /** `isNew`: the client does not have the key, unless it has it still because a removal waits. */
+  onValue(key: string, isNew: boolean): void;
   /** Members changed: the encoded delta is enough unless the whole value is due anyway. */
   onDelta(key: string, entry: Uint8Array): void;
   onRemove(key: string): void;
@@ -21,24 +22,28 @@ export interface PendingChanges {
 }
 
 /**
- * `held` are the keys that the client may have already. A key that came and went before it was sent leaves nothing behind,
- * so that what waits is never more than what the client has and what the node needs.
+ * A key that came and went before it was sent leaves nothing behind, so that what waits is never more than what the
+ * client has and what the node needs.
  */
-export function createPendingChanges(held: Iterable<string> = []): PendingChanges {
-  const sent = new Set(held);
+export function createPendingChanges(): PendingChanges {
+  /** Of the keys that wait those that the client certainly does not have. */
+  const unsent = new Set<string>();
   let changes = new Map<string, Change>();
   return {
     get size() {
       return changes.size;
     },
-    onValue: (key) => void changes.set(key, { op: "value" }),
+    onValue(key, isNew) {
+      if (isNew && changes.get(key)?.op !== "remove") unsent.add(key);
+      changes.set(key, { op: "value" });
+    },
     onRemove(key) {
-      if (sent.has(key)) changes.set(key, { op: "remove" });
-      else changes.delete(key);
+      if (unsent.delete(key)) changes.delete(key);
+      else changes.set(key, { op: "remove" });
     },
     onDelta(key, entry) {
       const pending = changes.get(key);
-      if (!sent.has(key) || pending?.op === "remove") return void changes.set(key, { op: "value" });
+      if (pending?.op === "remove") return void changes.set(key, { op: "value" });
       if (pending?.op === "value") return;
       if (pending?.op !== "deltas") return void changes.set(key, { op: "deltas", entries: [entry], bytes: entry.length });
       pending.entries.push(entry);
@@ -53,11 +58,10 @@ export function createPendingChanges(held: Iterable<string> = []): PendingChange
       for (const item of taken.sort((a, b) => a.rank - b.rank)) {
         if (item.change.op === "deltas") updates.push(...item.change.entries);
         const value = item.change.op === "value" ? valueOf(item.key) : null;
-        if (value !== null) {
-          updates.push(value);
-          sent.add(item.key);
-        } else if (item.change.op !== "deltas" && sent.delete(item.key)) removed.push(item);
+        if (value !== null) updates.push(value);
+        else if (item.change.op !== "deltas" && !unsent.has(item.key)) removed.push(item);
       }
+      unsent.clear();
       for (const { key } of removed.reverse()) updates.push(encodeRemoval(key));
       return updates;
     },

@@ -35,7 +35,7 @@ const BYTES_PER_MESSAGE = 1024 * 1024;
 
 export function createSession(options: SessionOptions): Session {
   const { hub, node, kinds, sink } = options;
-  let pending = createPendingChanges();
+  const pending = createPendingChanges();
   const wanted = (key: string): boolean => kinds.has(kindOf(key));
   let closed = false;
   let wake: (() => void) | null = null;
@@ -46,9 +46,9 @@ export function createSession(options: SessionOptions): Session {
   }
 
   const opened = hub.open(node, {
-    onValue(key) {
+    onValue(key, isNew) {
       if (!wanted(key)) return;
-      pending.onValue(key);
+      pending.onValue(key, isNew);
       notify();
     },
     onDelta(key, entry) {
@@ -63,9 +63,9 @@ export function createSession(options: SessionOptions): Session {
     },
   });
   const missed = options.resumeAt === null ? null : opened.view.changesSince(options.resumeAt);
-  const values = missed?.values ?? [...opened.view.keys.keys()];
-  if (missed !== null) pending = createPendingChanges([...opened.view.keys.keys(), ...missed.removed].filter(wanted));
-  for (const key of values.filter(wanted)) pending.onValue(key);
+  const values = missed?.values ?? [...opened.view.keys()];
+  // A client that goes on where it stopped may have any of them already.
+  for (const key of values.filter(wanted)) pending.onValue(key, missed === null);
   for (const key of (missed?.removed ?? []).filter(wanted)) pending.onRemove(key);
 
   async function send(first: boolean): Promise<void> {

@@ -10,6 +10,7 @@ import { startSpan, traceparentOf, type Logger } from "@calico/service-kit";
 import type { Findings, ObjectRef } from "./findings.ts";
 import type { Hub } from "./hub.ts";
 import type { NodeConfigStore } from "./node-config.ts";
+import { createSharing } from "./sharing.ts";
 
 export interface Sources {
   start(): void;
@@ -48,6 +49,7 @@ export function createSources({ datastore, half, hub, config, findings, log, onU
   const nodeLabels = new Map<string, Labels>();
   const endpoints = new Map<string, WorkloadEndpoint>();
   const hostEndpoints = new Map<string, HostEndpoint>();
+  const sharing = createSharing();
   const blockCidrs = new Map<string, string>();
   const update = (change: ClusterUpdate): void => half.onUpdate(change);
 
@@ -98,8 +100,9 @@ export function createSources({ datastore, half, hub, config, findings, log, onU
     if (before !== undefined && before.id !== value?.id) update({ kind: "WorkloadEndpoint", id: before.id, value: null });
     if (value === null) endpoints.delete(name);
     else {
-      endpoints.set(name, value);
-      update({ kind: "WorkloadEndpoint", id: value.id, value });
+      const kept = sharing.endpoint(value);
+      endpoints.set(name, kept);
+      update({ kind: "WorkloadEndpoint", id: kept.id, value: kept });
     }
   }
 

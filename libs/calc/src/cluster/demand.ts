@@ -1,8 +1,9 @@
 /** Policies and profiles that endpoints of a node use, with the sets behind their rules. */
 import type { IpSetId, ObjectKey } from "../messages.ts";
 import type { Interest } from "./interest.ts";
+import { NodeCounts } from "./node-counts.ts";
 
-type Owner = { readonly usesByNode: Map<string, number>; /** null: the object is not known. */ sets: readonly IpSetId[] | null };
+type Owner = { readonly uses: NodeCounts; /** null: the object is not known. */ sets: readonly IpSetId[] | null };
 
 /**
  * Turns "an endpoint of this node uses this object" into interest in the object and its sets, once the object is known.
@@ -19,22 +20,14 @@ export class Demand {
   /** One more use; each wants a `stop`. */
   start(key: ObjectKey, node: string): void {
     const owner = this.#owner(key);
-    const uses = owner.usesByNode.get(node) ?? 0;
-    owner.usesByNode.set(node, uses + 1);
-    if (uses > 0 || owner.sets === null) return;
+    if (owner.uses.add(node, 1) > 0 || owner.sets === null) return;
     this.#startSets(node, owner.sets);
     this.#interest.start(node, key);
   }
 
   stop(key: ObjectKey, node: string): void {
     const owner = this.#owners.get(key);
-    const uses = owner?.usesByNode.get(node) ?? 0;
-    if (owner === undefined || uses === 0) return;
-    if (uses > 1) {
-      owner.usesByNode.set(node, uses - 1);
-      return;
-    }
-    owner.usesByNode.delete(node);
+    if (owner === undefined || owner.uses.add(node, -1) !== 1) return;
     if (owner.sets !== null) {
       this.#interest.stop(node, key);
       this.#stopSets(node, owner.sets);
@@ -47,9 +40,9 @@ export class Demand {
     const owner = this.#owner(key);
     const before = owner.sets;
     owner.sets = sets;
-    for (const node of owner.usesByNode.keys()) this.#startSets(node, sets);
+    for (const node of owner.uses.nodes()) this.#startSets(node, sets);
     report();
-    for (const node of owner.usesByNode.keys()) {
+    for (const node of owner.uses.nodes()) {
       if (before === null) this.#interest.start(node, key);
       else this.#stopSets(node, before);
     }
@@ -59,7 +52,7 @@ export class Demand {
   removeObject(key: ObjectKey): void {
     const owner = this.#owners.get(key);
     if (owner === undefined || owner.sets === null) return;
-    for (const node of owner.usesByNode.keys()) {
+    for (const node of owner.uses.nodes()) {
       this.#interest.stop(node, key);
       this.#stopSets(node, owner.sets);
     }
@@ -77,11 +70,11 @@ export class Demand {
 
   #owner(key: ObjectKey): Owner {
     let owner = this.#owners.get(key);
-    if (owner === undefined) this.#owners.set(key, (owner = { usesByNode: new Map(), sets: null }));
+    if (owner === undefined) this.#owners.set(key, (owner = { uses: new NodeCounts(), sets: null }));
     return owner;
   }
 
   #forgetUnused(key: ObjectKey, owner: Owner): void {
-    if (owner.sets === null && owner.usesByNode.size === 0) this.#owners.delete(key);
+    if (owner.sets === null && owner.uses.isEmpty) this.#owners.delete(key);
   }
 }

@@ -6,7 +6,8 @@ import { ALL_NODES, type ClusterSink } from "../ports.ts";
 export class Interest {
   readonly #sink: Pick<ClusterSink, "onInterestStart" | "onInterestStop">;
   readonly #countsByNode = new Map<string, Map<ObjectKey, number>>();
-  readonly #nodesByKey = new Map<ObjectKey, number>();
+  /** How many nodes need a key, and the one text of it that is kept. */
+  readonly #wanted = new Map<ObjectKey, { readonly key: ObjectKey; nodes: number }>();
 
   constructor(sink: Pick<ClusterSink, "onInterestStart" | "onInterestStop">) {
     this.#sink = sink;
@@ -16,10 +17,15 @@ export class Interest {
     let counts = this.#countsByNode.get(node);
     if (counts === undefined) this.#countsByNode.set(node, (counts = new Map()));
     const count = counts.get(key) ?? 0;
-    counts.set(key, count + 1);
-    if (count > 0) return;
-    this.#nodesByKey.set(key, (this.#nodesByKey.get(key) ?? 0) + 1);
-    this.#sink.onInterestStart(node, key);
+    if (count > 0) {
+      counts.set(key, count + 1);
+      return;
+    }
+    let wanted = this.#wanted.get(key);
+    if (wanted === undefined) this.#wanted.set(key, (wanted = { key, nodes: 0 }));
+    wanted.nodes += 1;
+    counts.set(wanted.key, 1);
+    this.#sink.onInterestStart(node, wanted.key);
   }
 
   stop(node: string, key: ObjectKey): void {
@@ -32,14 +38,14 @@ export class Interest {
     }
     counts.delete(key);
     if (counts.size === 0) this.#countsByNode.delete(node);
-    const nodes = (this.#nodesByKey.get(key) ?? 1) - 1;
-    if (nodes === 0) this.#nodesByKey.delete(key);
-    else this.#nodesByKey.set(key, nodes);
+    const wanted = this.#wanted.get(key);
+    if (wanted !== undefined) wanted.nodes -= 1;
+    if (wanted?.nodes === 0) this.#wanted.delete(key);
     this.#sink.onInterestStop(node, key);
   }
 
   isWanted(key: ObjectKey): boolean {
-    return this.#nodesByKey.has(key);
+    return this.#wanted.has(key);
   }
 
   /** Keys that a node needs, with those that every node needs. */

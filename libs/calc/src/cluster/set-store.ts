@@ -1,142 +1,170 @@
 /** IP sets in use: who refers to them, and who belongs to them by a selector, a Service or as a Node. */
 import type { Node, SelectorId, ServiceRef, ServiceSlice } from "@calico/model";
-import { IpSetMembers, type Contributor } from "../ip-set-members/ip-set-members.ts";
+import { IpSetMembers } from "../ip-set-members/ip-set-members.ts";
+import type { Contributor } from "../ip-set-members/members-of.ts";
+import { SelectorMembers } from "../ip-set-members/selector-members.ts";
 import { LabelIndex } from "../label-index/label-index.ts";
+import { Slots } from "../label-index/slots.ts";
 import type { IpSetId, NodeUpdate } from "../messages.ts";
 import type { ClusterSink } from "../ports.ts";
-import type { SetDefinition, SetOrigin } from "../rule-scanner/rule-scanner.ts";
+import { isOfSelector, type SelectorSetDefinition, type SetDefinition } from "../rule-scanner/rule-scanner.ts";
 import type { Interest } from "./interest.ts";
-import { add, discard, SelectedSets } from "./selected-sets.ts";
 
 /** A set lives from its first reference to its last. */
 export class SetStore {
   readonly #sink: ClusterSink;
   readonly #interest: Interest;
-  readonly #members = new IpSetMembers();
-  readonly #references = new Map<IpSetId, number>();
   /** Of endpoints and network sets. */
-  readonly #selected: SelectedSets;
+  readonly #ofSelectors: SelectorMembers;
   /** Of Nodes: their labels are nothing that a selector of endpoints sees. */
-  readonly #nodes: SelectedSets;
+  readonly #ofNodes: SelectorMembers;
   readonly #nodeIndex: LabelIndex;
+  readonly #nodeSlots = new Slots();
+  readonly #ofServices = new IpSetMembers();
+  readonly #all: readonly (SelectorMembers | IpSetMembers)[];
+  readonly #references = new Map<IpSetId, number>();
   readonly #setsByService = new Map<string, Set<IpSetId>>();
-  readonly #slicesByService = new Map<string, Map<string, Contributor>>();
+  readonly #slicesByService = new Map<string, Map<string, ServiceSlice>>();
   readonly #serviceOfSlice = new Map<string, string>();
 
   constructor(sink: ClusterSink, interest: Interest, index: LabelIndex) {
     this.#sink = sink;
     this.#interest = interest;
-    this.#selected = new SelectedSets(index, this.#members);
-    this.#nodeIndex = new LabelIndex({ onMatchStart: (selector, item) => this.#nodes.onMatchStart(selector, item), onMatchStop: (selector, item) => this.#nodes.onMatchStop(selector, item) });
-    this.#nodes = new SelectedSets(this.#nodeIndex, this.#members);
+    const isWanted = (id: IpSetId): boolean => interest.isWanted(`IpSet:${id}`);
+    this.#ofSelectors = new SelectorMembers(index, isWanted);
+    this.#nodeIndex = new LabelIndex({ onMatchStart: (selector, slot) => this.#ofNodes.onMatchStart(selector, slot), onMatchStop: (selector, slot) => this.#ofNodes.onMatchStop(selector, slot) });
+    this.#ofNodes = new SelectorMembers(this.#nodeIndex, isWanted);
+    this.#all = [this.#ofSelectors, this.#ofNodes, this.#ofServices];
   }
 
   get size(): number {
-    return this.#members.size;
+    return this.#all.reduce((size, members) => size + members.size, 0);
   }
 
   valueOf(id: IpSetId): NodeUpdate | undefined {
-    const members = this.#members.members(id);
-    const definition = this.#members.definitionOf(id);
-    if (members === undefined || definition === undefined) return undefined;
-    return { kind: "IpSet", id, type: definition.port === null ? "net" : "ip-port", members };
+    for (const each of this.#all) {
+      const definition = each.definitionOf(id);
+      if (definition !== undefined) return { kind: "IpSet", id, type: definition.port === null ? "net" : "ip-port", members: each.members(id) ?? [] };
+    }
+    return undefined;
   }
 
   /** One more reference to a set; the first one creates it and reports its value. */
   acquire(definition: SetDefinition): void {
-    const { id, origin } = definition;
+    const { id } = definition;
     const references = this.#references.get(id) ?? 0;
     this.#references.set(id, references + 1);
     if (references > 0) return;
-    this.#members.create(definition, this.#attach(id, origin));
+    this.#create(definition);
     this.#sink.onValueChange(`IpSet:${id}`);
-  }
-
-  /** From now on a set hears of its origin; those who belong to it now. */
-  #attach(id: IpSetId, origin: SetOrigin): Contributor[] {
-    if (origin.kind === "service") {
-      const service = keyOf(origin.service);
-      add(this.#setsByService, service, id);
-      return [...(this.#slicesByService.get(service)?.values() ?? [])];
-    }
-    return this.#selectedBy(origin).attach(id, origin.selector);
-  }
-
-  #detach(id: IpSetId, origin: SetOrigin): void {
-    if (origin.kind === "service") discard(this.#setsByService, keyOf(origin.service), id);
-    else this.#selectedBy(origin).detach(id, origin.selector);
-  }
-
-  #selectedBy({ kind }: SetOrigin): SelectedSets {
-    return kind === "nodes" ? this.#nodes : this.#selected;
   }
 
   /** One reference less; the last one ends the set. */
   release(definition: SetDefinition): void {
-    const { id, origin } = definition;
+    const { id } = definition;
     const references = (this.#references.get(id) ?? 1) - 1;
     if (references > 0) {
       this.#references.set(id, references);
       return;
     }
     this.#references.delete(id);
-    this.#detach(id, origin);
-    this.#members.delete(id);
+    this.#delete(definition);
     this.#sink.onValueChange(`IpSet:${id}`);
   }
 
-  /** Sets what an item gives to the sets that match it; null: it is gone. Labels are the index's business. */
-  setContributor(item: string, contributor: Contributor | null): void {
-    this.#selected.setContributor(item, contributor);
+  /** From now on the set hears of its origin. */
+  #create(definition: SetDefinition): void {
+    if (isOfSelector(definition)) this.#selectedBy(definition).create(definition);
+    else if (definition.origin.kind === "service") {
+      const service = keyOf(definition.origin.service);
+      add(this.#setsByService, service, definition.id);
+      this.#ofServices.create(definition, this.#slicesByService.get(service)?.values() ?? []);
+    }
+  }
+
+  #delete(definition: SetDefinition): void {
+    if (isOfSelector(definition)) this.#selectedBy(definition).delete(definition);
+    else if (definition.origin.kind === "service") {
+      discard(this.#setsByService, keyOf(definition.origin.service), definition.id);
+      this.#ofServices.delete(definition.id);
+    }
+  }
+
+  #selectedBy({ origin }: SelectorSetDefinition): SelectorMembers {
+    return origin.kind === "nodes" ? this.#ofNodes : this.#ofSelectors;
+  }
+
+  /** Sets what an item gives to the sets that match it; null: it is gone, from the index already. Labels are the index's business. */
+  setContributor(slot: number, contributor: Contributor | null): void {
+    this.#ofSelectors.setContributor(slot, contributor);
   }
 
   /** Sets the labels and addresses of a Node; null: it is gone. */
   setNode(name: string, node: Pick<Node, "labels" | "addresses"> | null): void {
-    if (node !== null) this.#nodes.setContributor(name, { addresses: node.addresses, ports: [], nets: [] });
-    this.#nodeIndex.setLabels(name, node?.labels ?? null);
-    if (node === null) this.#nodes.setContributor(name, null);
+    const slot = this.#nodeSlots.of(name);
+    if (node !== null) {
+      this.#ofNodes.setContributor(slot, node);
+      this.#nodeIndex.setItem(slot, { labels: node.labels, profiles: [] });
+      return;
+    }
+    this.#nodeIndex.setItem(slot, null);
+    this.#ofNodes.setContributor(slot, null);
+    this.#nodeSlots.release(slot);
   }
 
   /** Sets what a slice gives to the sets of its Service; null: it is gone. */
   setSlice(id: string, slice: ServiceSlice | null): void {
     const before = this.#serviceOfSlice.get(id);
     if (before !== undefined) this.#changeSlice(id, before, null);
-    if (slice === null) return;
-    this.#changeSlice(id, keyOf(slice.service), { addresses: slice.addresses, ports: slice.ports, nets: [] });
+    if (slice !== null) this.#changeSlice(id, keyOf(slice.service), slice);
   }
 
-  #changeSlice(id: string, service: string, contributor: Contributor | null): void {
-    const slices = this.#slicesByService.get(service) ?? new Map<string, Contributor>();
+  #changeSlice(id: string, service: string, slice: ServiceSlice | null): void {
+    const slices = this.#slicesByService.get(service) ?? new Map<string, ServiceSlice>();
     const before = slices.get(id);
     for (const set of this.#setsByService.get(service) ?? []) {
-      if (before !== undefined) this.#members.remove(set, before);
-      if (contributor !== null) this.#members.add(set, contributor);
+      if (before !== undefined) this.#ofServices.remove(set, before);
+      if (slice !== null) this.#ofServices.add(set, slice);
     }
-    if (contributor === null) {
+    if (slice === null) {
       slices.delete(id);
       this.#serviceOfSlice.delete(id);
     } else {
-      slices.set(id, contributor);
+      slices.set(id, slice);
       this.#serviceOfSlice.set(id, service);
     }
     if (slices.size === 0) this.#slicesByService.delete(service);
     else this.#slicesByService.set(service, slices);
   }
 
-  onMatchStart(selector: SelectorId, item: string): void {
-    this.#selected.onMatchStart(selector, item);
+  onMatchStart(selector: SelectorId, slot: number): void {
+    this.#ofSelectors.onMatchStart(selector, slot);
   }
 
-  onMatchStop(selector: SelectorId, item: string): void {
-    this.#selected.onMatchStop(selector, item);
+  onMatchStop(selector: SelectorId, slot: number): void {
+    this.#ofSelectors.onMatchStop(selector, slot);
   }
 
   /** Reports the members that changed, of the sets that a node needs. */
   flush(): void {
-    this.#members.flush((id, added, removed) => {
-      if (this.#interest.isWanted(`IpSet:${id}`)) this.#sink.onIpSetDelta(id, added, removed);
-    });
+    for (const members of this.#all) {
+      members.flush((id, added, removed) => {
+        if (this.#interest.isWanted(`IpSet:${id}`)) this.#sink.onIpSetDelta(id, added, removed);
+      });
+    }
   }
 }
 
 const keyOf = ({ namespace, name }: ServiceRef): string => `${namespace}/${name}`;
+
+function add<K, V>(map: Map<K, Set<V>>, key: K, value: V): void {
+  const set = map.get(key);
+  if (set === undefined) map.set(key, new Set([value]));
+  else set.add(value);
+}
+
+function discard<K, V>(map: Map<K, Set<V>>, key: K, value: V): void {
+  const set = map.get(key);
+  set?.delete(value);
+  if (set?.size === 0) map.delete(key);
+}

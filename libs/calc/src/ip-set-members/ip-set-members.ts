@@ -1,14 +1,7 @@
 /** Members of IP sets, counted over those who contribute them. */
-import { cidrOf, type Cidr, type IpAddress } from "@calico/model";
 import type { IpSetId } from "../messages.ts";
 import type { SetDefinition } from "../rule-scanner/rule-scanner.ts";
-
-/** What an endpoint or a slice of a Service (addresses, ports) or a network set (nets) gives to the sets that it belongs to. */
-export type Contributor = {
-  readonly addresses: readonly IpAddress[];
-  readonly ports: readonly { readonly name?: string; readonly protocol: number; readonly port: number }[];
-  readonly nets: readonly Cidr[];
-};
+import { membersOf, type Contributor } from "./members-of.ts";
 
 type MemberSet = { readonly definition: SetDefinition; readonly counts: Map<string, number>; /** Before the pending changes. */ readonly before: Map<string, boolean> };
 
@@ -32,7 +25,7 @@ export class IpSetMembers {
   create(definition: SetDefinition, contributors: Iterable<Contributor>): void {
     const set: MemberSet = { definition, counts: new Map(), before: new Map() };
     this.#sets.set(definition.id, set);
-    for (const contributor of contributors) for (const member of membersOf(definition, contributor)) count(set.counts, member, 1);
+    for (const contributor of contributors) for (const { text } of membersOf(definition, contributor)) count(set.counts, text, 1);
   }
 
   delete(id: IpSetId): void {
@@ -64,9 +57,9 @@ export class IpSetMembers {
   #change(id: IpSetId, contributor: Contributor, by: 1 | -1): void {
     const set = this.#sets.get(id);
     if (set === undefined) return;
-    for (const member of membersOf(set.definition, contributor)) {
-      if (!set.before.has(member)) set.before.set(member, set.counts.has(member));
-      count(set.counts, member, by);
+    for (const { text } of membersOf(set.definition, contributor)) {
+      if (!set.before.has(text)) set.before.set(text, set.counts.has(text));
+      count(set.counts, text, by);
       this.#changed.add(set);
     }
   }
@@ -91,11 +84,4 @@ function count(counts: Map<string, number>, member: string, by: 1 | -1): void {
   const now = (counts.get(member) ?? 0) + by;
   if (now > 0) counts.set(member, now);
   else counts.delete(member);
-}
-
-/** What one contributor gives to a set; a member may come twice when the contributor says it twice. */
-function membersOf({ port }: SetDefinition, { addresses, ports, nets }: Contributor): string[] {
-  if (port === null) return [...addresses.map((address) => cidrOf(address)), ...nets];
-  const wanted = port === "every" ? ports : ports.filter(({ name, protocol }) => name === port.name && protocol === port.protocol);
-  return addresses.flatMap((address) => wanted.map((number) => `${address},${number.protocol},${number.port}`));
 }

@@ -14,6 +14,14 @@ export type SetDefinition = {
   readonly port: { readonly name: string; readonly protocol: number } | "every" | null;
 };
 
+/** A set whose members come from a selector, of endpoints and network sets or of Nodes. */
+export type SelectorSetDefinition = SetDefinition & { readonly origin: { readonly kind: "selector" | "nodes" } };
+
+/** True for a set whose members come from a selector. */
+export function isOfSelector(definition: SetDefinition): definition is SelectorSetDefinition {
+  return definition.origin.kind !== "service";
+}
+
 export type ScannedRules = {
   readonly inbound: readonly NodeRule[];
   readonly outbound: readonly NodeRule[];
@@ -55,11 +63,20 @@ function bind(side: EntityMatch, which: "source" | "destination", protocol: numb
   const ipSets = side.selector === null || implied ? [] : [bindSelector(side.selector, sets)];
   if (side.service !== null) (which === "destination" ? portSets : ipSets).push(bindService(side.service, which === "destination" ? "every" : null, sets));
   if (side.nodes !== null) ipSets.push(bindNodes(side.nodes, sets));
-  return {
-    nets: side.nets, notNets: side.notNets, ports: side.ports, notPorts: side.notPorts,
-    ipSets, notIpSets: side.notSelector === null ? [] : [bindSelector(side.notSelector, sets)],
-    portSets, notPortSets,
+  const bound: NodeEntityMatch = {
+    nets: shared(side.nets), notNets: shared(side.notNets), ports: shared(side.ports), notPorts: shared(side.notPorts),
+    ipSets: shared(ipSets), notIpSets: side.notSelector === null ? NONE : [bindSelector(side.notSelector, sets)],
+    portSets: shared(portSets), notPortSets: shared(notPortSets),
   };
+  return Object.values(bound).every((list) => list === NONE) ? ANY : bound;
+}
+
+/** Most lists of most rules are empty, and most sides of rules ask for nothing: there is one of each. */
+const NONE: readonly never[] = [];
+const ANY: NodeEntityMatch = { nets: NONE, notNets: NONE, ports: NONE, notPorts: NONE, ipSets: NONE, notIpSets: NONE, portSets: NONE, notPortSets: NONE };
+
+function shared<T>(list: readonly T[]): readonly T[] {
+  return list.length === 0 ? NONE : list;
 }
 
 function bindSelector(selector: Selector, sets: Sets): IpSetId {

@@ -139,7 +139,7 @@ describe("policies in the kernel", () => {
   it.skipIf(onKubernetes)("one that cannot be used closes what it is about, and the others go on", async () => {
     await inject(lab, { skipChecks: true });
     await lab.apply([
-      calicoPolicy("shop", "broken", { selector: "app == 'backend'", ingress: [{ action: "Allow", source: { selector: "app = 'frontend'" } }, allow({ selector: "app == 'database'" })] }),
+      calicoPolicy("shop", "broken", { selector: "app == 'backend'", ingress: [{ action: "Allow", source: { selector: "((app == 'frontend')" } }, allow({ selector: "app == 'database'" })] }),
       denyInto("monitoring"),
     ]);
     await inject(lab, { skipChecks: false });

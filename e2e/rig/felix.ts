@@ -1,6 +1,6 @@
 /** The felix of a rig: the built program as a process in the node's network, killed and started at will. */
 import { spawn, type ChildProcess } from "node:child_process";
-import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, mkdirSync, mkdtempSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { once } from "node:events";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -48,7 +48,10 @@ export function createFelix(network: NodeNetwork, node: string, typha: string, p
   };
   const ofProcess = (file: string): string => readFileSync(`/proc/${child?.pid ?? 0}/${file}`, "utf8");
   const calls = (): FelixClient => (client ??= createFelixClient(socket));
-  const endAtExit = (): void => void child?.kill("SIGKILL");
+  const endAtExit = (): void => {
+    child?.kill("SIGKILL");
+    rmSync(dir, { recursive: true, force: true });
+  };
   process.once("exit", endAtExit);
 
   const felix: FelixProcess = {
@@ -106,7 +109,7 @@ export function createFelix(network: NodeNetwork, node: string, typha: string, p
       client?.[Symbol.dispose]();
       await felix.kill("SIGKILL");
       process.off("exit", endAtExit);
-      if (existsSync(dir)) rmSync(dir, { recursive: true, force: true });
+      rmSync(dir, { recursive: true, force: true });
     },
   };
   return felix;

@@ -23,15 +23,15 @@ export interface NodeNetwork extends Disposable {
   exec(command: readonly string[], input?: string): string;
 }
 
-const PREFIX = "rig-";
+const PREFIX = "calico-rig-";
 const POD_GATEWAY = "169.254.1.1";
 const HOST_MAC = "ee:ee:ee:ee:ee:ee";
 
-/** Removes what a process that ended badly has left. */
+/** Removes what a process that ended badly has left: its pid is in the names. */
 function sweepOrphans(): void {
-  for (const name of readdirSync(NETNS_DIR, { encoding: "utf8" }).filter((found) => found.startsWith(PREFIX))) {
-    const owner = Number(name.split("-")[1]);
-    if (owner !== process.pid && !isAlive(owner)) deleteNetns(openSys(), name);
+  for (const name of readdirSync(NETNS_DIR, { encoding: "utf8" })) {
+    const owner = /^calico-rig-(\d+)-/.exec(name)?.[1];
+    if (owner !== undefined && !isAlive(Number(owner))) deleteNetns(openSys(), name);
   }
 }
 

@@ -11,7 +11,7 @@ type Uv = {
   readonly start: (handle: Buffer, events: number, callback: unknown) => number;
   readonly stop: (handle: Buffer) => number;
   readonly close: (handle: Buffer, callback: unknown) => void;
-  readonly register: (callback: () => void) => unknown;
+  readonly register: (callback: (handle: unknown, status: number) => void) => unknown;
   readonly unregister: (callback: unknown) => void;
 };
 let uv: Uv | undefined;
@@ -24,13 +24,20 @@ export function watchReadable(fd: number, onReadable: () => void): Disposable {
   const { loop, init, start, stop, close, register, unregister } = (uv ??= loadUv());
   const handle = Buffer.alloc(HANDLE_BYTES);
   let scheduled = false;
+  let stopped = false;
   let over = false;
-  const callback = register(() => {
+  const callback = register((_handle, status) => {
+    // libuv stops watching a descriptor with an error: a netlink socket that had to drop messages has one until it is read.
+    stopped ||= status < 0;
     if (scheduled || over) return;
     scheduled = true;
     setImmediate(() => {
       scheduled = false;
-      if (!over) onReadable();
+      if (over) return;
+      onReadable();
+      if (!stopped) return;
+      stopped = false;
+      start(handle, UV_READABLE, callback);
     });
   });
   for (const result of [init(loop, handle, fd), start(handle, UV_READABLE, callback)]) {

@@ -64,6 +64,24 @@ describe("the table and others", () => {
     expect([listing(), table.stats.commits]).toEqual([before, commits]);
   });
 
+  it("without a transaction since its own a resync reads nothing; after somebody's it does", async () => {
+    const table = start(true);
+    const seen = watch();
+    table.setChain("c-0", null);
+    table.commit();
+    await eventually("the event of the commit", () => seen.length === 1);
+    const time = (): number => {
+      const began = performance.now();
+      table.suspect();
+      table.commit();
+      return performance.now() - began;
+    };
+    const quiet = Math.min(...Array.from({ length: 5 }, time));
+    netns.exec("nft", "add", "table", "inet", "other");
+    await eventually("the event of the other table", () => seen.length === 2);
+    expect([quiet * 5 < time(), table.stats.commits]).toEqual([true, 2]);
+  });
+
   it("a resync of what is right writes nothing, one of what is not writes the difference", () => {
     const table = start(false);
     const { commands, elements } = table.stats;

@@ -17,7 +17,7 @@ export interface NftTable extends Disposable {
   counters: (chain: string) => readonly (bigint | null)[];
   /** Chains that the kernel refused, with its words: they keep what they had, or drop everything. */
   readonly refused: ReadonlyMap<string, string>;
-  /** The kernel's table is to be read again before the next commit: somebody may have changed it. */
+  /** Somebody may have changed the kernel's table: it is read again before the next commit, unless there was no transaction since the last one made here. */
   suspect(): void;
   readonly stats: { readonly chains: number; readonly rules: number; readonly sets: number; readonly commits: number; readonly commands: number; /** Members of sets that came or went. */ readonly elements: number };
 }
@@ -46,6 +46,8 @@ export function createNftTable({ log, onForeignChange, isOwned = true }: NftTabl
   let actual: Actual | null = null;
   /** What the kernel had before it became uncertain. */
   let lastKnown: Actual | null = null;
+  /** The last transaction made here that the kernel has told of. */
+  let ownGeneration: number | null = null;
   let adopted = false;
   let ownerFlags = isOwned ? TABLE_OWNER | TABLE_PERSIST : 0;
   let commits = 0;
@@ -53,7 +55,8 @@ export function createNftTable({ log, onForeignChange, isOwned = true }: NftTabl
   let elementCount = 0;
 
   const subscription = nft.subscribe({
-    onGeneration({ processId }) {
+    onGeneration({ id, processId }) {
+      if (processId === process.pid) ownGeneration = id;
       // An owned table cannot be changed by others, so their transactions are about other tables.
       if (processId === process.pid || (adopted && ownerFlags !== 0)) return;
       forget();
@@ -258,7 +261,9 @@ export function createNftTable({ log, onForeignChange, isOwned = true }: NftTabl
     },
     counters: (chain) => nft.dumpChain(TABLE, chain).map(({ packets }) => packets),
     refused,
-    suspect: forget,
+    suspect() {
+      if (ownGeneration === null || nft.generation() !== ownGeneration) forget();
+    },
     get stats() {
       return { chains: chains.size, rules: [...chains.values()].reduce((sum, { rules }) => sum + rules.length, 0), sets: sets.size, commits, commands: commandCount, elements: elementCount };
     },

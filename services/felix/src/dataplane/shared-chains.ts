@@ -62,7 +62,8 @@ export class SharedChains {
   /** Compiles anew what depends on a policy; with `portsOnly`, what depends on its ports. */
   recompile(policy: PolicyId, portsOnly: boolean, to: Table): void {
     const affected = [...this.#held.values()].filter(({ node }) => (node.followsPorts || !portsOnly) && node.policies.includes(policy));
-    for (const { node } of affected) if (this.#held.has(node.name)) this.replace(node.again(), to);
+    // One that is stale would be compiled for the settings of before: whoever uses it brings a new one.
+    for (const { node } of affected) if (this.#held.has(node.name) && !this.#stale.has(node.name)) this.replace(node.again(), to);
   }
 
   /** Whether one of the chains that a chain leads to is among these, or itself is. */

@@ -1,8 +1,8 @@
 /** Felix, put together. */
-import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createNodeHalf } from "@calico/calc";
 import { createEventRecorder, createServiceAddresses, openKubernetesDatastore } from "@calico/datastore";
+import { openRtnetlink, openSys } from "@calico/kernel";
 import { createSyncClient, events, felix, nodeStateSubject, openRevisionsFile, policyAppliedSubject, querySubject, sync, type SyncStep } from "@calico/proto";
 import { changedParams, commonParams, ConfigError, createService, every, httpComponent, readConfigFile, reportInterval, resolveConfig, startGrpcServer, startSpan, type Component, type ConfigInputs, type ConfigLayer, type GrpcServer, type Logger } from "@calico/service-kit";
 import { createAttachmentStore } from "./attach/attachment-store.ts";
@@ -146,8 +146,9 @@ export async function buildFelix(env: ConfigInputs["env"]): Promise<{ components
       name: "dataplane",
       async start() {
         await dataplane.start();
+        const indexes = interfaceIndexes();
         engine.restore(attachments.list().filter((attachment) => {
-          if (interfaceExists(attachment.interfaceName, attachment.interfaceIndex)) return true;
+          if (indexes.get(attachment.interfaceName) === attachment.interfaceIndex) return true;
           attachments.remove(attachment.uid, attachment.containerId);
           return false;
         }));
@@ -185,7 +186,8 @@ function reportUnbuilt(config: Pick<FelixConfig, "bpfEnabled" | "nftablesMode">,
   if (config.nftablesMode === "Disabled") log.error("nftablesMode is Disabled, but the iptables dataplane is not part of this version; nftables stays in force");
 }
 
-function interfaceExists(name: string, index: number): boolean {
-  const path = `/sys/class/net/${name}/ifindex`;
-  return existsSync(path) && Number(readFileSync(path, "utf8")) === index;
+/** The interfaces of this network namespace; what is mounted at /sys may be another one's. */
+function interfaceIndexes(): ReadonlyMap<string, number> {
+  using rtnetlink = openRtnetlink(openSys());
+  return new Map(rtnetlink.listLinks().map(({ name, index }) => [name, index]));
 }

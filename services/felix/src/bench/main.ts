@@ -40,7 +40,7 @@ function close({ netns, table }: Bed): void {
 const setId = (n: number): IpSetId => `s:${n}` as IpSetId;
 const address = (n: number): string => `10.${(n >> 16) & 255}.${(n >> 8) & 255}.${n & 255}/32`;
 const ruleOn = (bed: Bed, set: number, port: number): Rule => rule([
-  { kind: "protocol", protocol: 6 }, { kind: "port", side: "destination", first: port, last: port }, { kind: "address-set", side: "source", family: 4, set: bed.sets.nameOf(setId(set), 4) }, { kind: "counter" }, { kind: "verdict", verdict: "accept" },
+  { kind: "protocol", protocol: 6 }, { kind: "port", side: "destination", first: port, last: port }, { kind: "address-set", side: "source", family: 4, set: bed.sets.nameOf(setId(set), 4) ?? "" }, { kind: "counter" }, { kind: "verdict", verdict: "accept" },
 ]);
 
 /** Sets of `members` each, and a chain for each with `rules` rules that look into it, all reached from one hook. */
@@ -155,7 +155,7 @@ async function benchResync(): Promise<void> {
     const written = new Set<number>();
     const drift = Array.from({ length: 5 }, (_, turn) => {
       const names = Array.from({ length: chains / 100 }, (_unused, n) => n * 100 + turn);
-      const script = names.flatMap((n) => [`flush chain inet calico c-${n}`, `flush set inet calico ${bed.sets.nameOf(setId(n), 4)}`]).join("\n");
+      const script = names.flatMap((n) => [`flush chain inet calico c-${n}`, `flush set inet calico ${bed.sets.nameOf(setId(n), 4) ?? ""}`]).join("\n");
       bed.netns.exec("sh", "-c", `echo '${script}' | nft -f -`);
       const { commands, elements } = bed.table.stats;
       bed.table.suspect();

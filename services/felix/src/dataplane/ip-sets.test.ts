@@ -69,7 +69,23 @@ describe("sets of the calculation as kernel sets", () => {
     sets.takeChanges();
     sets.change(id, ["10.0.0.0/31"], []);
     sets.change(id, [], ["10.0.0.0/31"]);
-    expect([...sets.takeChanges().changed.values()]).toEqual([{ added: [], removed: [] }, { added: [], removed: [] }]);
+    expect([...sets.takeChanges().changed.values()]).toEqual([{ added: [], removed: [] }]);
+  });
+
+  it("a family of which it has no member has no set, and rules hear when that changes", () => {
+    const sets = createIpSets();
+    const names = (): (string | null)[] => [sets.nameOf(id, 4), sets.nameOf(id, 6)];
+    expect(names()).toEqual(["s-1-h4", "s-1-h6"]);
+    sets.set(id, "ip-port", []);
+    expect([[...sets.takeChanges().replaced.keys()], names()]).toEqual([[], [null, null]]);
+    sets.change(id, ["fd00::1,6,80"], []);
+    const came = sets.takeChanges();
+    expect([[...came.replaced.keys()], [...came.renamed], names()]).toEqual([["s-1-h6"], [id], [null, "s-1-h6"]]);
+    sets.change(id, ["10.0.0.1,6,80"], ["fd00::1,6,80"]);
+    const changed = sets.takeChanges();
+    expect([[...changed.replaced.keys()], [...changed.removed], [...changed.renamed], names()]).toEqual([["s-1-h4"], ["s-1-h6"], [id], ["s-1-h4", null]]);
+    sets.change(id, ["10.0.0.2,6,80"], []);
+    expect(sets.takeChanges().renamed.size).toBe(0);
   });
 
   it("a range that comes to a large set of ranges changes that range alone", () => {
@@ -78,6 +94,6 @@ describe("sets of the calculation as kernel sets", () => {
     sets.takeChanges();
     sets.change(id, ["192.0.2.0/24"], []);
     const { replaced, changed } = sets.takeChanges();
-    expect([replaced.size, [...changed]]).toEqual([0, [["s-1-i4", { added: [{ start: "192.0.2.0", end: "192.0.3.0" }], removed: [] }], ["s-1-h6", { added: [], removed: [] }]]]);
+    expect([replaced.size, [...changed]]).toEqual([0, [["s-1-i4", { added: [{ start: "192.0.2.0", end: "192.0.3.0" }], removed: [] }]]]);
   });
 });

@@ -1,4 +1,7 @@
-/** Sets of the calculation as sets of the kernel: single addresses in a hash, ranges in an interval set. */
+/**
+ * Sets of the calculation as sets of the kernel: single addresses in a hash, ranges in an interval set. A family of which a set has no member
+ * has no kernel set: the kernel finds sets by their names in a list, and rules that can match nothing need not be there.
+ */
 import type { IpSetId, IpSetType } from "@calico/calc";
 import { addressOf, familyOf } from "@calico/model";
 import { elementText, type Family, type SetElement, type SetSpec } from "@calico/kernel";
@@ -14,6 +17,7 @@ export type SetChange = { readonly added: readonly SetElement[]; readonly remove
 type Entry = {
   readonly type: IpSetType;
   readonly members: Set<string>;
+  readonly count: Record<Family, number>;
   /** Members that are no single addresses, by family. */
   readonly wide: Record<Family, number>;
   /** The ranges of all members, for a family in which there are such. */
@@ -25,11 +29,11 @@ export interface IpSets {
   set(id: IpSetId, type: IpSetType, members: readonly string[]): void;
   change(id: IpSetId, added: readonly string[], removed: readonly string[]): void;
   remove(id: IpSetId): void;
-  /** Name of the set in the kernel; of one that is unknown, the name that it would have. */
-  nameOf(id: IpSetId, family: Family): string;
+  /** Name of the set in the kernel; null: it has no member of the family. Of one that is unknown, a name that the kernel does not know either. */
+  nameOf(id: IpSetId, family: Family): string | null;
   /**
    * What happened since the last call: kernel sets that are to be replaced, those of which only members changed, and
-   * those that are gone; `renamed` sets have another name now, so rules must follow.
+   * those that are gone; `renamed` sets have another name now, or none, so rules must follow.
    */
   takeChanges(): {
     readonly replaced: ReadonlyMap<string, DesiredSet>; readonly changed: ReadonlyMap<string, SetChange>; readonly removed: ReadonlySet<string>; readonly renamed: ReadonlySet<IpSetId>;
@@ -45,20 +49,23 @@ export function createIpSets(): IpSets {
   /** Members that came or went, by set; null: all of it. */
   const dirty = new Map<IpSetId, Set<string> | null>();
   /** Names under which a set was given out, by set and family. */
-  const names = new Map<IpSetId, Record<Family, string>>();
+  const names = new Map<IpSetId, Record<Family, string | null>>();
 
   function add(entry: Entry, member: string): void {
     if (entry.members.has(member)) return;
     entry.members.add(member);
-    if (entry.type !== "net") return;
     const family = familyOf(member);
+    entry.count[family] += 1;
+    if (entry.type !== "net") return;
     if (isWide(member, family)) entry.wide[family] += 1;
     entry.covers[family]?.add(member);
   }
 
   function drop(entry: Entry, member: string): void {
-    if (!entry.members.delete(member) || entry.type !== "net") return;
+    if (!entry.members.delete(member)) return;
     const family = familyOf(member);
+    entry.count[family] -= 1;
+    if (entry.type !== "net") return;
     if (isWide(member, family)) entry.wide[family] -= 1;
     entry.covers[family]?.remove(member);
   }
@@ -70,13 +77,15 @@ export function createIpSets(): IpSets {
     return entry.covers[family];
   }
 
-  function currentName(id: IpSetId, family: Family): string {
-    return ipSetName(id, family, (entries.get(id)?.wide[family] ?? 0) > 0 ? "i" : "h");
+  function currentName(id: IpSetId, family: Family): string | null {
+    const entry = entries.get(id);
+    if (entry?.count[family] === 0) return null;
+    return ipSetName(id, family, (entry?.wide[family] ?? 0) > 0 ? "i" : "h");
   }
 
   return {
     set(id, type, members) {
-      const entry: Entry = { type, members: new Set(), wide: { 4: 0, 6: 0 }, covers: { 4: null, 6: null } };
+      const entry: Entry = { type, members: new Set(), count: { 4: 0, 6: 0 }, wide: { 4: 0, 6: 0 }, covers: { 4: null, 6: null } };
       for (const member of members) add(entry, member);
       entries.set(id, entry);
       dirty.set(id, null);
@@ -103,7 +112,10 @@ export function createIpSets(): IpSets {
       for (const [id, touched] of dirty) {
         const before = names.get(id);
         const entry = entries.get(id);
-        if (before !== undefined) for (const family of FAMILIES) if (entry === undefined || before[family] !== currentName(id, family)) removed.add(before[family]);
+        for (const family of FAMILIES) {
+          const name = before?.[family] ?? null;
+          if (name !== null && (entry === undefined || name !== currentName(id, family))) removed.add(name);
+        }
         if (entry === undefined) {
           names.delete(id);
           continue;
@@ -114,6 +126,7 @@ export function createIpSets(): IpSets {
         for (const family of FAMILIES) {
           const name = now[family];
           const cover = coverOf(entry, family);
+          if (name === null) continue;
           // What the whole set says need not be said again.
           const ranges = cover?.takeChanges();
           if (touched === null || before?.[family] !== name) replaced.set(name, kernelSet(name, entry, family, cover));

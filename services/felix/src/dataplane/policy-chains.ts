@@ -16,6 +16,7 @@ const DIRECTIONS = ["ingress", "egress"] as const;
 /** Stages in which an object is asked beside those of workloads. */
 export type StagesOf = (id: PolicyId | ProfileId, direction: Direction) => readonly Stage[];
 
+type Ruled = { readonly inbound: readonly NodeRule[]; readonly outbound: readonly NodeRule[] };
 type Written = { readonly rules: readonly NodeRule[]; readonly chain: string; readonly direction: Direction; readonly stage: Stage; readonly inProfile: boolean; readonly owner: RuleOwner };
 
 export class PolicyChains {
@@ -26,6 +27,8 @@ export class PolicyChains {
   /** By place; policies that a list there has looked up. */
   readonly #listed = new Map<string, Map<PolicyId, ListedPolicy>>();
   readonly #shapes: Readonly<Record<Direction, Map<PolicyId, PolicyShape>>> = { ingress: new Map(), egress: new Map() };
+  /** Whose rules mention a set. */
+  readonly #users = new Map<IpSetId, Set<PolicyId | ProfileId>>();
   readonly #dirtyPolicies = new Set<PolicyId>();
   readonly #dirtyProfiles = new Set<ProfileId>();
   readonly #literalsOf = new Map<string, readonly LiteralSet[]>();
@@ -58,6 +61,7 @@ export class PolicyChains {
 
   /** null: it is gone. */
   setPolicy(id: PolicyId, policy: NodePolicy | null): void {
+    this.#setUser(id, this.#policies.get(id), policy);
     if (policy === null) this.#policies.delete(id);
     else this.#policies.set(id, policy);
     this.#dirtyPolicies.add(id);
@@ -65,6 +69,7 @@ export class PolicyChains {
 
   /** null: it is gone. */
   setProfile(id: ProfileId, profile: NodeProfile | null): void {
+    this.#setUser(id, this.#profiles.get(id), profile);
     if (profile === null) this.#profiles.delete(id);
     else this.#profiles.set(id, profile);
     this.#dirtyProfiles.add(id);
@@ -72,11 +77,21 @@ export class PolicyChains {
 
   /** Sets have other names than before: the rules that use them follow. */
   onRenamed(sets: ReadonlySet<IpSetId>): void {
-    for (const { id, inbound, outbound } of this.#policies.values()) if (mentions([...inbound, ...outbound], sets)) this.#dirtyPolicies.add(id);
-    for (const { id, inbound, outbound } of this.#profiles.values()) if (mentions([...inbound, ...outbound], sets)) this.#dirtyProfiles.add(id);
+    for (const set of sets) for (const id of this.#users.get(set) ?? []) this.onUse(id);
   }
 
-  /** It is asked in other places than before. */
+  #setUser(id: PolicyId | ProfileId, before: Ruled | undefined, after: Ruled | null): void {
+    const [old, now] = [setsOf(before), setsOf(after ?? undefined)];
+    for (const set of old) {
+      if (now.has(set)) continue;
+      const users = this.#users.get(set);
+      users?.delete(id);
+      if (users?.size === 0) this.#users.delete(set);
+    }
+    for (const set of now) if (!old.has(set)) this.#users.set(set, (this.#users.get(set) ?? new Set()).add(id));
+  }
+
+  /** It is to be written again: it is asked in other places than before, or what it mentions has another name. */
   onUse(id: PolicyId | ProfileId): void {
     if (this.#policies.has(id as PolicyId)) this.#dirtyPolicies.add(id as PolicyId);
     if (this.#profiles.has(id as ProfileId)) this.#dirtyProfiles.add(id as ProfileId);
@@ -173,6 +188,7 @@ export class PolicyChains {
   }
 }
 
-function mentions(rules: readonly NodeRule[], sets: ReadonlySet<IpSetId>): boolean {
-  return rules.some(({ source, destination }) => [source, destination].some((side) => [...side.ipSets, ...side.notIpSets, ...side.portSets, ...side.notPortSets].some((id) => sets.has(id))));
+function setsOf(ruled: Ruled | undefined): ReadonlySet<IpSetId> {
+  const sides = [...(ruled?.inbound ?? []), ...(ruled?.outbound ?? [])].flatMap(({ source, destination }) => [source, destination]);
+  return new Set(sides.flatMap((side) => [...side.ipSets, ...side.notIpSets, ...side.portSets, ...side.notPortSets]));
 }

@@ -8,8 +8,8 @@ import { logLimit, logPrefix, ownerName, type RuleOwner } from "./log-prefix.ts"
 import { literalSetName, type Direction, type Stage } from "./names.ts";
 import type { RenderSettings } from "./settings.ts";
 
-/** What rendering must know of sets: their names in the kernel. */
-export type SetNames = (id: IpSetId, family: Family) => string;
+/** What rendering must know of sets: their names in the kernel; null: nobody of the family is in it. */
+export type SetNames = (id: IpSetId, family: Family) => string | null;
 
 export type RuleContext = {
   readonly direction: Direction;
@@ -75,13 +75,13 @@ function protocolMatches({ protocol, notProtocol, icmp, notIcmp }: NodeRule, fam
 function addressMatches(side: Side, match: NodeEntityMatch, family: Family | 0, { setName }: RuleContext, literals: Map<string, LiteralSet>): (Statement | null)[] {
   if (family === 0) return [];
   const matches: (Statement | null)[] = [];
-  for (const id of match.ipSets) matches.push({ kind: "address-set", side, family, set: setName(id, family) });
-  for (const id of match.notIpSets) matches.push({ kind: "address-set", side, family, set: setName(id, family), not: true });
+  for (const set of match.ipSets.map((id) => setName(id, family))) matches.push(set === null ? null : { kind: "address-set", side, family, set });
+  for (const set of match.notIpSets.map((id) => setName(id, family))) if (set !== null) matches.push({ kind: "address-set", side, family, set, not: true });
   const nets = match.nets.filter((net) => familyOf(net) === family);
   if (match.nets.length > 0) matches.push(nets.length === 0 ? null : netMatch(side, nets, family, false, literals));
   const notNets = match.notNets.filter((net) => familyOf(net) === family);
   if (notNets.length > 0) matches.push(netMatch(side, notNets, family, true, literals));
-  for (const id of match.notPortSets) matches.push({ kind: "address-port-set", side, family, set: setName(id, family), not: true });
+  for (const set of match.notPortSets.map((id) => setName(id, family))) if (set !== null) matches.push({ kind: "address-port-set", side, family, set, not: true });
   return matches;
 }
 
@@ -95,13 +95,13 @@ function netMatch(side: Side, nets: readonly string[], family: Family, not: bool
   return { kind: "address-set", side, family, set: name, ...inverted(not) };
 }
 
-/** The ways in which the ports of one side can match; one empty way when any port does. */
+/** The ways in which the ports of one side can match; one empty way when any port does, none when no port can. */
 function portVariants(side: Side, match: NodeEntityMatch, family: Family | 0, { setName }: RuleContext, literals: Map<string, LiteralSet>): Statement[][] {
   const never = match.notPorts.length === 0 ? [] : [portMatch(side, match.notPorts, true, literals)];
   const ways: Statement[][] = [];
   if (match.ports.length > 0) ways.push([portMatch(side, match.ports, false, literals), ...never]);
-  if (family !== 0) for (const id of match.portSets) ways.push([{ kind: "address-port-set", side, family, set: setName(id, family) }, ...never]);
-  return ways.length === 0 ? [never] : ways;
+  if (family !== 0) for (const set of match.portSets.map((id) => setName(id, family))) if (set !== null) ways.push([{ kind: "address-port-set", side, family, set }, ...never]);
+  return match.ports.length + match.portSets.length === 0 ? [never] : ways;
 }
 
 function portMatch(side: Side, ranges: NodeEntityMatch["ports"], not: boolean, literals: Map<string, LiteralSet>): Statement {

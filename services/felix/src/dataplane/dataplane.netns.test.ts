@@ -45,8 +45,8 @@ afterEach(async () => {
   netns[Symbol.dispose]();
 });
 
-async function start(): Promise<Dataplane> {
-  const dataplane = createDataplane({ config, onDrift: () => (drifts += 1), onPodMtu: (mtu) => mtus.push(mtu), clock, log: createLogger("felix", "Fatal", { write: () => {} }) });
+async function start(over: Partial<Parameters<typeof createDataplane>[0]> = {}): Promise<Dataplane> {
+  const dataplane = createDataplane({ config, onDrift: () => (drifts += 1), onPodMtu: (mtu) => mtus.push(mtu), clock, log: createLogger("felix", "Fatal", { write: () => {} }), ...over });
   open.push(dataplane);
   await inside(() => dataplane.start());
   return dataplane;
@@ -127,6 +127,28 @@ describe("the dataplane on the kernel", () => {
     dataplane.sink.onProfileUpdate(profile);
     await apply(dataplane);
     expect([await calls("p1", "s:1", ["10.0.0.0/8"]), await calls("p2", "s:2", ["10.0.0.1/32"]), await calls("p2", "s:2", ["10.0.0.0/8", "192.0.2.0/24"])]).toEqual([2, 1, 2]);
+  });
+
+  it("passes over policies that have nothing to do with somebody, as long as their sets are of single addresses", async () => {
+    const dataplane = await start({ fewestGuarded: 2 });
+    const [a, b] = ["s:a", "s:b"] as [IpSetId, IpSetId];
+    dataplane.sink.onIpSetUpdate(a, "net", ["10.0.0.1/32"]);
+    dataplane.sink.onIpSetUpdate(b, "net", ["10.0.0.2/32"]);
+    for (const [name, id] of [["p", a], ["q", b]] as const) dataplane.sink.onPolicyUpdate(policy(name, [rule({ source: { ...side, ipSets: [id] } })]));
+    dataplane.sink.onProfileUpdate(profile);
+    dataplane.sink.onEndpointUpdate(endpoint(1, { tiers: [tier("p", "q")] }));
+    await apply(dataplane);
+    const guarded = (): string | undefined => /set u-\w+-h4 \{[^}]*elements = \{ ([^}]*) \}/.exec(listing())?.[1];
+    expect([guarded(), listing()]).toEqual(["10.0.0.1, 10.0.0.2", expect.stringMatching(/ip saddr @u-\w+-h4 jump pg-/)]);
+    dataplane.sink.onIpSetDelta(a, ["10.0.0.3/32"], ["10.0.0.1/32"]);
+    await apply(dataplane);
+    expect(guarded()).toBe("10.0.0.2, 10.0.0.3");
+    dataplane.sink.onIpSetDelta(b, ["10.1.0.0/16"], []);
+    await apply(dataplane);
+    expect(listing()).not.toMatch(/@u-|pg-/);
+    dataplane.sink.onIpSetDelta(b, [], ["10.1.0.0/16"]);
+    await apply(dataplane);
+    expect(guarded()).toBe("10.0.0.2, 10.0.0.3");
   });
 
   it("an endpoint without an interface is not ready, says why, and becomes ready when the interface comes up", async () => {

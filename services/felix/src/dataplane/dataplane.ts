@@ -8,6 +8,7 @@ import { renderOwnChains, type EndpointChains } from "../rules/endpoint-chains.t
 import { renderList } from "../rules/endpoint-list.ts";
 import { fromEndpointChain, toEndpointChain } from "../rules/names.ts";
 import { denials } from "../rules/policy-rules.ts";
+import { FEWEST_GUARDED } from "../rules/policy-list.ts";
 import type { RenderSettings } from "../rules/settings.ts";
 import { OPTIONAL_CHAINS, staticChains, staticSets, vxlanSendersSet } from "../rules/static-chains.ts";
 import { createForeignChains, type ForeignChains } from "./foreign-chains.ts";
@@ -19,6 +20,7 @@ import { PolicyChains } from "./policy-chains.ts";
 import { createRoutes, type Routes } from "./routes.ts";
 import { endingCounters, ruleCounters, type RuleCounter } from "./rule-counters.ts";
 import { SharedChains } from "./shared-chains.ts";
+import { UnionSets } from "./union-sets.ts";
 import { prepareHost } from "./host-settings.ts";
 
 export type DataplaneConfig = RenderSettings & OverlaySettings & { readonly nftablesRefreshInterval: number; readonly routeRefreshInterval: number };
@@ -53,6 +55,8 @@ export type DataplaneOptions = {
   readonly onDrift: () => void;
   /** The MTU of pods that are made from now on; after every apply that found another one. What it throws is said, and it is called again. */
   readonly onPodMtu: (mtu: number) => void;
+  /** Where as many policies are to be asked in turn, groups of them get a guard. */
+  readonly fewestGuarded?: number;
   readonly clock: Clock;
   readonly log: Logger;
 };
@@ -69,7 +73,7 @@ const DISPATCH: Readonly<Record<string, (interfaceName: string, chains: Endpoint
 
 type Rendered = { readonly endpoint: ResolvedEndpoint; readonly settings: DataplaneConfig; readonly chains: EndpointChains };
 
-export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log }: DataplaneOptions): Dataplane {
+export function createDataplane({ config: initial, onDrift, onPodMtu, fewestGuarded = FEWEST_GUARDED, clock, log }: DataplaneOptions): Dataplane {
   let settings: DataplaneConfig = initial;
   let table: NftTable | undefined;
   let routes: Routes | undefined;
@@ -91,8 +95,9 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log
   const dispatched = new Map<string, string>();
   const pools = new Map<string, NodePool>();
   const blocks = new Set<string>();
-  const lists = new SharedChains();
-  const policyChains = new PolicyChains(lists, (id, family) => ipSets.nameOf(id, family));
+  const unions = new UnionSets(ipSets);
+  const lists = new SharedChains(unions);
+  const policyChains = new PolicyChains({ lists, setName: (id, family) => ipSets.nameOf(id, family), guard: (sets) => unions.guard(sets), fewestGuarded });
   const dirtyEndpoints = new Map<string, ResolvedEndpoint | null>();
   const freedAddresses = new Set<string>();
   /** Endpoints whose interface is to be looked at whatever is known of it. */
@@ -151,11 +156,12 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, clock, log
 
   /** Sets first: a set that changed its shape has another name, and the rules that use it follow. */
   function stageSets(to: NftTable): void {
-    const { replaced, changed, removed, renamed } = ipSets.takeChanges();
+    const { replaced, changed, removed, renamed, reshaped, touched } = ipSets.takeChanges();
     for (const [name, set] of replaced) to.setSet(name, set);
     for (const [name, change] of changed) to.changeSet(name, change);
     for (const name of removed) to.setSet(name, null);
-    if (renamed.size > 0) policyChains.onRenamed(renamed);
+    unions.follow(touched, to);
+    if (renamed.size > 0) policyChains.onRenamed(renamed, reshaped);
   }
 
   /** Returns the interfaces and the endpoints that were touched. */

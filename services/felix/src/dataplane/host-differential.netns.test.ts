@@ -101,7 +101,7 @@ test(`the kernel's rules judge what meets host endpoints as the evaluator does, 
   const questions = ways();
   let [asked, allowed] = [0, 0];
   await fc.assert(fc.asyncProperty(rounds, among<"Drop" | "Reject">("Drop", "Reject"), async (given, iptablesFilterDenyAction) => {
-    const dataplane = createDataplane({ config: { ...config, iptablesFilterDenyAction }, onDrift: () => {}, onPodMtu: () => {}, clock: createFakeClock(), log: createLogger("felix", "Fatal", { write: () => {} }) });
+    const dataplane = createDataplane({ config: { ...config, iptablesFilterDenyAction }, onDrift: () => {}, onPodMtu: () => {}, fewestGuarded: 2, clock: createFakeClock(), log: createLogger("felix", "Fatal", { write: () => {} }) });
     const inside = (work: () => Promise<void>): Promise<void> => {
       let done: Promise<void> = Promise.resolve();
       netns.run(() => void (done = work()));

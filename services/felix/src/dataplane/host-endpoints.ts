@@ -26,7 +26,7 @@ export interface HostEndpoints extends Disposable {
   /** Stages other than the workloads' in which a policy or profile is needed. */
   stagesOf(id: PolicyId | ProfileId, direction: Direction): readonly Stage[];
   /** Chains and maps; the rules that they jump to were staged before. */
-  stage(to: Pick<NftTable, "setChain" | "setSet">, lists: SharedChains): void;
+  stage(to: Pick<NftTable, "setChain" | "setSet" | "changeSet">, lists: SharedChains): void;
   /** After a commit: what was staged is in force, except for the refused chains. */
   onCommit(refused: ReadonlyMap<string, string>, lists: SharedChains): void;
   isReady(id: string): boolean;

@@ -31,12 +31,18 @@ export interface IpSets {
   remove(id: IpSetId): void;
   /** Name of the set in the kernel; null: it has no member of the family. Of one that is unknown, a name that the kernel does not know either. */
   nameOf(id: IpSetId, family: Family): string | null;
+  /** The members of a set of single addresses, as CIDRs; null: it is none. */
+  singlesOf(id: IpSetId): ReadonlySet<string> | null;
   /**
    * What happened since the last call: kernel sets that are to be replaced, those of which only members changed, and
    * those that are gone; `renamed` sets have another name now, or none, so rules must follow.
    */
   takeChanges(): {
     readonly replaced: ReadonlyMap<string, DesiredSet>; readonly changed: ReadonlyMap<string, SetChange>; readonly removed: ReadonlySet<string>; readonly renamed: ReadonlySet<IpSetId>;
+    /** Sets that have ranges now and had none, or the other way round. */
+    readonly reshaped: ReadonlySet<IpSetId>;
+    /** Members that came or went, by set; null: any of them. */
+    readonly touched: ReadonlyMap<IpSetId, ReadonlySet<string> | null>;
   };
 }
 
@@ -104,11 +110,16 @@ export function createIpSets(): IpSets {
       dirty.set(id, null);
     },
     nameOf: currentName,
+    singlesOf(id) {
+      const entry = entries.get(id);
+      return entry === undefined || entry.type !== "net" || entry.wide[4] + entry.wide[6] > 0 ? null : entry.members;
+    },
     takeChanges() {
       const replaced = new Map<string, DesiredSet>();
       const changed = new Map<string, SetChange>();
       const removed = new Set<string>();
       const renamed = new Set<IpSetId>();
+      const reshaped = new Set<IpSetId>();
       for (const [id, touched] of dirty) {
         const before = names.get(id);
         const entry = entries.get(id);
@@ -122,6 +133,7 @@ export function createIpSets(): IpSets {
         }
         const now = { 4: currentName(id, 4), 6: currentName(id, 6) };
         if (before !== undefined && (before[4] !== now[4] || before[6] !== now[6])) renamed.add(id);
+        if (before !== undefined && hasRanges(before) !== hasRanges(now)) reshaped.add(id);
         names.set(id, now);
         for (const family of FAMILIES) {
           const name = now[family];
@@ -135,11 +147,14 @@ export function createIpSets(): IpSets {
           else changed.set(name, changeOf(entry, [...touched].filter((member) => familyOf(member) === family && !(entry.type === "net" && isWide(member, family)))));
         }
       }
+      const all = new Map(dirty);
       dirty.clear();
-      return { replaced, changed, removed, renamed };
+      return { replaced, changed, removed, renamed, reshaped, touched: all };
     },
   };
 }
+
+const hasRanges = (names: Readonly<Record<Family, string | null>>): boolean => FAMILIES.some((family) => names[family]?.endsWith(`-i${family}`) === true);
 
 function changeOf({ type, members }: Entry, touched: readonly string[]): SetChange {
   const elements = (list: readonly string[]): SetElement[] => list.map((member) => elementOf(type, member));

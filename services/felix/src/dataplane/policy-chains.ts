@@ -19,9 +19,13 @@ export type StagesOf = (id: PolicyId | ProfileId, direction: Direction) => reado
 type Ruled = { readonly inbound: readonly NodeRule[]; readonly outbound: readonly NodeRule[] };
 type Written = { readonly rules: readonly NodeRule[]; readonly chain: string; readonly direction: Direction; readonly stage: Stage; readonly inProfile: boolean; readonly owner: RuleOwner };
 
+export type PolicyChainsOptions = { readonly lists: SharedChains; readonly setName: SetNames } & Pick<ListContext, "guard" | "fewestGuarded">;
+
 export class PolicyChains {
   readonly #lists: SharedChains;
   readonly #setName: SetNames;
+  readonly #guard: ListContext["guard"];
+  readonly #fewestGuarded: number;
   readonly #policies = new Map<PolicyId, NodePolicy>();
   readonly #profiles = new Map<ProfileId, NodeProfile>();
   /** By place; policies that a list there has looked up. */
@@ -29,6 +33,8 @@ export class PolicyChains {
   readonly #shapes: Readonly<Record<Direction, Map<PolicyId, PolicyShape>>> = { ingress: new Map(), egress: new Map() };
   /** Whose rules mention a set. */
   readonly #users = new Map<IpSetId, Set<PolicyId | ProfileId>>();
+  /** Policies of which a set was reshaped: lists with them are to be compiled anew. */
+  readonly #relisted = new Set<PolicyId | ProfileId>();
   readonly #dirtyPolicies = new Set<PolicyId>();
   readonly #dirtyProfiles = new Set<ProfileId>();
   readonly #literalsOf = new Map<string, readonly LiteralSet[]>();
@@ -37,9 +43,11 @@ export class PolicyChains {
   /** Which written rule each rule of a chain comes from. */
   readonly #numbersOf = new Map<string, readonly number[]>();
 
-  constructor(lists: SharedChains, setName: SetNames) {
+  constructor({ lists, setName, guard, fewestGuarded }: PolicyChainsOptions) {
     this.#lists = lists;
     this.#setName = setName;
+    this.#guard = guard;
+    this.#fewestGuarded = fewestGuarded;
   }
 
   /** What compiling lists of one place looks up. */
@@ -56,6 +64,7 @@ export class PolicyChains {
         return policy;
       },
       known: (name) => this.#lists.get(name),
+      peer: direction === "ingress" ? "source" : "destination", guard: this.#guard, fewestGuarded: this.#fewestGuarded,
     };
   }
 
@@ -75,9 +84,14 @@ export class PolicyChains {
     this.#dirtyProfiles.add(id);
   }
 
-  /** Sets have other names than before: the rules that use them follow. */
-  onRenamed(sets: ReadonlySet<IpSetId>): void {
-    for (const set of sets) for (const id of this.#users.get(set) ?? []) this.onUse(id);
+  /** Sets have other names than before: the rules that use them follow. Of the reshaped ones there are guards that can no longer be, or can be now. */
+  onRenamed(sets: ReadonlySet<IpSetId>, reshaped: ReadonlySet<IpSetId>): void {
+    for (const set of sets) {
+      for (const id of this.#users.get(set) ?? []) {
+        this.onUse(id);
+        if (reshaped.has(set)) this.#relisted.add(id);
+      }
+    }
   }
 
   #setUser(id: PolicyId | ProfileId, before: Ruled | undefined, after: Ruled | null): void {
@@ -114,14 +128,18 @@ export class PolicyChains {
           this.#forget(id);
           continue;
         }
-        const shape = shapeOf(direction === "ingress" ? policy.inbound : policy.outbound);
-        if (before !== undefined && sameShape(before, shape)) continue;
+        const shape = shapeOf(direction === "ingress" ? policy.inbound : policy.outbound, direction);
+        if (before !== undefined && sameShape(before, shape)) {
+          if (this.#relisted.has(id) && shape.peers !== null) changed.push({ id, portsOnly: true });
+          continue;
+        }
         this.#shapes[direction].set(id, shape);
         this.#forget(id);
         changed.push({ id, portsOnly: before !== undefined && before.hasPass === shape.hasPass && before.isEmpty === shape.isEmpty });
       }
       for (const { id, portsOnly } of changed) this.#lists.recompile(id, portsOnly, to);
     }
+    this.#relisted.clear();
   }
 
   #forget(id: PolicyId): void {

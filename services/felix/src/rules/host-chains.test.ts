@@ -23,9 +23,9 @@ const tier = (ingress: readonly string[], egress: readonly string[] = [], defaul
 const binding = (interfaceName: string, over: Partial<ResolvedHostEndpoint> = {}): HostBinding => ({
   interfaceName, endpoint: { id: `hep/${interfaceName}` as EndpointId, name: `of ${interfaceName}`, interfaceName, expectedIps: [], tiers: [], untracked: [], preDnat: [], forward: [], profiles: [], ...over },
 });
-const shape: PolicyShape = { isEmpty: false, hasPass: true, action: null, ports: null };
+const shape: PolicyShape = { isEmpty: false, hasPass: true, action: null, ports: null, peers: null };
 const render = (bindings: readonly HostBinding[], over: Partial<RenderSettings> = {}) => {
-  const table = renderHostEndpoints(bindings, { ...settings, ...over }, (direction, stage) => ({ policy: (id) => listedPolicy(id, policyChain(id, direction, stage), shape), known: () => undefined }));
+  const table = renderHostEndpoints(bindings, { ...settings, ...over }, (direction, stage) => ({ policy: (id) => listedPolicy(id, policyChain(id, direction, stage), shape), known: () => undefined, peer: direction === "ingress" ? "source" : "destination", guard: () => null, fewestGuarded: 64 }));
   const chains = new Map(table.chains);
   const add = ({ name, content, children }: ChainNode): void => {
     chains.set(name, content);

@@ -48,6 +48,16 @@ export function bucketChain(policies: readonly string[]): string {
   return `pb-${hash(...policies)}`;
 }
 
+/** Policies that are asked only for who is in one of their sets. */
+export function groupChain(policies: readonly string[]): string {
+  return `pg-${hash(...policies)}`;
+}
+
+/** A set of all members of these sets. */
+export function unionSetName(sets: readonly string[], family: Family): string {
+  return `u-${hash(...sets)}-h${family}`;
+}
+
 /** A map of ports that belongs to one chain; what of several, `index` says. */
 export function portMapName(chain: string, index: number): string {
   return `pm-${chain}-${index}`;

@@ -1,4 +1,4 @@
-import type { NodeRule, PolicyId } from "@calico/calc";
+import type { IpSetId, NodeRule, PolicyId } from "@calico/calc";
 import type { Action, PortRange } from "@calico/model";
 import type { Rule } from "@calico/kernel";
 import fc from "fast-check";
@@ -9,14 +9,18 @@ import { compileList, listedPolicy, type ChainNode, type ListContext } from "./p
 import { sameShape, shapeOf } from "./policy-shape.ts";
 
 const side = { nets: [], notNets: [], ports: [], notPorts: [], ipSets: [], notIpSets: [], portSets: [], notPortSets: [] };
-const rule = (action: Action, protocol: number | null, ...ports: PortRange[]): NodeRule => ({ action, ipVersion: 0, protocol, notProtocol: null, icmp: null, notIcmp: null, source: side, destination: { ...side, ports }, index: 0 });
+const rule = (action: Action, protocol: number | null, ...ports: PortRange[]): NodeRule => ruleFrom(null, action, protocol, ...ports);
+/** Of members of a set. */
+const ruleFrom = (set: string | null, action: Action, protocol: number | null, ...ports: PortRange[]): NodeRule => ({ action, ipVersion: 0, protocol, notProtocol: null, icmp: null, notIcmp: null, source: { ...side, ipSets: set === null ? [] : [set as IpSetId] }, destination: { ...side, ports }, index: 0 });
 const range = (first: number, last = first): PortRange => ({ first, last });
 
-type Packet = { readonly protocol: number; readonly port: number };
+type Packet = { readonly protocol: number; readonly port: number; /** The sets that its sender is in. */ readonly from?: readonly string[] };
 type Policies = Readonly<Record<string, readonly NodeRule[]>>;
-const matches = ({ protocol, destination: { ports } }: NodeRule, packet: Packet): boolean => (protocol === null || protocol === packet.protocol) && (ports.length === 0 || ports.some(({ first, last }) => first <= packet.port && packet.port <= last));
+const matches = ({ protocol, source: { ipSets }, destination: { ports } }: NodeRule, packet: Packet): boolean => ipSets.every((id) => packet.from?.includes(id) === true) && (protocol === null || protocol === packet.protocol) && (ports.length === 0 || ports.some(({ first, last }) => first <= packet.port && packet.port <= last));
 const decisionOf = (rules: readonly NodeRule[], packet: Packet): Action | null => rules.find((each) => each.action !== "Log" && matches(each, packet))?.action ?? null;
-const contextOf = (policies: Policies): ListContext => ({ policy: (id) => listedPolicy(id, policyChain(id, "ingress"), shapeOf(policies[id] ?? [])), known: () => undefined });
+const contextOf = (policies: Policies): ListContext => ({ policy: (id) => listedPolicy(id, policyChain(id, "ingress"), shapeOf(policies[id] ?? [], "ingress")), known: () => undefined, peer: "source", fewestGuarded: 4,
+  guard: (sets) => (sets.some((id) => id.startsWith("wide")) ? null : { sets, names: { 4: sets.join(" "), 6: "" } }),
+});
 const idsOf = (policies: Policies): PolicyId[] => Object.keys(policies) as PolicyId[];
 
 /** Walks a compiled list as the kernel does. Returns the decision and the policies asked. */
@@ -39,6 +43,8 @@ function walk(policies: Policies, packet: Packet): { decision: Action | null; as
       let ended: Action | null = null;
       for (const statement of statements) {
         if (statement.kind === "mark" && !passed) break;
+        if (statement.kind === "family" && statement.family !== 4) break;
+        if (statement.kind === "address-set" && !statement.set.split(" ").some((id) => packet.from?.includes(id) === true)) break;
         if (statement.kind === "verdict") return null;
         if (statement.kind === "jump") ended = jump(statement.chain);
         if (statement.kind === "port-map") {
@@ -67,13 +73,14 @@ const web = (n: number): Policies => Object.fromEntries(Array.from({ length: n }
 describe("a compiled list", () => {
   const action = fc.constantFrom<Action>("Allow", "Deny", "Pass", "Log");
   const ports = fc.array(fc.tuple(fc.integer({ min: 1, max: 12 }), fc.integer({ min: 0, max: 4 })).map(([first, more]) => range(first, first + more)), { maxLength: 2 });
-  const anyRule = fc.tuple(action, fc.constantFrom(6, 6, 6, 17, 1, null), ports).map(([what, protocol, where]) => rule(what, protocol, ...(protocol === 6 || protocol === 17 ? where : [])));
-  const policies = fc.oneof(fc.array(fc.array(anyRule, { maxLength: 3 }), { maxLength: 30 }), fc.array(fc.constantFrom(2, 3, 5).map((port) => [rule("Allow", 6, range(port))]), { maxLength: 30 }))
+  const anyRule = fc.tuple(fc.constantFrom(null, "a", "a", "b", "c", "wide"), action, fc.constantFrom(6, 6, 6, 17, 1, null), ports).map(([set, what, protocol, where]) => ruleFrom(set, what, protocol, ...(protocol === 6 || protocol === 17 ? where : [])));
+  const guardedRule = fc.tuple(fc.constantFrom("a", "b", "c"), action, fc.constantFrom(6, null)).map(([set, what, protocol]) => ruleFrom(set, what, protocol));
+  const policies = fc.oneof(fc.array(fc.array(anyRule, { maxLength: 3 }), { maxLength: 30 }), fc.array(fc.array(guardedRule, { minLength: 1, maxLength: 3 }), { maxLength: 30 }), fc.array(fc.constantFrom(2, 3, 5).map((port) => [rule("Allow", 6, range(port))]), { maxLength: 30 }))
     .map((list): Policies => Object.fromEntries(list.map((rules, i) => [`p${i}`, rules])));
 
   it("decides as one policy after the other", () => {
-    fc.assert(fc.property(policies, fc.constantFrom(1, 6, 17), fc.integer({ min: 0, max: 17 }), (list, protocol, port) => {
-      const packet = { protocol, port };
+    fc.assert(fc.property(policies, fc.constantFrom(1, 6, 17), fc.integer({ min: 0, max: 17 }), fc.subarray(["a", "b", "wide"]), (list, protocol, port, from) => {
+      const packet = { protocol, port, from };
       const linear = idsOf(list).map((id) => decisionOf(list[id] ?? [], packet)).find((decision) => decision !== null) ?? null;
       expect(walk(list, packet).decision).toBe(linear);
     }), { numRuns: 3_000 });
@@ -94,6 +101,14 @@ describe("a compiled list", () => {
     const any = (what: Action): Policies => ({ any: [rule(what, null)] });
     expect(walk({ ...any("Deny"), ...web(10) }, { protocol: 6, port: 1_003 })).toEqual({ decision: "Deny", asked: ["any"] });
     expect(walk({ ...any("Allow"), ...web(10) }, { protocol: 6, port: 1_003 })).toEqual({ decision: "Allow", asked: ["p3"] });
+  });
+
+  it("asks of ten thousand policies with selectors of their own those in a group with one that matches", () => {
+    const list: Policies = Object.fromEntries(Array.from({ length: 10_000 }, (_, i) => [`p${i}`, [ruleFrom(`s${i}`, i % 2 === 0 ? "Allow" : "Deny", null)]]));
+    const { decision, asked } = walk(list, { protocol: 6, port: 80, from: ["s9998"] });
+    expect([decision, asked.at(-1), asked.length < 129]).toEqual(["Allow", "p9998", true]);
+    // Of the last group of a piece there may be too few.
+    expect(walk(list, { protocol: 6, port: 80, from: ["nobody"] })).toMatchObject({ decision: null, asked: { length: expect.toSatisfy((count: number) => count < 200) as number } });
   });
 
   it("has no map when ranges overlap too much", () => {
@@ -123,9 +138,10 @@ test.each<[string, readonly NodeRule[], readonly NodeRule[], boolean]>([
   ["other ports", [rule("Allow", 6, range(80))], [rule("Allow", 6, range(81))], false],
   ["another protocol", [rule("Allow", 6, range(80))], [rule("Allow", 17, range(80))], false],
   ["another action", [rule("Allow", 6, range(80))], [rule("Deny", 6, range(80))], false],
+  ["another set of senders", [ruleFrom("a", "Allow", 6, range(80))], [ruleFrom("b", "Allow", 6, range(80))], false],
   ["no rules", [rule("Allow", 6, range(80))], [], false],
   ["neighbouring ranges", [rule("Allow", 6, range(80), range(81))], [rule("Allow", 6, range(80, 81))], true],
-])("%s: the same shape is %s", (_, a, b, same) => expect(sameShape(shapeOf(a), shapeOf(b))).toBe(same));
+])("%s: the same shape is %s", (_, a, b, same) => expect(sameShape(shapeOf(a, "ingress"), shapeOf(b, "ingress"))).toBe(same));
 
 test("sections of ports", () => {
   expect(portSections([[range(1, 10)], [range(5)], [range(5, 20), range(30)], []], 100)).toEqual([

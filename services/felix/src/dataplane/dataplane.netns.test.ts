@@ -113,20 +113,23 @@ describe("the dataplane on the kernel", () => {
     expect([kernel(), netns.exec("ip", "route")]).toEqual(before);
   });
 
-  it("a new set of ranges is in the kernel before the rules that look into it; one of addresses comes with them", async () => {
+  it("a new set of ranges is in the kernel before the rules that look into it, and a chain before a map that leads to it; a set of addresses comes with its rules", async () => {
     const dataplane = await start();
     const calls = async (name: string, id: string, members: readonly string[]): Promise<number> => {
       const before = gauge(dataplane, "felix_nft_calls");
       dataplane.sink.onIpSetUpdate(id as IpSetId, "net", members);
       dataplane.sink.onPolicyUpdate(policy(name, [rule({ source: { ...side, ipSets: [id as IpSetId] } })]));
-      dataplane.sink.onEndpointUpdate(endpoint(1, { tiers: [tier(name)] }));
+      if (name !== listed) dataplane.sink.onEndpointUpdate(endpoint(1, { tiers: [tier(name)] }));
+      listed = name;
       await apply(dataplane);
       expect(listing()).toContain(`@${id.replace(":", "-")}`);
       return gauge(dataplane, "felix_nft_calls") - before;
     };
+    let listed = "";
     dataplane.sink.onProfileUpdate(profile);
     await apply(dataplane);
-    expect([await calls("p1", "s:1", ["10.0.0.0/8"]), await calls("p2", "s:2", ["10.0.0.1/32"]), await calls("p2", "s:2", ["10.0.0.0/8", "192.0.2.0/24"])]).toEqual([2, 1, 2]);
+    // Another list of policies, another set of addresses for one of them, and a set of ranges.
+    expect([await calls("p", "s:1", ["10.0.0.1/32"]), await calls("p", "s:2", ["10.0.0.1/32"]), await calls("p", "s:3", ["10.0.0.0/8"]), await calls("p", "s:3", ["10.0.0.0/8", "192.0.2.0/24"])]).toEqual([2, 1, 2, 1]);
   });
 
   it("passes over policies that have nothing to do with somebody, as long as their sets are of single addresses", async () => {

@@ -102,22 +102,32 @@ export function createNftTable({ log, onForeignChange, isOwned = true }: NftTabl
   }
 
   /**
-   * Sets of ranges that are new, with their members. In the kernel a set of ranges is looked up in a copy that is made only after the rules of
-   * its transaction are in force (linux/net/netfilter/nft_set_rbtree.c, nft_rbtree_commit): rules that came with it would find it empty for some
-   * microseconds. So these go first, in a transaction of their own, while no rule refers to them.
+   * Puts into the kernel, in a transaction of its own and while nothing refers to it, what would not be in force together with what leads to it.
+   *
+   * A packet goes through the rules as they were when it came to the hook, but looks into sets and maps as they are at that moment. So where a
+   * map begins to lead to a chain of the same transaction, a packet would find that chain as it was before: empty, which lets it pass. And
+   * ranges are looked up in a copy that is made only after the rules are in force (linux/net/netfilter/nft_set_rbtree.c, nft_rbtree_commit).
    */
-  function stageNewRanges(now: Actual): void {
-    const commands: Command[] = [];
-    const made = new Map<string, DesiredSet>();
-    for (const name of dirtySets.keys()) {
+  function stageNew(now: Actual): void {
+    const isNewChain = (name: string): boolean => !now.chains.has(name) && chains.has(name) && chains.get(name)?.base === undefined;
+    const leadsToNew = [...dirtySets].some(([name, members]) => sets.get(name)?.spec.map === true && now.sets.has(name) && [...(members ?? sets.get(name)?.elements.keys() ?? [])].some((text) => isNewChain(targetOf(sets.get(name)?.elements.get(text)))));
+    const newSets = [...dirtySets.keys()].flatMap((name) => {
       const wanted = sets.get(name);
-      if (wanted?.spec.interval !== true || wanted.elements.size === 0 || now.sets.has(name)) continue;
-      commands.push({ do: "add-set", set: wanted.spec }, ...elementCommands(wanted, new Set(), null));
-      made.set(name, wanted);
-    }
-    if (commands.length === 0) return;
-    send(commands);
-    for (const [name, { spec, elements }] of made) now.sets.set(name, { flags: setFlags(spec), elements: new Set(elements.keys()) });
+      return wanted === undefined || now.sets.has(name) || !(leadsToNew || (wanted.spec.interval === true && wanted.elements.size > 0)) ? [] : [wanted];
+    });
+    const newChains = leadsToNew ? [...dirtyChains].filter(isNewChain) : [];
+    if (newSets.length + newChains.length === 0) return;
+    const elements = (maps: boolean): Command[] => newSets.flatMap((wanted) => ((wanted.spec.map === true) === maps ? elementCommands(wanted, new Set(), null) : []));
+    send([
+      ...newSets.map(({ spec }): Command => ({ do: "add-set", set: spec })), ...elements(false), ...newChains.map((chain): Command => ({ do: "add-chain", chain })), ...newChains.flatMap((chain) => ruleCommands(chain)), ...elements(true),
+    ]);
+    for (const { spec, elements: members } of newSets) now.sets.set(spec.name, { flags: setFlags(spec), elements: new Set(members.keys()) });
+    for (const chain of newChains) now.chains.set(chain, chains.get(chain)?.hashes ?? []);
+  }
+
+  function ruleCommands(chain: string): Command[] {
+    const content = chains.get(chain);
+    return (content?.rules ?? []).map((each, i): Command => ({ do: "add-rule", chain, rule: each, hash: content?.hashes[i] ?? "" }));
   }
 
   /** Differences as commands, in an order that the kernel accepts: sets, chains, rules, dispatch, removals. */
@@ -147,9 +157,8 @@ export function createNftTable({ log, onForeignChange, isOwned = true }: NftTabl
       commands.push(base === undefined ? { do: "add-chain", chain: name } : { do: "add-chain", chain: name, base });
     }
     for (const name of changed) {
-      const content = chains.get(name);
       if (now.chains.has(name)) commands.push({ do: "flush-chain", chain: name });
-      for (const [i, each] of (content?.rules ?? []).entries()) commands.push({ do: "add-rule", chain: name, rule: each, hash: content?.hashes[i] ?? "" });
+      commands.push(...ruleCommands(name));
     }
     const gone = [...dirtyChains].filter((name) => !chains.has(name) && now.chains.has(name));
     // A map that goes takes its hold of chains with it.
@@ -245,7 +254,7 @@ export function createNftTable({ log, onForeignChange, isOwned = true }: NftTabl
         const now = (actual ??= load());
         try {
           // In an empty table nothing refers to anything yet.
-          if (now.chains.size > 0) stageNewRanges(now);
+          if (now.chains.size > 0) stageNew(now);
           const commands = plan(now);
           if (commands.length === 0 && adopted) return remember(now);
           send(commands);
@@ -272,6 +281,12 @@ export function createNftTable({ log, onForeignChange, isOwned = true }: NftTabl
       nft.close();
     },
   };
+}
+
+/** The chain that an element leads to; "" when it leads to none. */
+function targetOf(element: SetElement | undefined): string {
+  const verdict = element !== undefined && "key" in element ? element.verdict : undefined;
+  return verdict === undefined ? "" : "jump" in verdict ? verdict.jump : "goto" in verdict ? verdict.goto : "";
 }
 
 function sameHashes(a: readonly string[], b: readonly string[] | undefined): boolean {

@@ -26,7 +26,7 @@ afterAll(() => {
 const SETS = {
   hosts4: { name: "hosts4", key: ["ipv4_addr"] }, hosts6: { name: "hosts6", key: ["ipv6_addr"] }, ranges4: { name: "ranges4", key: ["ipv4_addr"], interval: true }, ranges6: { name: "ranges6", key: ["ipv6_addr"], interval: true },
   ports: { name: "ports", key: ["inet_service"], interval: true }, triples4: { name: "triples4", key: ["ipv4_addr", "inet_proto", "inet_service"] },
-  byPort: { name: "by-port", key: ["inet_service"], interval: true, map: true }, byInput: { name: "by-input", key: ["ifname"], map: true }, byOutput: { name: "by-output", key: ["ifname"], map: true },
+  byPort: { name: "by-port", key: ["inet_proto", "inet_service"], map: true }, byInput: { name: "by-input", key: ["ifname"], map: true }, byOutput: { name: "by-output", key: ["ifname"], map: true },
 } as const satisfies Record<string, SetSpec>;
 const ADDRESSES = { 4: ["10.9.0.1", "10.9.0.2", "10.9.0.77", "10.9.1.0", "192.0.2.255"], 6: ["fd09::1", "fd09::2", "fd09:0:0:1::", "fd09::4d", "2001:db8::9"] } as const;
 const PORTS = [80, 81, 443, 8_080];
@@ -68,13 +68,12 @@ const target = fc.constantFrom({ jump: "c" }, { goto: "c" }, { verdict: "accept"
 const keyed = (keys: readonly string[][]): fc.Arbitrary<SetElement[]> => fc.subarray(keys.map((key) => ({ key })));
 const mapped = (keys: readonly string[][]): fc.Arbitrary<SetElement[]> => fc.array(target, { minLength: keys.length, maxLength: keys.length }).chain((targets) => fc.subarray(keys.map((key, i): SetElement => ({ key, verdict: targets[i] ?? { verdict: "drop" } }))));
 const between = (ranges: readonly [string, string | null][]): fc.Arbitrary<SetElement[]> => fc.subarray(ranges.map(([start, end]): SetElement => ({ start, end })));
-const mappedBetween = (ranges: readonly [string, string | null][]): fc.Arbitrary<SetElement[]> => fc.array(target, { minLength: ranges.length, maxLength: ranges.length }).chain((targets) => fc.subarray(ranges.map(([start, end], i): SetElement => ({ start, end, verdict: targets[i] ?? { verdict: "drop" } }))));
 const ruleset = fc.record({
   input: rules(CHAINS, false), forward: rules(CHAINS, false), late: rules([], true), a: rules(["b", "c"], false), b: rules(["c"], false), c: rules([], true), policy: fc.constantFrom("accept" as const, "drop" as const),
   members: fc.record({
     hosts4: keyed(ADDRESSES[4].map((address) => [address])), hosts6: keyed(ADDRESSES[6].map((address) => [address])), triples4: keyed([["10.9.0.1", "6", "80"], ["10.9.0.2", "17", "443"], ["10.9.0.1", "17", "81"]]),
     ranges4: between([["0.0.0.0", "10.9.0.1"], ["10.9.0.2", "10.9.0.77"], ["10.9.0.78", "10.9.1.1"], ["192.0.2.0", null]]), ranges6: between([["fd09::1", "fd09::2"], ["fd09::2", null], ["::", "3000::"]]), ports: between([["0", "80"], ["80", "81"], ["443", "8081"], ["65535", null]]),
-    byPort: mappedBetween([["0", "80"], ["80", "82"], ["443", "8080"], ["65535", null]]), byInput: mapped([["in0"], ["out0"]]), byOutput: mapped([["out0"], [""]]),
+    byPort: mapped([["6", "80"], ["6", "81"], ["17", "80"], ["17", "65535"], ["1", "0"], ["58", "0"]]), byInput: mapped([["in0"], ["out0"]]), byOutput: mapped([["out0"], [""]]),
   }),
 });
 

@@ -3,10 +3,11 @@ import type { DataplaneSink, NodePool, ResolvedEndpoint } from "@calico/calc";
 import { cidrParts, disjointCover, familyOf, formatAddress } from "@calico/model";
 import { openConntrack, openSys, type Conntrack, type SetElement } from "@calico/kernel";
 import { every, type Clock, type Logger } from "@calico/service-kit";
+import { chainContent, rule } from "../rules/chain.ts";
 import { MAP, POOL_SET } from "../rules/constants.ts";
 import { renderOwnChains, type EndpointChains } from "../rules/endpoint-chains.ts";
 import { renderList } from "../rules/endpoint-list.ts";
-import { fromEndpointChain, toEndpointChain } from "../rules/names.ts";
+import { fromEndpointChain, policiesChain, toEndpointChain } from "../rules/names.ts";
 import { denials } from "../rules/policy-rules.ts";
 import { FEWEST_GUARDED } from "../rules/policy-list.ts";
 import type { RenderSettings } from "../rules/settings.ts";
@@ -66,11 +67,6 @@ const RETRY_MS = 5_000;
 
 const DIRECTIONS = ["ingress", "egress"] as const;
 
-/** Where the maps lead from an interface. */
-const DISPATCH: Readonly<Record<string, (interfaceName: string, chains: EndpointChains) => string>> = {
-  [MAP.from]: fromEndpointChain, [MAP.to]: toEndpointChain, [MAP.egress]: (_, { lists }) => lists.egress.name, [MAP.ingress]: (_, { lists }) => lists.ingress.name,
-};
-
 type Rendered = { readonly endpoint: ResolvedEndpoint; readonly settings: DataplaneConfig; readonly chains: EndpointChains };
 
 export function createDataplane({ config: initial, onDrift, onPodMtu, fewestGuarded = FEWEST_GUARDED, clock, log }: DataplaneOptions): Dataplane {
@@ -91,8 +87,6 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, fewestGuar
   const endpoints = new Map<string, Rendered>();
   /** Ids of the endpoints behind an interface: two while a recreated pod takes over the name of the old one. */
   const endpointsOn = new Map<string, Set<string>>();
-  /** Where the maps lead from an interface, by "map interface". */
-  const dispatched = new Map<string, string>();
   const pools = new Map<string, NodePool>();
   const blocks = new Set<string>();
   const unions = new UnionSets(ipSets);
@@ -215,6 +209,7 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, fewestGuar
     if (newest === undefined) routed.delete(name);
     else routed.set(name, wanted);
     for (const chain of [fromEndpointChain(name), toEndpointChain(name)]) to.setChain(chain, newest?.chains.chains.get(chain) ?? null);
+    for (const direction of DIRECTIONS) to.setChain(policiesChain(name, direction), newest === undefined ? null : chainContent([rule([{ kind: "goto", chain: newest.chains.lists[direction].name }])]));
   }
 
   function newestOn(interfaceName: string): Rendered | undefined {
@@ -222,20 +217,11 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, fewestGuar
   }
 
   function stageDispatch(to: NftTable, interfaces: ReadonlySet<string>): void {
-    for (const [map, chainOf] of Object.entries(DISPATCH)) {
-      const added: SetElement[] = [];
-      const removed: SetElement[] = [];
-      for (const name of interfaces) {
-        const rendered = newestOn(name);
-        const chain = rendered === undefined ? undefined : chainOf(name, rendered.chains);
-        const before = dispatched.get(`${map} ${name}`);
-        if (chain === before) continue;
-        if (before !== undefined) removed.push({ key: [name], verdict: { goto: before } });
-        if (chain !== undefined) added.push({ key: [name], verdict: { goto: chain } });
-        if (chain === undefined) dispatched.delete(`${map} ${name}`);
-        else dispatched.set(`${map} ${name}`, chain);
-      }
-      if (added.length + removed.length > 0) to.changeSet(map, { added, removed });
+    const present = [...interfaces].filter((name) => endpointsOn.has(name));
+    const gone = [...interfaces].filter((name) => !endpointsOn.has(name));
+    for (const [map, chainOf] of [[MAP.from, fromEndpointChain], [MAP.to, toEndpointChain]] as const) {
+      const elements = (names: readonly string[]): SetElement[] => names.map((name) => ({ key: [name], verdict: { goto: chainOf(name) } }));
+      if (interfaces.size > 0) to.changeSet(map, { added: elements(present), removed: elements(gone) });
     }
   }
 

@@ -15,8 +15,7 @@ export const CHAIN = {
   forward: "filter-forward", forwardTo: "filter-forward-to", input: "filter-input", inputHost: "filter-input-host", postrouting: "nat-postrouting", rawPrerouting: "raw-prerouting", rawOutput: "raw-output", preDnat: "mangle-prerouting", output: "filter-output", translated: "mangle-postrouting",
   toHost: "to-host", neighbourDiscovery: "neighbour-discovery", hostDiscovery: "host-discovery", hostTranslated: "host-translated",
 } as const;
-/** By interface: its own chain, and behind that the list of its policies. */
-export const MAP = { from: "from-workload", to: "to-workload", egress: "egress-lists", ingress: "ingress-lists" } as const;
+export const MAP = { from: "from-workload", to: "to-workload" } as const;
 export const POOL_SET = { nat: { 4: "nat-pools-v4", 6: "nat-pools-v6" }, all: { 4: "all-pools-v4", 6: "all-pools-v6" } } as const;
 
 /** Nodes that packets of the tunnel may come from. */

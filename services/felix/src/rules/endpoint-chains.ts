@@ -3,30 +3,29 @@ import type { ResolvedEndpoint } from "@calico/calc";
 import { familyOf } from "@calico/model";
 import type { Family, Rule, Statement } from "@calico/kernel";
 import { chainContent, rule, type ChainContent } from "./chain.ts";
-import { CHAIN, MAP, PROTOCOL } from "./constants.ts";
-import { fromEndpointChain, toEndpointChain, type Direction } from "./names.ts";
+import { CHAIN, PROTOCOL } from "./constants.ts";
+import { fromEndpointChain, policiesChain, toEndpointChain, type Direction } from "./names.ts";
 import type { ChainNode } from "./policy-list.ts";
 import type { RenderSettings } from "./settings.ts";
 
 const ESTABLISHED: Statement = { kind: "ct-state", states: ["established", "related"] };
 const DROP: Statement = { kind: "verdict", verdict: "drop" };
 const COUNTER: Statement = { kind: "counter" };
-const NO_LIST = rule([COUNTER, DROP], "its policies are not there");
 
 export type EndpointChains = {
   /** Its own two. */
   readonly chains: ReadonlyMap<string, ChainContent>;
-  /** Where the maps of lists lead: shared with all endpoints that have the same policies and profiles. */
+  /** Where the chains to its policies lead: shared with all endpoints that have the same policies and profiles. */
   readonly lists: Readonly<Record<Direction, ChainNode>>;
 };
 
-/** An endpoint's own chains. Its policies are behind a map, so that a change of them touches an element for each endpoint and not its chains. */
+/** An endpoint's own chains, but for the two that lead on to its policies: a change of those touches nothing else of it. */
 export function renderOwnChains(endpoint: ResolvedEndpoint, settings: RenderSettings): ReadonlyMap<string, ChainContent> {
   const label = `${endpoint.namespace}/${endpoint.pod}`;
   const established = rule([ESTABLISHED, { kind: "verdict", verdict: "accept" }]);
   return new Map([
-    [fromEndpointChain(endpoint.interfaceName), chainContent([...antiSpoofing(endpoint, settings, label), established, ...invalid(settings), ...encapsulation(settings), rule([{ kind: "interface-map", direction: "in", map: MAP.egress }], label), NO_LIST])],
-    [toEndpointChain(endpoint.interfaceName), chainContent([established, ...invalid(settings), rule([{ kind: "interface-map", direction: "out", map: MAP.ingress }], label), NO_LIST])],
+    [fromEndpointChain(endpoint.interfaceName), chainContent([...antiSpoofing(endpoint, settings, label), established, ...invalid(settings), ...encapsulation(settings), rule([{ kind: "goto", chain: policiesChain(endpoint.interfaceName, "egress") }], label)])],
+    [toEndpointChain(endpoint.interfaceName), chainContent([established, ...invalid(settings), rule([{ kind: "goto", chain: policiesChain(endpoint.interfaceName, "ingress") }], label)])],
   ]);
 }
 

@@ -76,6 +76,11 @@ export function toEndpointChain(interfaceName: string): string {
   return `to-${interfaceName}`;
 }
 
+/** From an endpoint's own chain to the list of its policies. By a rule and not by a map, so that a packet finds the list that was there when it came. */
+export function policiesChain(interfaceName: string, direction: Direction): string {
+  return `${direction}-${interfaceName}`;
+}
+
 /** A set of the calculation in the kernel; "h" holds single addresses, "i" ranges. */
 export function ipSetName(id: IpSetId, family: Family, shape: "h" | "i"): string {
   return `${id.replace(":", "-")}-${shape}${family}`;

@@ -13,6 +13,8 @@ import { LINEAR_PORT, linearIptables, linearNft } from "./linear-layouts.ts";
 import type { Report } from "./report.ts";
 
 const SECONDS = 0.4;
+/** Of a stream into the pod with the most policies: a shorter one varies too much. */
+const STREAM_SECONDS = 2;
 const SYNS = 20_000;
 const SYN_LIMIT_MS = 400;
 const PORT = LINEAR_PORT;
@@ -71,14 +73,16 @@ async function apply(rig: Rig, variant: Variant, sizes: readonly number[]): Prom
 async function measure({ name, client, stranger, servers }: Bench, turns: number, report: Report): Promise<void> {
   const bare = servers.find(({ policies }) => policies === 0);
   if (bare === undefined) throw new Error("a server without policies is needed to compare with");
+  const largest = Math.max(...servers.map(({ policies }) => policies));
   const matched: { size: number; cost: number }[] = [];
   const unmatched: { size: number; cost: number }[] = [];
   for (const { policies, pod } of servers) {
     if (policies === 0) continue;
+    const streamSeconds = policies === largest ? STREAM_SECONDS : SECONDS;
     const pairs: { connections: number; perSecond: number; stream: number; first: number; firstBare: number; none: number }[] = [];
     for (let turn = 0; turn <= turns; turn += 1) {
       const [without, withThem] = [await connectionRate({ from: client, to: bare.pod, port: PORT }, SECONDS), await connectionRate({ from: client, to: pod, port: PORT }, SECONDS)];
-      const [streamWithout, streamWith] = [await streamRate({ from: client, to: bare.pod, port: PORT }, SECONDS), await streamRate({ from: client, to: pod, port: PORT }, SECONDS)];
+      const [streamWithout, streamWith] = [await streamRate({ from: client, to: bare.pod, port: PORT }, streamSeconds), await streamRate({ from: client, to: pod, port: PORT }, streamSeconds)];
       const [firstBare, first, none] = [await firstPacketUs({ from: client, to: bare.pod, port: PORT }, SYNS, SYN_LIMIT_MS), await firstPacketUs({ from: client, to: pod, port: PORT }, SYNS, SYN_LIMIT_MS), await firstPacketUs({ from: stranger, to: pod, port: PORT }, SYNS, SYN_LIMIT_MS)];
       // The first turn warms up.
       if (turn > 0) pairs.push({ connections: withThem / without, perSecond: withThem, stream: streamWith / streamWithout, first, firstBare, none });

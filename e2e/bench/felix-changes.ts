@@ -1,7 +1,8 @@
 /**
  * B1: from the bytes of a policy change on felix' sync stream to the kernel's commit, and to the first packet that meets the new verdict.
  * Each change turns the verdict of one flow between two pods of the node; a probe sends a packet of it every millisecond.
- * BENCH_CHANGES_SECONDS: how long each half takes (10).
+ * At the end the pod that is asked gets policies with ports of their own, as in B4, and everything is measured once more.
+ * BENCH_CHANGES_SECONDS: how long each part takes (10). BENCH_CHANGES_ON_POD: policies on the pod in the last one (10000).
  */
 import type { ClusterUpdate } from "@calico/calc";
 import { openNftables, openSys, withNetns } from "@calico/kernel";
@@ -10,7 +11,7 @@ import { namespaceName, remotePod } from "../rig/population.ts";
 import type { Rig } from "../rig/rig.ts";
 import type { Step } from "../rig/sync-server.ts";
 import { startProbe } from "../rig/traffic.ts";
-import { LOCAL_NAMESPACES, localName, openLargeNode, ownCpuSeconds, setting, watchMachine } from "./felix-node.ts";
+import { LOCAL_NAMESPACES, LOCAL_PODS, localName, openLargeNode, ownCpuSeconds, setting, watchMachine } from "./felix-node.ts";
 import type { Report } from "./report.ts";
 
 const CHANGES_PER_SECOND = 10;
@@ -39,6 +40,10 @@ export async function benchFelixChanges(report: Report, say: (line: string) => v
     await measure(rig, WARM_UP_SECONDS, null, createSilentReport(), "");
     await measure(rig, seconds, null, report, "");
     await measure(rig, seconds, churn(), report, ", 50 pods/s beside it");
+    const many = setting("BENCH_CHANGES_ON_POD", 10_000);
+    say(`${many} policies on the pod that is asked`);
+    await rig.sync.change(...Array.from({ length: many }, (_, i) => putPolicy(ingressPolicy(namespaceName(1), `many-${i}`, `local == "${localName(1)}"`, [{ from: `local == "${localName(i % LOCAL_PODS)}"`, ports: [10_000 + (i % 50_000)] }], i))));
+    await measure(rig, seconds, null, report, `, ${many} policies on the pod`);
   } finally {
     await rig.close();
   }

@@ -121,7 +121,7 @@ describe.skipIf(!hasKubernetes())("a cluster around which something is wrong", (
       await installRelease(clusterOf(lab).helm, lab.paths.config, labValues(lab.plan.controlAddress));
       await apply(lab, { apiVersion: "projectcalico.org/v3", kind: "GlobalNetworkSet", metadata: { name: "known", labels: { set: "known" } }, spec: { nets: [lab.pods().get("ops/on-1")?.addresses[0]] } });
       await apply(lab, { apiVersion: "projectcalico.org/v3", kind: "NetworkPolicy", metadata: { namespace: "ops", name: "from-the-set" }, spec: { selector: "app == 'afterwards'", order: 1, types: ["Ingress"], ingress: [{ action: "Allow", source: { selector: "set == 'known'", namespaceSelector: "global()" } }] } });
-      await untilTrue("a set of the kind to count", async () => (await lab.probe("ops/on-1", denied, DEMO_PORT)).reached, 30_000);
+      await untilTrue("a set of the kind to count", async () => (await lab.probe("ops/on-1", denied, DEMO_PORT)).reached, 60_000);
       expect((await lab.probe("ops/on-2", denied, DEMO_PORT)).reached).toBe(false);
     });
   }, 200_000);

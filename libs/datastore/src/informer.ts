@@ -225,7 +225,9 @@ export function createInformer<T extends KubeObject, M>(opts: InformerOptions<T,
           consistent = clock.nowMs() - olderSince >= SET_BACK_MS;
         }
         trouble = error instanceof Error ? error.message : String(error);
-        const waitMs = backoff.nextMs(error instanceof DatastoreError ? error.retryAfterMs : undefined);
+        const nextMs = backoff.nextMs(error instanceof DatastoreError ? error.retryAfterMs : undefined);
+        // Asking whether a definition is back costs next to nothing.
+        const waitMs = isDatastoreError(error, "NotFound") ? Math.min(nextMs, ABSENT_MS) : nextMs;
         log.warn("Following a kind was interrupted", { kind: type.kind, reason: trouble, retryInMs: Math.round(waitMs) });
         await sleep(clock, waitMs, abort.signal);
       }

@@ -59,6 +59,8 @@ export function createHub({ clock, config, labelsOf, retentionMs, maxTombstones 
     const known = tracked.get(node);
     if (known !== undefined) return known;
     const nodeConfig = encodedConfig(node);
+    // What changed of its configuration while there was no view had no sequence: who was told something before begins anew.
+    sequence += 1;
     const own = half === null ? [] : [...half.interestOf(node)].filter((key) => !everyone.own.has(key));
     const made: Tracked = { view: createNodeView([...own, ...nodeConfig.keys()], sequence, maxTombstones, everyone), config: nodeConfig, forget: null };
     tracked.set(node, made);

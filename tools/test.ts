@@ -16,7 +16,9 @@ const root = resolve(dirname(new URL(import.meta.url).pathname), "..");
 const bin = join(root, "node_modules", ".bin");
 const only = process.argv.includes("--only") ? (process.argv[process.argv.indexOf("--only") + 1] ?? "").split(",") : [];
 const wants = (phase: string): boolean => only.length === 0 || only.includes(phase);
-const env = { ...process.env, NX_DAEMON: "false", PATH: `${bin}:${process.env["PATH"] ?? ""}` };
+/** Tests of several kinds run side by side, on machines that others use, too: what is waited for may take this many times as long. */
+const PATIENCE = "4";
+const env = { ...process.env, NX_DAEMON: "false", CALICO_PATIENCE: process.env["CALICO_PATIENCE"] ?? PATIENCE, PATH: `${bin}:${process.env["PATH"] ?? ""}` };
 const total: Count = { passed: 0, failed: 0, skipped: 0 };
 const skippedNames: string[] = [];
 const failures: string[] = [];

@@ -11,15 +11,15 @@ describe.skipIf(!hasKubernetes())("the embedded API server beside Kubernetes' ow
   const found: Found[] = [];
   beforeAll(async () => {
     servers = await startServers("apicmp");
-  }, 120_000);
-  afterAll(() => servers?.stop(), 30_000);
+  });
+  afterAll(() => servers?.stop());
 
   // One after the other: a watch from now on waits until the server has told it of every other chapter's writes.
   it.each(CHAPTERS)("$name", async (chapter) => {
     const differences = await compare(chapter, servers);
     found.push(...differences);
     expect(differences.filter(({ step, difference }) => !KNOWN.some((known) => explains(known, step, difference))).map(describeFound)).toEqual([]);
-  }, 120_000);
+  });
 
   it("shows every difference that is listed", () => {
     expect(KNOWN.filter((known) => !found.some(({ step, difference }) => explains(known, step, difference))).map(({ what }) => what)).toEqual([]);

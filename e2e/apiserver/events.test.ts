@@ -51,5 +51,5 @@ describe("event recorder", () => {
     record.record(about("p", "m"));
     await vi.waitUntil(async () => (await events().catch(() => [])).length === 1, { timeout: 10_000 });
     expect([(await events())[0]?.metadata.namespace, record.dropped]).toEqual(["default", 1]);
-  }, 15_000);
+  });
 });

@@ -1,6 +1,7 @@
 import { calicoTypes, coreTypes, type KubeObject } from "@calico/datastore";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { hasKubectl, runKubectl, startTestCluster, type KubectlResult, type TestCluster } from "./testing.ts";
+import { hasKubectl, runKubectl, startTestCluster, type TestCluster } from "./testing.ts";
+import type { Ended } from "../lab/run-program.ts";
 
 let cluster: TestCluster;
 beforeEach(async () => {
@@ -8,7 +9,7 @@ beforeEach(async () => {
 });
 afterEach(() => cluster[Symbol.asyncDispose]());
 
-const kubectl = (args: string | readonly string[], input?: object, env?: Record<string, string>): Promise<KubectlResult> =>
+const kubectl = (args: string | readonly string[], input?: object, env?: Record<string, string>): Promise<Ended> =>
   runKubectl(cluster.kubeconfig, typeof args === "string" ? args.split(" ") : args, input, env);
 
 const pool = (name: string, spec: object): object => ({ apiVersion: "projectcalico.org/v3", kind: "IPPool", metadata: { name }, spec });
@@ -27,19 +28,19 @@ describe.skipIf(!hasKubectl)("kubectl", () => {
     expect((await kubectl("wait ippool/p --for=jsonpath={.spec.natOutgoing}=false --timeout=5s")).stdout).toBe("ippool.projectcalico.org/p condition met\n");
     expect((await kubectl("delete ippool p --timeout=5s")).stdout).toBe('ippool.projectcalico.org "p" deleted\n');
     expect((await kubectl("get ippool p")).stderr).toBe('Error from server (NotFound): ippools.projectcalico.org "p" not found\n');
-  }, 30_000);
+  });
 
   it("knows the kinds and refuses unknown fields by name", async () => {
     expect((await kubectl("api-resources --api-group=projectcalico.org -o name")).stdout.split("\n")).toContain("globalnetworkpolicies.projectcalico.org");
     const refused = await kubectl("apply -f -", pool("p", { cidr: "10.0.0.0/16", blocksize: 26 }));
     expect([refused.status, refused.stderr]).toEqual([1, expect.stringContaining('unknown field "spec.blocksize"')]);
-  }, 30_000);
+  });
 
   it("is told to write a file where it sends protobuf, as versions since 1.31 do", async () => {
     const { status, stdout, stderr } = await kubectl("create namespace n");
     if (status === 0) expect(stdout).toBe("namespace/n created\n");
     else expect(stderr).toContain("use kubectl apply -f");
-  }, 30_000);
+  });
 
   it("discovers kinds in two requests and by category", async () => {
     const { stdout, stderr } = await kubectl("api-resources --api-group=projectcalico.org --categories=calico -o name -v=6");
@@ -47,7 +48,7 @@ describe.skipIf(!hasKubectl)("kubectl", () => {
     expect(stderr.match(/\/apis?\S*\?timeout/g)).toEqual(["/api?timeout", "/apis?timeout"]);
     await kubectl("apply -f -", pool("p", { cidr: "10.0.0.0/16" }));
     expect((await kubectl("get calico -o name")).stdout).toBe("ippool.projectcalico.org/p\n");
-  }, 30_000);
+  });
 
   it.each([
     ["networkpolicies.projectcalico.org.spec", /KIND: +NetworkPolicy\nVERSION: +v3[\s\S]*FIELD: spec <Object>[\s\S]*ingress\t<\[\]Object>[\s\S]*selector\t<string>/],
@@ -59,7 +60,7 @@ describe.skipIf(!hasKubectl)("kubectl", () => {
     const { stdout, stderr } = await kubectl(`explain ${path}`);
     expect(stderr).toBe("");
     expect(stdout).toMatch(expected);
-  }, 30_000);
+  });
 
   it("describes a pod and a pool with their events", async () => {
     await kubectl("apply -f -", pool("p", { cidr: "10.0.0.0/16" }));
@@ -75,7 +76,7 @@ describe.skipIf(!hasKubectl)("kubectl", () => {
     expect((await kubectl("describe ippool p")).stdout).toMatch(/Kind: +IPPool[\s\S]*Cidr: +10\.0\.0\.0\/16[\s\S]*Events:[\s\S]*the pool was tested/);
     expect((await kubectl("get events")).stdout).toMatch(/^LAST SEEN +TYPE +REASON +OBJECT +MESSAGE\n\d+s +Warning +Tested +pod\/a +the pod was tested/);
     expect((await kubectl("events --for pod/a")).stdout).toMatch(/Tested +Pod\/a +the pod was tested/);
-  }, 30_000);
+  });
 
   it("describes the other kinds", async () => {
     await kubectl("apply -f -", { apiVersion: "v1", kind: "Node", metadata: { name: "n" } });
@@ -85,7 +86,7 @@ describe.skipIf(!hasKubectl)("kubectl", () => {
       const { stdout, stderr } = await kubectl(`describe ${target}`);
       expect([stderr, stdout]).toEqual(["", expect.stringMatching(expected)]);
     }
-  }, 60_000);
+  });
 
   it("edits custom and core kinds", async () => {
     await kubectl("apply -f -", pool("p", { cidr: "10.0.0.0/16" }));
@@ -94,13 +95,13 @@ describe.skipIf(!hasKubectl)("kubectl", () => {
     expect((await kubectl("get ippool p -o jsonpath={.spec.vxlanMode}")).stdout).toBe("Always");
     expect((await kubectl("edit pod a", undefined, { KUBE_EDITOR: "sed -i 's/image:.*/image: other/'" })).stdout).toBe("pod/a edited\n");
     expect((await kubectl("get pod a -o jsonpath={.spec.containers[0].image}{.spec.containers[0].ports[0].containerPort}")).stdout).toBe("other80");
-  }, 30_000);
+  });
 
   it("refuses logs and exec in clear words", async () => {
     await kubectl("apply -f -", pod("a"));
     expect((await kubectl("logs a")).stderr).toContain("no container runs: there are no logs of containers; npm run lab -- logs shows those of the services");
     expect((await kubectl("exec a -- ls")).stderr).toContain("use npm run lab -- exec NAMESPACE/POD -- COMMAND");
-  }, 30_000);
+  });
 
   it("applies on the server: others' fields are a conflict that names them, force takes them, what is no longer applied goes", async () => {
     const labelled = (labels: object, spec: object): object => ({ ...pool("p", spec), metadata: { name: "p", labels } });
@@ -112,7 +113,7 @@ describe.skipIf(!hasKubectl)("kubectl", () => {
     expect((await kubectl("get ippool p -o jsonpath={.spec.natOutgoing}{.metadata.labels}")).stdout).toBe('true{"b":"2"}');
     const managers = (await kubectl(["get", "ippool", "p", "--show-managed-fields", "-o", "jsonpath={range .metadata.managedFields[*]}{.manager}/{.operation} {end}"])).stdout;
     expect(managers).toBe("kubectl/Apply ");
-  }, 30_000);
+  });
 
   it("shows what an apply would change and changes nothing", async () => {
     await kubectl("apply --server-side -f -", pool("p", { cidr: "10.0.0.0/16" }));
@@ -120,11 +121,11 @@ describe.skipIf(!hasKubectl)("kubectl", () => {
     expect((await kubectl("diff --server-side -f -", changed)).stdout).toMatch(/\n\+ +natOutgoing: true\n/);
     expect((await kubectl("apply --server-side --dry-run=server -f -", changed)).stdout).toBe("ippool.projectcalico.org/p serverside-applied (server dry run)\n");
     expect((await kubectl("get ippool p -o jsonpath={.spec.natOutgoing}")).stdout).toBe("");
-  }, 30_000);
+  });
 
   it("takes over with --server-side what was applied without", async () => {
     await kubectl("apply -f -", pod("a"));
     expect((await kubectl("apply --server-side -f -", pod("a", { nodeName: "n", containers: [{ name: "c", image: "j" }] }))).stderr).toBe("");
     expect((await kubectl("get pod a -o jsonpath={.spec.nodeName}{.spec.containers[0].image}{.spec.containers[0].ports}")).stdout).toBe("nj");
-  }, 30_000);
+  });
 });

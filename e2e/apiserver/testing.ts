@@ -1,11 +1,11 @@
 /** An API server inside the test, with the project's definitions, and a datastore that talks to it. */
-import { spawn, spawnSync } from "node:child_process";
-import { once } from "node:events";
+import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openKubernetesDatastore, type KubernetesDatastore } from "@calico/datastore";
 import { crdManifests } from "@calico/model/resources";
+import { runProgram, type Ended } from "../lab/run-program.ts";
 import { calicoPolicies, checkCalico } from "./calico-check.ts";
 import { startApiServer, type ApiServer, type ApiServerOptions } from "./server.ts";
 
@@ -37,14 +37,6 @@ export async function startTestCluster(options: Partial<ApiServerOptions> = {}):
 /** False: tests that need kubectl are skipped, by name. */
 export const hasKubectl = Number(/v1\.(\d+)/.exec(spawnSync("kubectl", ["version", "--client"], { encoding: "utf8" }).stdout)?.[1] ?? 0) >= 27;
 
-export type KubectlResult = { readonly status: number | null; readonly stdout: string; readonly stderr: string };
-
 /** Runs kubectl; `input` is what `-f -` reads. */
-export async function runKubectl(kubeconfig: string, args: readonly string[], input?: object, env: Record<string, string> = {}): Promise<KubectlResult> {
-  const child = spawn("kubectl", ["--kubeconfig", kubeconfig, ...args], { timeout: 15_000, env: { ...process.env, ...env } });
-  const output = { stdout: "", stderr: "" };
-  for (const stream of ["stdout", "stderr"] as const) child[stream].on("data", (chunk: Buffer) => (output[stream] += chunk.toString()));
-  child.stdin.end(input === undefined ? "" : JSON.stringify(input));
-  const [status] = (await once(child, "close")) as [number | null];
-  return { status, ...output };
-}
+export const runKubectl = (kubeconfig: string, args: readonly string[], input?: object, env: Record<string, string> = {}): Promise<Ended> =>
+  runProgram(["kubectl", "--kubeconfig", kubeconfig, ...args], { input: input === undefined ? "" : JSON.stringify(input), env: { ...process.env, ...env }, timeoutMs: 15_000 });

@@ -55,11 +55,11 @@ describe.skipIf(!onKubernetes)("admission in Kubernetes' own API server", () => 
       writeKubeconfig(kubeconfig, lab.api.server, join(lab.paths.pki, "ca.crt"), { token: status?.token ?? "", username: name, groups: [], extra: {} });
       as.set(name, openKubernetesDatastore({ kubeconfig, userAgent: "admission" }));
     }
-  }, 120_000);
+  });
   afterAll(async () => {
     for (const datastore of as.values()) datastore.close();
     expect(await stopLab(lab)).toEqual([]);
-  }, 60_000);
+  });
 
   const who = (name: string): KubernetesDatastore => {
     const datastore = as.get(name);
@@ -157,14 +157,14 @@ describe.skipIf(!onKubernetes)("admission in Kubernetes' own API server", () => 
     // Out of the tier is as good as gone.
     await lab.datastore.patch(calicoTypes.stagedGlobalNetworkPolicies, { name: "last" }, { spec: { tier: "default" } }, { type: "merge" });
     await untilTrue("the tier to be gone", () => tier().then(() => false, (error: unknown) => isDatastoreError(error, "NotFound")), 20_000);
-  }, 60_000);
+  });
 
   it("lets a namespace go with its policies", async () => {
     await lab.datastore.create(coreTypes.namespaces, { apiVersion: "v1", kind: "Namespace", metadata: { name: "going" } });
     await lab.datastore.create(calicoTypes.networkPolicies, calico("NetworkPolicy", "a", { tier: "security" }, "going"));
     await lab.datastore.delete(coreTypes.namespaces, { name: "going" });
     await untilTrue("the namespace to be gone", () => lab.datastore.get(coreTypes.namespaces, { name: "going" }).then(() => false, (error: unknown) => isDatastoreError(error, "NotFound")), 30_000);
-  }, 40_000);
+  });
 
   it("tells of a staged policy that cannot be used", async () => {
     await lab.datastore.create(calicoTypes.stagedGlobalNetworkPolicies, calico("StagedGlobalNetworkPolicy", "odd", { ingress: [{ action: "Allow", destination: { ports: [80] } }] }));
@@ -172,5 +172,5 @@ describe.skipIf(!onKubernetes)("admission in Kubernetes' own API server", () => 
       const { items } = await lab.datastore.list<KubeObject & { reason?: string; message?: string }>(coreTypes.events, { fieldSelector: "involvedObject.kind=StagedGlobalNetworkPolicy,involvedObject.name=odd" });
       return items.some(({ reason, message }) => reason === "InvalidObject" && message?.includes("ports need protocol TCP, UDP or SCTP") === true);
     }, 20_000);
-  }, 30_000);
+  });
 });

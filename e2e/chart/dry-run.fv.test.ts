@@ -14,7 +14,7 @@ describe.skipIf(!onKubernetes || !(await haveHelm()))("the chart before Kubernet
   let lab: Lab;
   beforeAll(async () => {
     lab = await startLab({ name: "chdry", octet: 22, dir: mkdtempSync(join(tmpdir(), "chdry-")), nodes: 1, kubernetes: "api-server" });
-  }, 120_000);
+  });
   afterAll(() => lab.stop());
 
   it.each(Object.entries(valueSets))("takes every object of %s", async (_, values) => {

@@ -18,7 +18,7 @@ describe.skipIf(!onKubernetes || !(await haveHelm()))("helm before Kubernetes' o
   let lab: Lab;
   beforeAll(async () => {
     lab = await startLab({ name: "chinst", octet: 22, dir: mkdtempSync(join(tmpdir(), "chinst-")), nodes: 1, kubernetes: "api-server" });
-  }, 120_000);
+  });
   afterAll(() => lab.stop());
 
   /** The lab has made the chart's roles already, so they are taken over; no kubelet runs the hook. */

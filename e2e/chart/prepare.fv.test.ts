@@ -29,7 +29,7 @@ describe.skipIf(!onKubernetes || !(await haveHelm()))("the chart's hook", () => 
     objects = render({ nats: { replicas: 3 } });
     const rights = objects.filter(({ kind, metadata }) => metadata.name === "calico-prepare" && kind !== "Job");
     for (const object of rights) await lab.datastore.patch(typeOf(object), object.metadata, object as KubeObject, { type: "apply", fieldManager: "test", force: true });
-  }, 120_000);
+  });
   afterAll(() => lab.stop());
 
   const secrets = async (): Promise<Map<string, Secret>> => {

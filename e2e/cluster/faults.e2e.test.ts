@@ -7,6 +7,7 @@ import { helm, installRelease, labValues, NAMESPACE, RELEASE } from "../lab/clus
 import { DEMO_PORT } from "../lab/demo.ts";
 import { startLab, type Lab } from "../lab/lab.ts";
 import type { NodeHost } from "../lab/node-host.ts";
+import { patientSeconds } from "../lab/patience.ts";
 import { hasKubernetes } from "../lab/programs/kubernetes.ts";
 import { untilTrue } from "../lab/wait.ts";
 import { endLab, run } from "../fv/cluster.ts";
@@ -24,9 +25,9 @@ describe.skipIf(!hasKubernetes())("a cluster around which something is wrong", (
     await apply(lab, namespace("ops"), podOn("node-1", "ops", "on-1"), podOn("node-2", "ops", "on-2"));
     await lab.untilRunning(["ops/on-1", "ops/on-2"]);
     await untilTrue("the pods to reach each other", async () => (await lab.probe("ops/on-1", "ops/on-2", DEMO_PORT)).reached, 20_000);
-  }, 400_000);
+  });
   // An API server that has just started refuses until it knows the roles: what was refused then says nothing.
-  afterAll(async () => expect(await endLab(lab)).toEqual([]), 60_000);
+  afterAll(async () => expect(await endLab(lab)).toEqual([]));
 
   const reached = async (): Promise<boolean> => (await lab.probe("ops/on-1", "ops/on-2", DEMO_PORT)).reached;
   const health = (): string => run(lab, "node/node-1", "curl", "-s", "--max-time", "2", CNI_HEALTH);
@@ -56,7 +57,7 @@ describe.skipIf(!hasKubernetes())("a cluster around which something is wrong", (
       await kubectlOk(lab, ["scale", "-n", NAMESPACE, "statefulset/calico-nats", "--replicas=1"]);
       await untilRolledOut(lab, NAMESPACE, "statefulset/calico-nats");
     });
-  }, 150_000);
+  });
 
   it("another plugin's configuration before ours is named, and is no matter once it is removed", async () => {
     const file = join(host.dir, "etc-cni", "net.d", "05-flannel.conflist");
@@ -67,33 +68,33 @@ describe.skipIf(!hasKubernetes())("a cluster around which something is wrong", (
       rmSync(file);
     }
     await untilWell();
-  }, 90_000);
+  });
 
   it("a folder of the runtime that cannot be written is named, and used once it can be", async () => {
     const folder = join(host.dir, "etc-cni", "net.d");
     rmSync(join(folder, "10-calico.conflist"));
     run(lab, "node/node-1", "chattr", "+i", folder);
     try {
-      await kubectlOk(lab, ["delete", "-n", NAMESPACE, await podOf("calico-cni"), "--timeout=60s"]);
+      await kubectlOk(lab, ["delete", "-n", NAMESPACE, await podOf("calico-cni"), `--timeout=${patientSeconds(60)}`]);
       await untilTrue(() => `the folder to be named in ${health()}`, async () => /\/etc\/cni\/net\.d.*(EPERM|not permitted)|(EPERM|not permitted).*\/etc\/cni\/net\.d/.test(health()), 60_000);
     } finally {
       run(lab, "node/node-1", "chattr", "-i", folder);
     }
     await untilRolledOut(lab, NAMESPACE, "daemonset/calico-cni");
     await untilWell();
-  }, 150_000);
+  });
 
   it("an image that cannot be had: the upgrade fails, pods and their network go on, a rollback ends it", async () => {
     const values = { ...labValues(lab.plan.controlAddress), felix: { image: { tag: "not-there" } }, cni: { image: { tag: "not-there" } } };
     await undisturbed(async () => {
       await expect(installRelease(clusterOf(lab).helm, lab.paths.config, values, "20s")).rejects.toThrow(/timed out|deadline|not ready/i);
-      expect(await kubectlOk(lab, ["get", "pods", "-n", NAMESPACE, "-o", "jsonpath={.items[*].status.containerStatuses[*].state.waiting.reason}"])).toMatch(/ErrImagePull|ImagePullBackOff|ErrImageNeverPull/);
-      await helm(clusterOf(lab).helm, "rollback", RELEASE, "-n", NAMESPACE, "--wait", "--timeout", "90s");
+      await untilTrue("a pod to say why", async () => /ErrImagePull|ImagePullBackOff|ErrImageNeverPull/.test(await kubectlOk(lab, ["get", "pods", "-n", NAMESPACE, "-o", "jsonpath={.items[*].status.containerStatuses[*].state.waiting.reason}"])), 30_000);
+      await helm(clusterOf(lab).helm, "rollback", RELEASE, "-n", NAMESPACE, "--wait", "--timeout", patientSeconds(90));
     });
     await untilWell();
     await apply(lab, deployment("ops", "afterwards", 2, "server"));
     await untilRolledOut(lab, "ops", "deployment/afterwards");
-  }, 250_000);
+  });
 
   it("typha with a certificate of a stranger: felix holds what it has and says why it does not connect", async () => {
     const [secret] = [JSON.parse(await kubectlOk(lab, ["get", "secret", "-n", NAMESPACE, "calico-typha-tls", "-o", "json"])) as { metadata: { name: string; namespace: string; labels?: object }; type: string; data: Record<string, string> }];
@@ -108,11 +109,11 @@ describe.skipIf(!hasKubernetes())("a cluster around which something is wrong", (
       await untilRolledOut(lab, NAMESPACE, "deployment/calico-typha");
       await untilRolledOut(lab, NAMESPACE, "daemonset/calico-node");
     });
-  }, 250_000);
+  });
 
   it("a definition that somebody deleted: typha says what brings it back, the rest goes on, and an upgrade mends it", async () => {
     await undisturbed(async () => {
-      await kubectlOk(lab, ["delete", "crd", "globalnetworksets.projectcalico.org", "--timeout=60s"]);
+      await kubectlOk(lab, ["delete", "crd", "globalnetworksets.projectcalico.org", `--timeout=${patientSeconds(60)}`]);
       await untilTrue("typha to say what is missing", async () => /GlobalNetworkSet.*CustomResourceDefinitions there \(helm upgrade applies them\)/i.test(await kubectlOk(lab, ["logs", "-n", NAMESPACE, "deployment/calico-typha", "--since=60s"])), 60_000);
       const deny = { apiVersion: "networking.k8s.io/v1", kind: "NetworkPolicy", metadata: { namespace: "ops", name: "deny" }, spec: { podSelector: { matchLabels: { app: "afterwards" } }, policyTypes: ["Ingress"] } };
       await apply(lab, deny);
@@ -124,7 +125,7 @@ describe.skipIf(!hasKubernetes())("a cluster around which something is wrong", (
       await untilTrue("a set of the kind to count", async () => (await lab.probe("ops/on-1", denied, DEMO_PORT)).reached, 60_000);
       expect((await lab.probe("ops/on-2", denied, DEMO_PORT)).reached).toBe(false);
     });
-  }, 200_000);
+  });
 
   it("the API server gone for two minutes: pods speak, policy holds, and work goes on afterwards", async () => {
     await apply(lab, namespace("outside"), podOn("node-2", "outside", "stranger"), { apiVersion: "networking.k8s.io/v1", kind: "NetworkPolicy", metadata: { namespace: "ops", name: "isolated" }, spec: { podSelector: {}, ingress: [{ from: [{ podSelector: {} }] }] } });
@@ -140,7 +141,7 @@ describe.skipIf(!hasKubernetes())("a cluster around which something is wrong", (
     // The kubelet itself asks again after up to 50 s.
     await lab.untilRunning(["ops/later"], 120_000);
     await untilAllReady(lab, 120_000);
-  }, 400_000);
+  });
 });
 
 /** True once the time has passed. */

@@ -8,6 +8,7 @@ import { labImage } from "../lab/cluster/lab-images.ts";
 import { helm, installRelease, labValues, NAMESPACE, RELEASE } from "../lab/cluster/release.ts";
 import { DEMO_PORT } from "../lab/demo.ts";
 import { startLab, type Lab } from "../lab/lab.ts";
+import { patientSeconds } from "../lab/patience.ts";
 import { hasKubernetes } from "../lab/programs/kubernetes.ts";
 import { untilTrue } from "../lab/wait.ts";
 import { endLab } from "../fv/cluster.ts";
@@ -22,9 +23,9 @@ describe.skipIf(!hasKubernetes())("helm install on a real cluster", () => {
   beforeAll(async () => {
     lab = await startLab({ name: "e2ein", octet: 18, dir: mkdtempSync(join(tmpdir(), "e2ein-")), nodes: 3, kubernetes: "cluster", cluster: { values: null } });
     await clusterOf(lab).importImages([await calicoImages(() => undefined), await labImage("agnhost")]);
-  }, 400_000);
+  });
   // Roles go before the components that are being uninstalled: what was refused then says nothing.
-  afterAll(async () => expect(await endLab(lab)).toEqual([]), 60_000);
+  afterAll(async () => expect(await endLab(lab)).toEqual([]));
 
   const values = (): object => labValues(lab.plan.controlAddress);
   const install = (): Promise<void> => installRelease(clusterOf(lab).helm, lab.paths.config, values());
@@ -43,7 +44,7 @@ describe.skipIf(!hasKubernetes())("helm install on a real cluster", () => {
     await untilAllReady(lab);
     expect(await readyNodes(lab)).toEqual(["node-1", "node-2", "node-3"]);
     expect(await helm(clusterOf(lab).helm, "get", "notes", RELEASE, "-n", NAMESPACE)).toContain("calico");
-  }, 150_000);
+  });
 
   it("leaves the objects that people expect to find", async () => {
     const names = async (kind: string): Promise<string[]> => (await kubectlOk(lab, ["get", kind, "-o", "name"])).trim().split("\n").map((name) => name.split("/")[1] ?? "").sort();
@@ -59,12 +60,12 @@ describe.skipIf(!hasKubernetes())("helm install on a real cluster", () => {
     expect(pods.filter(({ ip }) => !POOL.test(ip))).toEqual([]);
     expect(new Set(pods.map(({ ip }) => ip)).size).toBe(8);
     expect([...new Set(pods.filter(({ name }) => name.startsWith("agent")).map(({ node }) => node))].sort()).toEqual(["node-1", "node-2", "node-3"]);
-  }, 120_000);
+  });
 
   it("kubectl exec and logs work", async () => {
     expect(await kubectlOk(lab, ["exec", "-n", "first", "deployment/client", "--", "hostname"])).toMatch(/^client-/);
     expect(await kubectlOk(lab, ["logs", "-n", "first", "deployment/web"])).toContain("HTTP server");
-  }, 30_000);
+  });
 
   it("Services and their names work across nodes", async () => {
     const answers = new Set<string>();
@@ -73,7 +74,7 @@ describe.skipIf(!hasKubernetes())("helm install on a real cluster", () => {
       return answers.size === 4;
     }, 60_000);
     expect([...answers].sort()).toEqual((await podsOf("first")).map(({ name }) => name).filter((name) => name.startsWith("web")).sort());
-  }, 90_000);
+  });
 
   it("NetworkPolicies take effect, by name and by Service", async () => {
     const ask = async (): Promise<boolean> => (await kubectl(lab, ["exec", "-n", "first", "deployment/client", "--", "curl", "-s", "--max-time", "1", "http://web.first/hostname"])).status === 0;
@@ -85,7 +86,7 @@ describe.skipIf(!hasKubernetes())("helm install on a real cluster", () => {
     await apply(lab, policy("allow", { podSelector: { matchLabels: { app: "web" } }, ingress: [{ from: [{ podSelector: { matchLabels: { app: "client" } } }], ports: [{ port: "http" }] }] }));
     await untilTrue("the Service to be open", ask, 15_000);
     await kubectlOk(lab, ["delete", "networkpolicy", "-n", "first", "--all"]);
-  }, 60_000);
+  });
 
   it("a GlobalNetworkPolicy with a field that is not there is refused by kubectl", async () => {
     const { status, stderr } = await kubectl(lab, ["apply", "-f", "-"], [{ apiVersion: "projectcalico.org/v3", kind: "GlobalNetworkPolicy", metadata: { name: "typo" }, spec: { selectr: "all()" } }]);
@@ -106,12 +107,12 @@ describe.skipIf(!hasKubernetes())("helm install on a real cluster", () => {
     const blocks = await kubectlOk(lab, ["get", "ipamblocks", "-o", "json"]);
     await untilTrue("their addresses to be free", async () => !(await kubectlOk(lab, ["get", "ipamblocks", "-o", "json"])).includes("crowd"), 30_000);
     expect(blocks).toContain("IPAMBlock");
-  }, 240_000);
+  });
 
   it("a second release, or the same one beside itself, is refused", async () => {
     const again = helm(clusterOf(lab).helm, "install", "another", chartFolder, "--namespace", NAMESPACE);
     await expect(again).rejects.toThrow(/exists|another/i);
-  }, 30_000);
+  });
 
   it("uninstall leaves running pods connected; a new install takes them over", async () => {
     await apply(lab, deployment("first", "steady", 3, "server"));
@@ -119,12 +120,12 @@ describe.skipIf(!hasKubernetes())("helm install on a real cluster", () => {
     const steady = [...lab.pods().values()].filter(({ view }) => view.name.startsWith("steady"));
     const reached = async (): Promise<boolean[]> => Promise.all(steady.map(async ({ view }, index) => (await lab.probe(view.key, steady[(index + 1) % steady.length]?.addresses[0] ?? "", DEMO_PORT)).reached));
     expect(await reached()).toEqual([true, true, true]);
-    await helm(clusterOf(lab).helm, "uninstall", RELEASE, "-n", NAMESPACE, "--wait", "--timeout", "60s");
+    await helm(clusterOf(lab).helm, "uninstall", RELEASE, "-n", NAMESPACE, "--wait", "--timeout", patientSeconds(60));
     expect(await kubectlOk(lab, ["get", "crd", "ippools.projectcalico.org", "-o", "name"])).toContain("ippools");
     await install();
     await untilAllReady(lab);
     await untilTrue("the pods to reach each other", async () => (await reached()).every(Boolean), 30_000);
     await kubectlOk(lab, ["delete", "pods", "-n", "first", "-l", "app=steady", "--wait=false"]);
     await untilRolledOut(lab, "first", "deployment/steady");
-  }, 300_000);
+  });
 });

@@ -24,13 +24,13 @@ describe.skipIf(!hasKubernetes())("a cluster of one's own", () => {
     lab = await startLab({ name: "e2eown", octet: 24, dir: mkdtempSync(join(tmpdir(), "e2eown-")), nodes: 2, kubernetes: "cluster", cluster: { values: null } });
     await clusterOf(lab).importImages([await calicoImages(() => undefined), await labImage("agnhost")]);
     writeFileSync(join(own, "values.yaml"), JSON.stringify(labValues(lab.plan.controlAddress)));
-  }, 400_000);
+  });
   afterAll(async () => {
     // Only what a test that failed left: without a cluster of one's own, "down" is about the lab of this machine.
     if (existsSync(join(own, ".lab"))) await labCommand("down");
     rmSync(own, { recursive: true, force: true });
     expect(await endLab(lab)).toEqual([]);
-  }, 200_000);
+  });
 
   /** As a user would, with another folder for what the command keeps. */
   const labCommand = (...args: string[]): Promise<Ended> =>
@@ -45,13 +45,13 @@ describe.skipIf(!hasKubernetes())("a cluster of one's own", () => {
     expect(await labCommand("up", "--kubeconfig", join(own, "absent"))).toMatchObject({ status: 1, stderr: expect.stringContaining("absent") });
     expect(await namespaces()).not.toContain(NAMESPACE);
     expect(existsSync(join(own, ".lab"))).toBe(false);
-  }, 120_000);
+  });
 
   it("installs Calico and plays the demo", async () => {
     const { status, stdout, stderr } = await up("--demo");
-    expect([status, stderr]).toEqual([0, ""]);
+    expect([status, stderr], stdout).toEqual([0, ""]);
     for (const line of ["2 nodes, Kubernetes v1.", "helm: the chart is installed", "node-2 is Ready", "Who reaches whom on port 8080, without a policy", 'After "backend-from-frontend" and "all-from-scraper"']) expect(stdout).toContain(line);
-  }, 300_000);
+  });
 
   it("answers the lab's commands through the API server", async () => {
     const { stdout } = await labCommand("status", "-o", "json");
@@ -67,7 +67,7 @@ describe.skipIf(!hasKubernetes())("a cluster of one's own", () => {
     expect((await labCommand("logs", "felix", "--node", "node-2")).stdout).toContain("felix@node-2  {");
     expect(await labCommand("logs", "felx")).toMatchObject({ status: 2, stderr: expect.stringContaining("no log of felx; there are") });
     expect(await labCommand("netns", "shop/frontend")).toMatchObject({ status: 2, stderr: expect.stringContaining("use exec") });
-  }, 120_000);
+  });
 
   it("asks from any pod, with a prober put beside it", async () => {
     await apply(lab, namespace("mine"), podOn("node-1", "mine", "client"));
@@ -78,7 +78,7 @@ describe.skipIf(!hasKubernetes())("a cluster of one's own", () => {
     expect(await labCommand("probe", "mine/client", "monitoring/curious", "1", "icmp")).toMatchObject({ status: 0, stdout: expect.stringMatching(/^reached: echo/) });
     expect(await labCommand("probe", "mine/absent", "shop/backend", "8080")).toMatchObject({ status: 2, stderr: expect.stringContaining("there is no running pod mine/absent") });
     expect(await kubectlOk(lab, ["get", "pod", "-n", "mine", "client", "-o", "jsonpath={.spec.ephemeralContainers[*].name}"])).toBe("lab-prober");
-  }, 120_000);
+  });
 
   it("leaves with what it brought; a crash leaves that to the next down", async () => {
     const pid = Number((await runProgram(["pgrep", "-f", `up --kubeconfig ${lab.api.kubeconfig}`])).stdout.trim().split("\n")[0]);
@@ -91,7 +91,7 @@ describe.skipIf(!hasKubernetes())("a cluster of one's own", () => {
     for (const gone of ["shop", "monitoring", NAMESPACE]) expect(left).not.toContain(`namespace/${gone}\n`);
     expect(left).toContain("namespace/mine");
     expect(existsSync(join(own, ".lab"))).toBe(false);
-  }, 200_000);
+  });
 
   it("keeps away from a network and from namespaces that are somebody else's", async () => {
     await apply(lab, namespace("shop"));
@@ -102,5 +102,5 @@ describe.skipIf(!hasKubernetes())("a cluster of one's own", () => {
     await kubectlOk(lab, ["annotate", "nodes", "node-1", "projectcalico.org/IPv4Address-"]);
     expect(await up()).toMatchObject({ status: 1, stdout: expect.stringContaining("node-1 is Ready without this Calico: another network plugin is at work there") });
     expect((await kubectl(lab, ["get", "namespace", NAMESPACE])).status).not.toBe(0);
-  }, 200_000);
+  });
 });

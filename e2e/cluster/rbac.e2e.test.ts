@@ -34,8 +34,8 @@ describe.skipIf(!hasKubernetes())("the chart's roles", () => {
   beforeAll(async () => {
     lab = await startLab({ name: "rbaudit", octet: 23, dir: mkdtempSync(join(tmpdir(), "rbaudit-")), nodes: 3, kubernetes: "cluster", cluster: { values: changes } });
     await apply(lab, namespace("life"));
-  }, 400_000);
-  afterAll(async () => expect(await stopLab(lab)).toEqual([]), 60_000);
+  });
+  afterAll(async () => expect(await stopLab(lab)).toEqual([]));
 
   const values = (): Values => ({ ...labValues(lab.plan.controlAddress), ...changes });
   const get = (...args: string[]): Promise<string> => kubectlOk(lab, ["get", ...args]);
@@ -64,7 +64,7 @@ describe.skipIf(!hasKubernetes())("the chart's roles", () => {
     await until("the handle to be there again", async () => (await get("ipamhandles", "-o", "name")).includes(handle));
     await kubectlOk(lab, ["scale", "-n", "life", "deployment/web", "--replicas=3"]);
     await until("three pods to be gone", async () => (await get("pods", "-n", "life", "-o", "name")).trim().split("\n").length === 3);
-  }, 120_000);
+  });
 
   it("peers, an overlay, and trouble that is told as Events, by restarted programs too", async () => {
     const [, second] = lab.plan.nodes;
@@ -86,7 +86,7 @@ describe.skipIf(!hasKubernetes())("the chart's roles", () => {
     await until("each to be told again", async () => (await told()).every((count, index) => count > (before[index] ?? 0)));
     await kubectlOk(lab, ["delete", "node/ghost", "ippool/tiny", "globalnetworkpolicy/doubtful", "bgppeer/rack", "tier/brief"]);
     await kubectlOk(lab, ["delete", "pods", "-n", "life", "one", "two", "--wait=false"]);
-  }, 150_000);
+  });
 
   it("another replica leads, and makes the Secrets good", async () => {
     const leader = await kubectlOk(lab, LEASE);
@@ -94,7 +94,7 @@ describe.skipIf(!hasKubernetes())("the chart's roles", () => {
     await kubectlOk(lab, ["delete", "pods", "-n", NAMESPACE, "-l", "k8s-app=calico-kube-controllers", "--field-selector", `spec.nodeName=${leader.split("_")[0]}`, "--wait=false"]);
     await until("another leader", async () => ![leader, ""].includes(await kubectlOk(lab, LEASE)));
     await until("the Secrets to be whole", areWhole);
-  }, 90_000);
+  });
 
   it("nodes get host endpoints of themselves, which follow their labels and go again", async () => {
     const autoCreate = (value: string): Promise<string> => kubectlOk(lab, ["patch", "kubecontrollersconfiguration", "default", "--type=merge", "-p", JSON.stringify({ spec: { controllers: { node: { hostEndpoint: { autoCreate: value } } } } })]);
@@ -105,7 +105,7 @@ describe.skipIf(!hasKubernetes())("the chart's roles", () => {
     await until("its host endpoint to have the label too", async () => (await found("-l", "rack=audited")).includes("node-1-auto-hep"));
     await autoCreate("Disabled");
     await until("them to be gone", async () => (await found()).trim() === "");
-  }, 120_000);
+  });
 
   it("an upgrade, whose hook finds spoilt Secrets and a definition missing", async () => {
     await apply(lab, clusterPolicyDefinition);
@@ -114,7 +114,7 @@ describe.skipIf(!hasKubernetes())("the chart's roles", () => {
     await installRelease(clusterOf(lab).helm, lab.paths.config, values());
     expect(await areWhole()).toBe(true);
     expect(await get("crd", "-o", "name")).toContain("hostendpoints.projectcalico.org");
-  }, 120_000);
+  });
 
   it("a node is gone with its pods, then the overlay", async () => {
     const blocksOf = async (what: string): Promise<string[]> => (await get("ipamblocks", "-o", "jsonpath={range .items[*]}{.spec.cidr} {.spec.affinity}{\"\\n\"}{end}")).split("\n").filter((line) => line.includes(what));
@@ -129,7 +129,7 @@ describe.skipIf(!hasKubernetes())("the chart's roles", () => {
     await until("its blocks to be free", async () => (await blocksOf("host:node-3")).length === 0);
     await kubectlOk(lab, ["delete", "ippool", "overlay"]);
     await until("the overlay's blocks to be gone", async () => (await blocksOf("10.66.")).length === 0);
-  }, 120_000);
+  });
 
   it("are enough: nothing was refused", () => {
     expect(readUses(lab.paths.audit).filter(({ code }) => code === 403)).toEqual([]);
@@ -143,7 +143,7 @@ describe.skipIf(!hasKubernetes())("the chart's roles", () => {
     const grants = grantsOf(render(values()));
     expect([...grants].filter((grant) => !used.has(grant) && !races.has(grant)).sort()).toEqual(unusedGrants.filter((grant) => grant.used === "never").map((grant) => grant.permission).sort());
     expect([...races].filter((grant) => !grants.has(grant))).toEqual([]);
-  }, 90_000);
+  });
 
   it("keep each component to its own", async () => {
     const answers = await canI(lab, refused);

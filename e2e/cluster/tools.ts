@@ -1,6 +1,7 @@
 /** What the tests of a real cluster ask of it: kubectl, helm and traffic that must not break. */
 import type { Cluster } from "../lab/cluster/cluster.ts";
 import type { Lab } from "../lab/lab.ts";
+import { patient, patientSeconds } from "../lab/patience.ts";
 import { runProgram, type Ended } from "../lab/run-program.ts";
 import { untilTrue } from "../lab/wait.ts";
 
@@ -24,13 +25,14 @@ export async function kubectlOk(lab: Lab, args: readonly string[], input: readon
 export const apply = (lab: Lab, ...objects: object[]): Promise<string> => kubectlOk(lab, ["apply", "-f", "-"], objects);
 
 /** Waits until a Deployment, StatefulSet or DaemonSet ("deployment/web") runs as its specification says. */
-export const untilRolledOut = (lab: Lab, namespace: string, target: string, seconds = 90): Promise<string> => kubectlOk(lab, ["rollout", "status", "-n", namespace, target, `--timeout=${seconds}s`]);
+export const untilRolledOut = (lab: Lab, namespace: string, target: string, seconds = 90): Promise<string> => kubectlOk(lab, ["rollout", "status", "-n", namespace, target, `--timeout=${patientSeconds(seconds)}`]);
 
 export type Traffic = { stop(): Promise<{ sent: number; lost: string[] }> };
 
 const PAUSE_MS = 50;
+const PROBE_MS = 1_000;
 
-/** Connects from pod to pod, again and again, until it is stopped. A connection that is not made within a second is lost. */
+/** Connects from pod to pod, again and again, until it is stopped. A connection that is not made within a second (patience.ts) is lost. */
 export function startTraffic(lab: Lab, pairs: readonly (readonly [from: string, to: string])[], port: number): Traffic {
   let stopping = false;
   let sent = 0;
@@ -40,7 +42,7 @@ export function startTraffic(lab: Lab, pairs: readonly (readonly [from: string, 
     // Where the pod is does not change; that the API server is not asked is the point.
     const address = lab.pods().get(to)?.addresses[0] ?? to;
     while (!stopping) {
-      const { reached, because } = await lab.probe(from, address, port);
+      const { reached, because } = await lab.probe(from, address, port, "tcp", patient(PROBE_MS));
       sent += 1;
       if (!reached) lost.push(`${from} > ${to} at ${((performance.now() - began) / 1_000).toFixed(1)} s: ${because}`);
       await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));

@@ -7,8 +7,8 @@ import { startDemoLab, stopLab, untilReach } from "./cluster.ts";
 let lab: Lab;
 beforeAll(async () => {
   lab = await startDemoLab("fvautohep", 27);
-}, 90_000);
-afterAll(async () => expect(await stopLab(lab)).toEqual([]), 30_000);
+});
+afterAll(async () => expect(await stopLab(lab)).toEqual([]));
 
 type HostEndpoint = KubeObject & { readonly spec: { readonly node: string; readonly interfaceName?: string; readonly expectedIPs?: readonly string[]; readonly profiles?: readonly string[] } };
 const present = async (): Promise<readonly HostEndpoint[]> => (await lab.datastore.list<HostEndpoint>(calicoTypes.hostEndpoints)).items;
@@ -25,7 +25,7 @@ it("every node gets one of itself when that is asked for, and everything is stil
   expect(first?.spec.expectedIPs).toContain(lab.plan.nodes[0]?.address);
   expect(first?.metadata.labels).toMatchObject({ "projectcalico.org/created-by": "calico-kube-controllers" });
   await untilReach(lab, () => true);
-}, 60_000);
+});
 
 it("they follow the labels of their nodes, and are made and put right again", async () => {
   await lab.datastore.patch(coreTypes.nodes, { name: "node-1" }, { metadata: { labels: { rack: "a" } } }, { type: "merge" });
@@ -34,7 +34,7 @@ it("they follow the labels of their nodes, and are made and put right again", as
   await untilTrue("the profile to be back", async () => (await present())[0]?.spec.profiles?.length === 1, 10_000);
   await lab.datastore.delete(calicoTypes.hostEndpoints, { name: "node-2-auto-hep" });
   await untilTrue("it to be there again", async () => (await names()) === ALL, 10_000);
-}, 40_000);
+});
 
 it("those that are not wanted any more go, and nobody else's", async () => {
   await lab.apply([{ apiVersion: "projectcalico.org/v3", kind: "HostEndpoint", metadata: { name: "mine" }, spec: { node: "nowhere", interfaceName: "eth9" } }]);
@@ -44,7 +44,7 @@ it("those that are not wanted any more go, and nobody else's", async () => {
   expect((await present()).at(-1)?.metadata.labels).toMatchObject({ rack: "a", of: "template" });
   await configure({ autoCreate: "Disabled" });
   await untilTrue("them to be gone", async () => (await names()) === "mine", 15_000);
-}, 50_000);
+});
 
 it("a label that a host endpoint cannot have is told as an Event", async () => {
   await lab.apply([{ apiVersion: "projectcalico.org/v3", kind: "HostEndpoint", metadata: { name: "odd", labels: { "projectcalico.org/namespace": "shop" } }, spec: { node: "nowhere", interfaceName: "eth9" } }]);
@@ -52,4 +52,4 @@ it("a label that a host endpoint cannot have is told as an Event", async () => {
   const events = async (): Promise<readonly Event[]> => (await lab.datastore.list<Event>(coreTypes.events, { fieldSelector: "involvedObject.kind=HostEndpoint,involvedObject.name=odd" })).items;
   await untilTrue("an Event", async () => (await events()).length > 0, 15_000);
   expect((await events())[0]).toMatchObject({ reason: "DoubtfulObject", message: "metadata.labels[projectcalico.org/namespace]: is a label that only pods have; it is not used." });
-}, 30_000);
+});

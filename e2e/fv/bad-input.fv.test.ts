@@ -20,8 +20,8 @@ describe("bad input", () => {
   let lab: Lab;
   beforeAll(async () => {
     lab = await startDemoLab("fvbad", 25);
-  }, 90_000);
-  afterAll(async () => expect(await stopLab(lab)).toEqual([]), 30_000);
+  });
+  afterAll(async () => expect(await stopLab(lab)).toEqual([]));
 
   async function plugin(env: Record<string, string>, stdin: string): Promise<{ status: number; answer: { code?: number; msg?: string; details?: string } }> {
     const [program = "", ...args] = lab.execCommand("node/node-1", ["/opt/cni/bin/calico"]);
@@ -60,7 +60,7 @@ describe("bad input", () => {
     expect(spooled()).not.toBe("");
     lab.supervisor.resume("cni@node-1");
     await untilTrue("the kept DEL to be replayed", async () => spooled() === "", 10_000);
-  }, 20_000);
+  });
 
   it("a pool without free addresses: the pod waits, says why, and runs when one is free", async () => {
     await lab.apply([{ apiVersion: "projectcalico.org/v3", kind: "IPPool", metadata: { name: "tiny" }, spec: { cidr: "10.99.0.0/31", blockSize: 32, assignmentMode: "Manual", nodeSelector: "all()" } }]);
@@ -73,7 +73,7 @@ describe("bad input", () => {
     await lab.untilRunning(["shop/three"], 30_000);
     expect(["two", "three"].map((name) => lab.pods().get(`shop/${name}`)?.addresses[0] ?? "").toSorted((a, b) => a.localeCompare(b))).toEqual(["10.99.0.0", "10.99.0.1"]);
     for (const name of ["two", "three"]) await lab.datastore.delete(coreTypes.pods, { namespace: "shop", name }, { gracePeriodSeconds: 0 });
-  }, 60_000);
+  });
 
   it.skipIf(!hasKubectl)("kubectl is told the field and the remedy", async () => {
     const answer = await kubectl(lab, ["apply", "-f", "-"], { apiVersion: "projectcalico.org/v3", kind: "NetworkPolicy", metadata: { namespace: "shop", name: "bad" }, spec: { selector: "all()", ingress: [{ from: [{ namespaceSelector: { matchLabels: { app: "frontend" } } }] }] } });
@@ -93,17 +93,17 @@ describe("bad input", () => {
     other.close();
     expect(status).toBe(1);
     expect(output).toContain(`port ${port} on 127.0.0.1 is in use by another process; free it or set KUBECONTROLLERS_HTTPPORT`);
-  }, 30_000);
+  });
 
   it("felix without root ends with code 2 and says why", () => {
     const result = spawnSync("setpriv", ["--reuid=65534", "--regid=65534", "--clear-groups", nodeBinary, bundleOf("felix")], { encoding: "utf8", env: { PATH: process.env["PATH"] ?? "", FELIX_TYPHAADDR: "127.0.0.1:1" }, timeout: 20_000 });
     expect(result.status).toBe(2);
     expect(`${result.stdout}${result.stderr}`).toContain("must run as root");
-  }, 30_000);
+  });
 
   it("a service with a wrong parameter ends with code 2 and names it", () => {
     const result = spawnSync(nodeBinary, [bundleOf("felix")], { encoding: "utf8", env: { PATH: process.env["PATH"] ?? "", FELIX_HEALTHPORT: "none", FELIX_TYPHAADDR: "127.0.0.1:1" }, timeout: 20_000 });
     expect(result.status).toBe(2);
     expect(`${result.stdout}${result.stderr}`).toMatch(/FELIX_HEALTHPORT/);
-  }, 30_000);
+  });
 });

@@ -11,8 +11,8 @@ describe("BGP of a cluster", () => {
   let lab: Lab;
   beforeAll(async () => {
     lab = await startDemoLab("fvbgp", 29, { parameters: { bird: { BIRD_SILENCETIMEOUT: "2s" } } });
-  }, 90_000);
-  afterAll(async () => expect(await stopLab(lab)).toEqual([]), 30_000);
+  });
+  afterAll(async () => expect(await stopLab(lab)).toEqual([]));
 
   // Two families: each node has two sessions with each other one.
   const NODES = ["node-1", "node-2", "node-3"];
@@ -40,7 +40,7 @@ describe("BGP of a cluster", () => {
     expect(readdirSync(lab.paths.logs).filter((file) => readFileSync(join(lab.paths.logs, file), "utf8").includes("sesame"))).toEqual([]);
     await lab.datastore.patch(calicoTypes.bgpConfigurations, { name: "default" }, { spec: { nodeMeshPassword: null } }, { type: "merge" });
     await untilTrue("sessions without a password", async () => NODES.every((node) => !configOf(node).includes("password") && established(node).length === 4), 60_000);
-  }, 240_000);
+  });
 
   it("a BIRD that hangs makes its node not ready, and another takes its place without a loss of routes", async () => {
     const pidOf = (): number => Number(run(lab, "node/node-3", "cat", "/run/calico/bird.pid"));
@@ -53,7 +53,7 @@ describe("BGP of a cluster", () => {
     await untilTrue("the node to be ready", async () => readiness() === "ready\n", 15_000);
     expect(routes()).toBe(before.routes);
     await untilReach(lab, everyone, 30_000);
-  }, 120_000);
+  });
 
   it("nodes that peer with a reflector by selector reach each other through it", async () => {
     await lab.datastore.patch(coreTypes.nodes, { name: "node-1" }, { metadata: { labels: { reflector: "" }, annotations: { [NODE_ROUTE_REFLECTOR_ANNOTATION]: "244.0.0.1" } } }, { type: "merge" });
@@ -63,5 +63,5 @@ describe("BGP of a cluster", () => {
     await untilTrue("the sessions of a star", async () => JSON.stringify(NODES.map(shapeOf)) === JSON.stringify(["Node Node Node Node", "Node Node", "Node Node"]), 40_000);
     await untilReach(lab, everyone, 40_000);
     expect(run(lab, "node/node-2", "birdc", "-s", "/run/calico/bird.ctl", "show", "route", "all")).toMatch(/BGP\.cluster_list: 244\.0\.0\.1/);
-  }, 120_000);
+  });
 });

@@ -19,9 +19,9 @@ describe("calicoctl asks the nodes", () => {
   let lab: Lab;
   beforeAll(async () => {
     lab = await startDemoLab("fvctl", 28);
-  }, 90_000);
-  afterAll(async () => expect(await stopLab(lab)).toEqual([]), 30_000);
-  afterEach(() => withoutPolicies(lab), 30_000);
+  });
+  afterAll(async () => expect(await stopLab(lab)).toEqual([]));
+  afterEach(() => withoutPolicies(lab));
 
   /** The built program with nothing but the lab's kubeconfig. */
   async function calicoctl(...args: string[]): Promise<Run> {
@@ -50,7 +50,7 @@ describe("calicoctl asks the nodes", () => {
     expect(stdout).toMatch(/^felix +in sync, \d+ of \d+ endpoints and \d+ policies in the kernel/m);
     expect(nodesOf(await calicoctl("node", "status", "node-2", "-o", "json"))).toMatchObject([{ name: "node-2", felix: { inSync: true }, bird: { ready: true }, ipam: { ready: true }, cni: { ready: true } }]);
     expect(await calicoctl("node", "status", "node-9")).toMatchObject({ status: 1, stderr: expect.stringMatching(/^there is no node node-9/) as string });
-  }, 60_000);
+  });
 
   it("a node whose bird was killed is named, the others are shown", async () => {
     lab.supervisor.kill("bird@node-2", "SIGKILL");
@@ -61,7 +61,7 @@ describe("calicoctl asks the nodes", () => {
     expect(stdout).toMatch(/^node-2\n(?:.+\n|\n)*?BGP status: unknown$/m);
     lab.supervisor.resume("bird@node-2");
     await answersAgain();
-  }, 60_000);
+  });
 
   it("a felix that is paused is told by its silence, and its policies are unknown", async () => {
     await lab.apply([denyInto("shop")]);
@@ -78,7 +78,7 @@ describe("calicoctl asks the nodes", () => {
     }
     await answersAgain();
     expect((await calicoctl("policy", "status", "--wait", "20")).status).toBe(0);
-  }, 90_000);
+  });
 
   it("policy status tells a change that has not come, waits for it, and sees deletions through", async () => {
     const allow = (port: number): object => calicoPolicy("shop", "allow", { selector: "app == 'backend'", ingress: [{ action: "Allow", protocol: "TCP", destination: { ports: [port] } }] });
@@ -103,7 +103,7 @@ describe("calicoctl asks the nodes", () => {
     }
     const after = await calicoctl("policy", "status", "--wait", "30", "-o", "json");
     expect([after.status, policiesOf(after).map(({ name }) => name)]).toEqual([0, ["none"]]);
-  }, 120_000);
+  });
 
   it("explain says what packets do, which rule decided, and what little a denial misses", async () => {
     await lab.apply([
@@ -127,7 +127,7 @@ describe("calicoctl asks the nodes", () => {
     }
     expect((await calicoctl("explain", "shop/frontend", "shop/backend", String(DEMO_PORT))).stdout).toMatch(/ingress of shop\/backend {3}allow: rule 0 of NetworkPolicy\/shop\/in\n {4}counter on node-\d: \d+ packets\n/);
     expect(await calicoctl("explain", "shop/frontent", "shop/backend", "80")).toMatchObject({ status: 1, stderr: 'from: "shop/frontent" is no pod that takes part; did you mean shop/frontend?\n' });
-  }, 60_000);
+  });
 
   it("says what is missing when NATS is not known or not there", async () => {
     const secret = { namespace: "calico-system", name: "calicoctl-nats" };
@@ -139,5 +139,5 @@ describe("calicoctl asks the nodes", () => {
     expect(await calicoctl("policy", "status")).toMatchObject({ status: 1, stdout: "", stderr: "how to reach NATS is not known: there is no Secret calico-system/calicoctl-nats; set NATS_URL, NATS_USER, NATS_PASSWORD and NATS_CAFILE\n" });
     await lab.datastore.create(coreTypes.secrets, controlOf(lab).natsSecret);
     await answersAgain();
-  }, 90_000);
+  });
 });

@@ -19,8 +19,8 @@ describe.skipIf(!PLUGINS.every((path) => existsSync(path)))("plugins of others b
     const spec = { nodeName: "node-1", containers: [{ name: "c", image: "i", ports: [{ containerPort: DEMO_PORT, hostPort: HOST_PORT, protocol: "TCP" }] }] };
     await lab.apply([{ apiVersion: "v1", kind: "Pod", metadata: { namespace: "shop", name: "published", labels: { app: "published" }, annotations: { "kubernetes.io/ingress-bandwidth": "10M" } }, spec }]);
     await lab.untilRunning(["shop/published"]);
-  }, 90_000);
-  afterAll(async () => expect(await stopLab(lab)).toEqual([]), 30_000);
+  });
+  afterAll(async () => expect(await stopLab(lab)).toEqual([]));
 
   /** The first line that the port of node-1 answers to node-2; "" for no answer. */
   const answer = async (): Promise<string> => {

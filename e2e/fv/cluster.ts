@@ -1,6 +1,5 @@
 /** A lab with the demo's pods, and what the tests ask of it. */
-import { spawn, spawnSync } from "node:child_process";
-import { once } from "node:events";
+import { spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync } from "node:fs";
 import { request } from "node:http";
 import { tmpdir } from "node:os";
@@ -11,6 +10,7 @@ import type { FaultCommand } from "../apiserver/faults.ts";
 import type { ControlPlane } from "../lab/control-plane.ts";
 import { demoNamespaces, demoPods, DEMO_PORT } from "../lab/demo.ts";
 import { startLab, type Lab, type LabOptions } from "../lab/lab.ts";
+import { runProgram, type Ended } from "../lab/run-program.ts";
 import { processesOf } from "../lab/sweep.ts";
 import { untilTrue } from "../lab/wait.ts";
 
@@ -18,8 +18,6 @@ import { untilTrue } from "../lab/wait.ts";
 export const onCluster = process.env["CALICO_LAB_API"] === "cluster";
 /** True: the labs stand before Kubernetes' own API server. Tests of its misbehaviour need the embedded one. */
 export const onKubernetes = onCluster || process.env["CALICO_LAB_API"] === "kubernetes";
-/** How long a lab with the demo's pods may take to be there. */
-export const LAB_TIMEOUT_MS = onCluster ? 300_000 : 90_000;
 
 /** Starts a lab of its own name and addresses with the demo's pods running. */
 export async function startDemoLab(name: string, octet: number, options: Partial<LabOptions> = {}): Promise<Lab> {
@@ -115,14 +113,8 @@ export function inject(lab: Lab, command: FaultCommand): Promise<void> {
 export const hasKubectl = Number(/v1\.(\d+)/.exec(spawnSync("kubectl", ["version", "--client"], { encoding: "utf8" }).stdout)?.[1] ?? 0) >= 27;
 
 /** Runs kubectl beside the lab, whose kubelet lives in this process. */
-export async function kubectl(lab: Lab, args: readonly string[], input?: object): Promise<{ status: number | null; stdout: string; stderr: string }> {
-  const child = spawn("kubectl", ["--kubeconfig", lab.api.kubeconfig, ...args], { timeout: 20_000 });
-  const output = { stdout: "", stderr: "" };
-  for (const stream of ["stdout", "stderr"] as const) child[stream].on("data", (chunk: Buffer) => (output[stream] += chunk.toString()));
-  child.stdin.end(input === undefined ? "" : JSON.stringify(input));
-  const [status] = (await once(child, "close")) as [number | null];
-  return { status, ...output };
-}
+export const kubectl = (lab: Lab, args: readonly string[], input?: object): Promise<Ended> =>
+  runProgram(["kubectl", "--kubeconfig", lab.api.kubeconfig, ...args], { input: input === undefined ? "" : JSON.stringify(input), timeoutMs: 20_000 });
 
 /** Waits until a process of the lab was started again after `restarts`. */
 export async function untilRestarted(lab: Lab, id: string, restarts: number): Promise<void> {

@@ -16,8 +16,8 @@ beforeAll(async () => {
   host = lab.hosts[0] as NodeHost;
   pods = [];
   for (const name of ["a", "b", "c"]) pods.push(await attach(host, await createPod(lab, host, name)));
-}, 90_000);
-afterAll(async () => expect(await stopLab(lab)).toEqual([]), 30_000);
+});
+afterAll(async () => expect(await stopLab(lab)).toEqual([]));
 
 const routes = (): string => run(lab, "node/node-1", "ip", "route");
 const pod = (i: number): Attached => pods[i] as Attached;
@@ -59,7 +59,7 @@ it("2.4 ADD: gives the same when it is repeated, also after the daemon was start
   await untilTrue("the daemon to be back", async () => lab.supervisor.states().some(({ id, restarts, pid }) => id === "cni@node-1" && restarts > 0 && pid !== null), 10_000);
   await untilHealthy(lab, "node-1", 9096);
   expect(await cniAdd(host, sandbox)).toEqual(result);
-}, 30_000);
+});
 
 it("2.4 CHECK: is content until somebody takes something away", async () => {
   const { sandbox, result } = pod(0);

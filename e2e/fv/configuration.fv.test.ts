@@ -12,11 +12,11 @@ describe("configuration takes effect without a restart", () => {
   beforeAll(async () => {
     lab = await startDemoLab("fvconf", 18);
     pids = felixPids();
-  }, 90_000);
+  });
   afterAll(async () => {
     expect(felixPids()).toBe(pids);
     expect(await stopLab(lab)).toEqual([]);
-  }, 30_000);
+  });
 
   const set = (kind: string, name: string, spec: object): Promise<void> => lab.apply([{ apiVersion: "projectcalico.org/v3", kind, metadata: { name }, spec }]);
   const patchPool = (spec: object): Promise<unknown> => lab.datastore.patch(calicoTypes.ipPools, { name: "default-ipv4-ippool" }, { spec }, { type: "merge" });
@@ -32,7 +32,7 @@ describe("configuration takes effect without a restart", () => {
     await untilTrue("the defaults to be in effect", async () => (await inEffect()) === "Info,15m0s", 10_000);
     await set("KubeControllersConfiguration", "default", { logSeverityScreen: "Warning", controllers: { node: { leakGracePeriod: "5m" } } });
     await untilTrue("the change to be in effect", async () => (await inEffect()) === "Warning,5m0s", 10_000);
-  }, 30_000);
+  });
 
   it("FelixConfiguration: Deny answers instead of dropping, on one node and then on all", async () => {
     await lab.apply([denyInto("shop")]);
@@ -48,14 +48,14 @@ describe("configuration takes effect without a restart", () => {
     await set("FelixConfiguration", "default", { iptablesFilterDenyAction: "Drop" });
     await untilTrue("all to drop again", async () => /no answer/.test(await because("monitoring/scraper", "shop/backend")), 10_000);
     await withoutPolicies(lab);
-  }, 60_000);
+  });
 
   it("FelixConfiguration: the environment wins, and what cannot be used changes nothing", async () => {
     const before = rules(lab, "node-1");
     await set("FelixConfiguration", "default", { defaultEndpointToHostAction: "Drop", bpfEnabled: true });
     await untilTrue("felix to say that there is no eBPF dataplane", async () => /eBPF dataplane is not part of this version/.test(run(lab, "node/node-1", "cat", `${lab.paths.logs}/felix@node-1.log`)), 10_000);
     expect(rules(lab, "node-1")).toBe(before);
-  }, 30_000);
+  });
 
   it("IPPool: natOutgoing off takes the masquerade away, a disabled pool gives no address", async () => {
     const masqueraded = (): boolean => /set nat-pools-v4 \{[^}]*10\.65/.test(rules(lab, "node-1"));
@@ -69,7 +69,7 @@ describe("configuration takes effect without a restart", () => {
     await untilTrue("the masquerade to be back", async () => masqueraded(), 10_000);
     await lab.datastore.delete(coreTypes.pods, { namespace: "shop", name: "late" }, { gracePeriodSeconds: 0 });
     await untilTrue("the pod to go", async () => !lab.pods().has("shop/late"), 10_000);
-  }, 60_000);
+  });
 
   it("BGPConfiguration: another AS number, and no mesh at all", async () => {
     expect(sessions()).toContain("Neighbor AS:      64512");
@@ -80,7 +80,7 @@ describe("configuration takes effect without a restart", () => {
     await untilTrue("the sessions to go", async () => !sessions().includes("BGP state"), 15_000);
     const nodeOf = (pod: string): string => lab.pods().get(pod)?.host.plan.name ?? "";
     await untilReach(lab, (from, to) => nodeOf(from) === nodeOf(to), 30_000);
-  }, 90_000);
+  });
 
   it("BGPPeer: explicit peers carry the routes where there is no mesh", async () => {
     for (const { name, address } of lab.plan.nodes) await set("BGPPeer", `to-${name}`, { peerIP: address, asNumber: 64_600, nodeSelector: `kubernetes.io/hostname != '${name}'` });
@@ -90,5 +90,5 @@ describe("configuration takes effect without a restart", () => {
     for (const { metadata } of items) await lab.datastore.delete(calicoTypes.bgpPeers, metadata);
     await set("BGPConfiguration", "default", { nodeToNodeMeshEnabled: true });
     await untilReach(lab, () => true, 40_000);
-  }, 120_000);
+  });
 });

@@ -10,8 +10,8 @@ describe("two families", () => {
     lab = await startDemoLab("fvdual", 19, {
       parameters: { "kube-controllers": { CALICO_IPV6POOL_CIDR: "fd65::/48", CALICO_IPV6POOL_NAT_OUTGOING: "true" }, cni: { CNI_ASSIGNIPV6: "true" } },
     });
-  }, 90_000);
-  afterAll(async () => expect(await stopLab(lab)).toEqual([]), 30_000);
+  });
+  afterAll(async () => expect(await stopLab(lab)).toEqual([]));
 
   const v6 = (pod: string): string => lab.pods().get(pod)?.addresses.find((address) => address.includes(":")) ?? "";
   const reaches = async (from: string, to: string): Promise<boolean> => (await lab.probe(from, v6(to), DEMO_PORT, "tcp", 300)).reached;
@@ -34,7 +34,7 @@ describe("two families", () => {
     await untilTrue("IPv6 between nodes", () => reaches(from, to), 20_000);
     await untilReach(lab, () => true);
     expect(run(lab, "node/node-1", "ip", "-6", "route")).toMatch(/fd65::\S+\/122 via \S+ dev eth0 proto bird/);
-  }, 40_000);
+  });
 
   it("policy holds for both", async () => {
     const [from, to] = elsewhere();
@@ -46,5 +46,5 @@ describe("two families", () => {
     await untilTrue("IPv6 from that pod alone", () => reaches(from, to), 5_000);
     await untilReach(lab, (_, target) => target !== to);
     await withoutPolicies(lab);
-  }, 40_000);
+  });
 });

@@ -17,8 +17,8 @@ describe("events", () => {
   let lab: Lab;
   beforeAll(async () => {
     lab = await startDemoLab("fvevents", 29);
-  }, 90_000);
-  afterAll(async () => expect(await stopLab(lab)).toEqual([]), 30_000);
+  });
+  afterAll(async () => expect(await stopLab(lab)).toEqual([]));
 
   const eventsOf = async (kind: string, name: string): Promise<Event[]> =>
     (await lab.datastore.list<Event>(coreTypes.events, { fieldSelector: `involvedObject.kind=${kind},involvedObject.name=${name}` })).items;
@@ -45,7 +45,7 @@ describe("events", () => {
     await inject(lab, { skipChecks: false });
     if (hasKubectl) expect((await kubectl(lab, ["describe", "networkpolicies.projectcalico.org", "-n", "shop", "odd"])).stdout).toMatch(/Events:[\s\S]*Warning +InvalidObject[\s\S]*calico-typha +spec\.selector/);
     await lab.datastore.delete(calicoTypes.networkPolicies, { namespace: "shop", name: "odd" });
-  }, 60_000);
+  });
 
   it("a pool without free addresses: told on the pod and on the pool, repetitions are counted", async () => {
     await lab.apply([{ apiVersion: "projectcalico.org/v3", kind: "IPPool", metadata: { name: "tiny" }, spec: { cidr: "10.99.0.0/31", blockSize: 32, assignmentMode: "Manual", nodeSelector: "all()" } }]);
@@ -63,7 +63,7 @@ describe("events", () => {
       expect((await kubectl(lab, ["get", "events"])).stdout).toMatch(/NoFreeAddress +ippool\/tiny +no address is free/);
     }
     for (const name of ["one", "two", "three"]) await lab.datastore.delete(coreTypes.pods, { namespace: "shop", name }, { gracePeriodSeconds: 0 });
-  }, 60_000);
+  });
 
   it("two nodes with one address: felix is not ready and says which, until one of them goes", async () => {
     const annotations = { "projectcalico.org/IPv4Address": `${lab.plan.nodes[1]?.address ?? ""}/24` };
@@ -76,7 +76,7 @@ describe("events", () => {
     expect((await healthOf(lab, "node-3", FELIX_HEALTH)).status).toBe(200);
     await lab.datastore.delete(coreTypes.nodes, { name: "ghost" });
     await untilTrue("felix of node-2 to be ready", async () => (await healthOf(lab, "node-2", FELIX_HEALTH)).status === 200, 10_000);
-  }, 60_000);
+  });
 
   it("two machines with one name: the one that was there first says so", async () => {
     const node = await get(coreTypes.nodes, "node-3");
@@ -87,7 +87,7 @@ describe("events", () => {
     expect((await healthOf(lab, "node-3", FELIX_HEALTH)).status).not.toBe(200);
     await announce(present);
     await untilTrue("felix of node-3 to be ready", async () => (await healthOf(lab, "node-3", FELIX_HEALTH)).status === 200, 10_000);
-  }, 60_000);
+  });
 
   it("a Node that lost its address gets it again, and the routes to it come back", async () => {
     const address = (await get(coreTypes.nodes, "node-3")).metadata.annotations?.["projectcalico.org/IPv4Address"];
@@ -95,5 +95,5 @@ describe("events", () => {
     await untilTrue("the address to be announced again", async () => (await get(coreTypes.nodes, "node-3")).metadata.annotations?.["projectcalico.org/IPv4Address"] === address, 10_000);
     await untilTrue("felix of node-3 to be ready", async () => (await healthOf(lab, "node-3", FELIX_HEALTH)).status === 200, 10_000);
     await untilTrue("node-1 to have routes to it", async () => run(lab, "node/node-1", "ip", "route").includes(`via ${String(address).split("/")[0]} `), 20_000);
-  }, 60_000);
+  });
 });

@@ -20,9 +20,9 @@ describe("what happens to nodes", () => {
   beforeAll(async () => {
     lab = await startDemoLab("fvfault", 28, { parameters: { "kube-controllers": { KUBECONTROLLERS_LEAKGRACEPERIOD: "2s", KUBECONTROLLERS_LEAKSCANINTERVAL: "1s" } } });
     host = lab.hosts[0] as NodeHost;
-  }, 90_000);
-  afterAll(async () => expect(await stopLab(lab)).toEqual([]), 30_000);
-  afterEach(() => withoutPolicies(lab), 30_000);
+  });
+  afterAll(async () => expect(await stopLab(lab)).toEqual([]));
+  afterEach(() => withoutPolicies(lab));
 
   const health = async (): Promise<string> => (await fetch(`http://${host.plan.address}:9099/health`)).text();
 
@@ -33,7 +33,7 @@ describe("what happens to nodes", () => {
     run(lab, "node/node-1", "nft", "flush", "ruleset");
     expect(rules(lab, "node-1")).toBe(before);
     await untilReach(lab, intoShop);
-  }, 30_000);
+  });
 
   it("a table of others drops: felix says which, and traffic is back with its end", async () => {
     run(lab, "node/node-1", "nft", "add table inet other; add chain inet other forward { type filter hook forward priority 10; policy drop; }");
@@ -43,7 +43,7 @@ describe("what happens to nodes", () => {
     run(lab, "node/node-1", "nft", "delete", "table", "inet", "other");
     await untilReach(lab, () => true);
     await untilTrue("felix to be content", async () => !(await health()).includes("table inet other"), 10_000);
-  }, 40_000);
+  });
 
   it("links flap: a pod's and the node's own", async () => {
     const [pod] = [...lab.pods().values()].filter(({ host: { plan } }) => plan.name === "node-1");
@@ -53,7 +53,7 @@ describe("what happens to nodes", () => {
     // The default route is the business of who manages the machine's network.
     run(lab, "node/node-1", "sh", "-c", "route=$(ip route show default); ip link set eth0 down; ip link set eth0 up; ip route add $route");
     await untilReach(lab, () => true, 40_000);
-  }, 60_000);
+  });
 
   it("the disk is full: an ADD fails in words and leaves nothing; with room again it succeeds", async () => {
     run(lab, "node/node-1", "mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", "/var/lib/calico/cni/containers");
@@ -70,7 +70,7 @@ describe("what happens to nodes", () => {
       run(lab, "node/node-1", "umount", "/var/lib/calico/cni/containers");
     }
     expect((await allocated(lab)).includes("crowded")).toBe(false);
-  }, 30_000);
+  });
 
   it("blocks that always change and a slow API server: pods wait and run", async () => {
     await inject(lab, { conflicts: { ipamblocks: 8 }, latencyMs: 150 });
@@ -82,7 +82,7 @@ describe("what happens to nodes", () => {
     expect(new Set(addresses).size).toBe(addresses.length);
     for (const name of names) await lab.datastore.delete(coreTypes.pods, { namespace: "shop", name }, { gracePeriodSeconds: 0 });
     await untilTrue("their addresses to be free", async () => (await allocated(lab)).every((name) => !name.startsWith("slow-")), 20_000);
-  }, 60_000);
+  });
 
   it("30 pods of a node come and go at once: nothing is left of them", async () => {
     const before = podRoutes(lab, "node-1");
@@ -96,7 +96,7 @@ describe("what happens to nodes", () => {
     await untilTrue("the routes to be as before", async () => podRoutes(lab, "node-1").join() === before.join(), 20_000);
     await untilTrue("the addresses to be free", async () => (await allocated(lab)).every((name) => !name.startsWith("burst-")), 20_000);
     expect(rules(lab, "node-1")).not.toContain("burst-");
-  }, 90_000);
+  });
 
   it("a node is removed and returns: the others forget it and take it up again", async () => {
     const node = await lab.datastore.get<KubeObject & { status?: object }>(coreTypes.nodes, { name: "node-3" });
@@ -110,5 +110,5 @@ describe("what happens to nodes", () => {
     await lab.datastore.patch(coreTypes.nodes, { name: "node-3" }, { status: node.status }, { type: "merge", subresource: "status" });
     await untilHealthy(lab, "node-3", 9099);
     await untilReach(lab, () => true, 40_000);
-  }, 90_000);
+  });
 });

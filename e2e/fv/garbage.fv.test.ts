@@ -8,8 +8,8 @@ import { startDemoLab, stopLab } from "./cluster.ts";
 let lab: Lab;
 beforeAll(async () => {
   lab = await startDemoLab("fvgc", 27, { parameters: { "kube-controllers": { KUBECONTROLLERS_LEAKGRACEPERIOD: "1s", KUBECONTROLLERS_LEAKSCANINTERVAL: "500ms" } } });
-}, 90_000);
-afterAll(async () => expect(await stopLab(lab)).toEqual([]), 30_000);
+});
+afterAll(async () => expect(await stopLab(lab)).toEqual([]));
 
 const holders = async (): Promise<string> => JSON.stringify((await lab.datastore.list<KubeObject>(calicoTypes.ipamBlocks)).items);
 
@@ -23,14 +23,14 @@ it("releases the address of a pod that vanished without a DEL, and of nobody els
   await untilTrue("the address to be released", async () => !(await holders()).includes('"pod":"vanishing"'), 20_000);
   expect(await holders()).toContain('"pod":"staying"');
   expect(await holders()).toContain('"pod":"frontend"');
-}, 40_000);
+});
 
 it("makes a handle again that was lost", async () => {
   const { items: [first] } = await lab.datastore.list<KubeObject>(calicoTypes.ipamHandles);
   const name = first?.metadata.name ?? "";
   await lab.datastore.delete(calicoTypes.ipamHandles, { name });
   await untilTrue("the handle to be there again", async () => (await lab.datastore.list(calicoTypes.ipamHandles)).items.some(({ metadata }) => metadata.name === name), 10_000);
-}, 20_000);
+});
 
 it("leaves the objects as they are when it starts again", async () => {
   const before = JSON.stringify((await lab.datastore.list(calicoTypes.ipPools)).items);
@@ -38,4 +38,4 @@ it("leaves the objects as they are when it starts again", async () => {
   await untilTrue("kube-controllers to run again", async () => lab.supervisor.states().some(({ id, restarts, pid }) => id === "kube-controllers@node-1" && restarts > 0 && pid !== null), 10_000);
   await untilTrue("it to lead again", async () => (await fetch(`http://${lab.hosts[0]?.plan.address}:9094/readiness`)).status === 200, 30_000);
   expect(JSON.stringify((await lab.datastore.list(calicoTypes.ipPools)).items)).toBe(before);
-}, 60_000);
+});

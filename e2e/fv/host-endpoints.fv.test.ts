@@ -19,11 +19,11 @@ beforeAll(async () => {
   const [program = "", ...args] = lab.execCommand("node/node-2", [process.execPath, "-e", SERVER]);
   server = spawn(program, args, { stdio: ["ignore", "pipe", "inherit"] });
   if (server.stdout !== null) await once(server.stdout, "data");
-}, 90_000);
+});
 afterAll(async () => {
   server.kill();
   expect(await stopLab(lab)).toEqual([]);
-}, 30_000);
+});
 
 const hostEndpoint = { apiVersion: "projectcalico.org/v3", kind: "HostEndpoint", metadata: { name: "node-2-uplink", labels: { role: "guarded" } }, spec: { node: "node-2", interfaceName: "eth0" } };
 const hostPolicy = (ingress: readonly object[], over: object = {}): KubeObject => globalPolicy("hosts", { selector: "role == 'guarded'", types: ["Ingress", "Egress"], ingress, egress: [{ action: "Allow" }], ...over });
@@ -38,13 +38,13 @@ it("closes a node but for its failsafe ports; pods behind it are not touched", a
   await untilReached("node/node-1", "node/node-2", PORT, false);
   expect([await reaches("node/node-1", "node/node-2", FAILSAFE), await reaches("node/node-2", "node/node-1", FAILSAFE)]).toEqual([true, true]);
   await untilReach(lab, () => true);
-}, 60_000);
+});
 
 it("opens what a policy allows", async () => {
   await lab.apply([hostPolicy([{ action: "Allow", protocol: "TCP", source: { nets: [`${lab.plan.nodes[0]?.address}/32`] }, destination: { ports: [PORT] } }])]);
   await untilReached("node/node-1", "node/node-2", PORT, true);
   expect(await reaches("node/node-3", "node/node-2", PORT)).toBe(false);
-}, 30_000);
+});
 
 it("polices what is forwarded to pods when a policy says so, and never what a node sends to its own pods", async () => {
   const nodes = await nodeOf();
@@ -53,10 +53,10 @@ it("polices what is forwarded to pods when a policy says so, and never what a no
   await lab.apply([globalPolicy("forwarded", { selector: "role == 'guarded'", order: 1, applyOnForward: true, types: ["Ingress"], ingress: [{ action: "Deny", protocol: "TCP", destination: { ports: [8080] } }, { action: "Allow" }] })]);
   await untilReach(lab, (from, to) => !onGuarded(to) || onGuarded(from));
   for (const pod of [...nodes.keys()].filter(onGuarded)) expect(await reaches("node/node-2", pod, 8080)).toBe(true);
-}, 60_000);
+});
 
 it("leaves nothing when it goes", async () => {
   await lab.datastore.delete(calicoTypes.hostEndpoints, { name: hostEndpoint.metadata.name });
   await untilReach(lab, () => true);
   await untilReached("node/node-3", "node/node-2", PORT, true);
-}, 30_000);
+});

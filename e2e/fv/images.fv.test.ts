@@ -3,15 +3,12 @@ import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, describe, expect, it, vi } from "vitest";
+import { afterAll, describe, expect, it } from "vitest";
 import { COMPONENTS, type ComponentName } from "../images/arguments.ts";
 import { buildImages, projectVersion, type BuiltImage } from "../images/build.ts";
 import { findBuilder, NoBuilder } from "../images/builder.ts";
 import { findRunner, type Runner } from "../images/runner.ts";
 import { untilTrue } from "../lab/wait.ts";
-
-// Containers start in some tenths of a second; on a busy machine in many.
-vi.setConfig({ testTimeout: 60_000 });
 
 const dir = mkdtempSync(join(tmpdir(), "images-"));
 

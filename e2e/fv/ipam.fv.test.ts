@@ -15,8 +15,8 @@ beforeAll(async () => {
     pool("tiny", { cidr: "10.66.0.0/30", blockSize: 30 }), pool("kept", { cidr: "10.67.0.0/29", blockSize: 29 }),
     { apiVersion: "projectcalico.org/v3", kind: "IPReservation", metadata: { name: "gateways" }, spec: { reservedCIDRs: ["10.67.0.0/30"] } },
   ]);
-}, 90_000);
-afterAll(async () => expect(await stopLab(lab)).toEqual([]), 30_000);
+});
+afterAll(async () => expect(await stopLab(lab)).toEqual([]));
 
 const pool = (name: string, spec: object): object => ({ apiVersion: "projectcalico.org/v3", kind: "IPPool", metadata: { name }, spec: { assignmentMode: "Manual", ...spec } });
 const pod = (name: string, node: string, annotations: Record<string, string>): object => ({
@@ -37,7 +37,7 @@ it("an address borrowed from another node's block is reached from everywhere, an
   await untilTrue("the owner of the block to have the way to the borrowed address", async () => /10\.66\.0\.1 via/.test(run(lab, "node/node-1", "ip", "route")), 10_000);
   await remove("borrower");
   await untilTrue("the way to be gone", async () => ["node-1", "node-3"].every((node) => !/10\.66\.0\.1 /.test(run(lab, `node/${node}`, "ip", "route"))), 20_000);
-}, 60_000);
+});
 
 it("with strict affinity a pod waits, says why, and runs when it is lifted", async () => {
   await strict(true);
@@ -47,7 +47,7 @@ it("with strict affinity a pod waits, says why, and runs when it is lifted", asy
   await lab.untilRunning(["shop/patient"], 20_000);
   expect(addressOf("patient")).toMatch(/^10\.66\.0\.[123]$/);
   for (const name of ["owner", "patient"]) await remove(name);
-}, 40_000);
+});
 
 it("a reserved address is given only to the pod that names it", async () => {
   await lab.apply([pod("any", "node-1", { ipv4pools: '["kept"]' }), pod("named", "node-1", { ipAddrs: '["10.67.0.1"]', hwAddr: "02:00:5e:10:00:01" })]);
@@ -73,4 +73,4 @@ it("an empty block goes back when its pool does not select the node any more", a
   expect(await blocks()).toContain("10.67.0.0/29");
   await lab.datastore.patch(calicoTypes.ipPools, { name: "kept" }, { spec: { nodeSelector: "rack == 'none'" } }, { type: "merge" });
   await untilTrue("the block to be gone", async () => !(await blocks()).includes("10.67.0.0/29"), 20_000);
-}, 30_000);
+});

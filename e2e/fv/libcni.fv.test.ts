@@ -31,8 +31,8 @@ describe.skipIf(!build())(`the plugin and libcni ${VERSION}`, () => {
   beforeAll(async () => {
     lab = await startDemoLab("fvlib", 27);
     host = lab.hosts[0] as NodeHost;
-  }, 90_000);
-  afterAll(async () => expect(await stopLab(lab)).toEqual([]), 30_000);
+  });
+  afterAll(async () => expect(await stopLab(lab)).toEqual([]));
 
   /** Runs a verb with the node's own configuration in a version of the specification. */
   async function call(version: string, verb: string, sandbox: Sandbox | null): Promise<string> {

@@ -5,7 +5,7 @@ import { allowPolicies, defaultDeny } from "../lab/demo.ts";
 import { PORTS } from "../lab/components.ts";
 import type { Lab } from "../lab/lab.ts";
 import { untilTrue } from "../lab/wait.ts";
-import { hasKubectl, LAB_TIMEOUT_MS, onCluster, healthOf, kubectl, rules, run, startDemoLab, stopLab, untilHealthy, untilReach } from "./cluster.ts";
+import { hasKubectl, onCluster, healthOf, kubectl, rules, run, startDemoLab, stopLab, untilHealthy, untilReach } from "./cluster.ts";
 
 describe("the main job", () => {
   let lab: Lab;
@@ -14,8 +14,8 @@ describe("the main job", () => {
   beforeAll(async () => {
     lab = await startDemoLab("fvmain", 21);
     up = performance.now() - began;
-  }, LAB_TIMEOUT_MS);
-  afterAll(async () => expect(await stopLab(lab)).toEqual([]), 30_000);
+  });
+  afterAll(async () => expect(await stopLab(lab)).toEqual([]));
 
   it.skipIf(onCluster)("is up within twenty seconds", () => expect(up).toBeLessThan(20_000));
 

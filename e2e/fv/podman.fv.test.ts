@@ -58,12 +58,12 @@ describe.skipIf(!usable)(`the plugin and podman ${version}`, () => {
     mkdirSync(join(dir, "cache"));
     run(lab, "node/node-1", "sh", "-c", `mkdir -p /var/lib/cni && mount --bind '${dir}/cache' /var/lib/cni`);
     await lab.apply([{ apiVersion: "v1", kind: "Namespace", metadata: { name: NAMESPACE } }]);
-  }, 90_000);
+  });
   afterAll(async () => {
     if (lab === undefined) return;
     podman("rm", "--force", "--all");
     expect([await stopLab(lab), await removeCgroups()]).toEqual([[], []]);
-  }, 30_000);
+  });
 
   /** Gives podman the node's own configuration with other fields for our plugin. */
   function install(fields: object): void {
@@ -138,7 +138,7 @@ describe.skipIf(!usable)(`the plugin and podman ${version}`, () => {
     expect(await reaches(inside, remote.addresses[0] ?? "")).toBe(true);
     await lab.datastore.delete(coreTypes.networkPolicies, { namespace: NAMESPACE, name: "deny" });
     await untilTrue("the pod to reach the container again", () => reaches(lab.netnsOf(key), address), 10_000);
-  }, 60_000);
+  });
 
   it("stop gives everything back, start makes it anew, rm leaves nothing", async () => {
     const before = addressOf("web");
@@ -149,7 +149,7 @@ describe.skipIf(!usable)(`the plugin and podman ${version}`, () => {
     expect([after === before, await traces("web", after)]).toEqual([false, { route: true, link: true, allocated: true }]);
     podman("rm", "--force", "--time", "5", "web");
     await untilNothingIsLeft("web", after);
-  }, 30_000);
+  });
 
   it("a container that is killed gives everything back by itself, and can be removed", async () => {
     await createPod("killed");
@@ -159,7 +159,7 @@ describe.skipIf(!usable)(`the plugin and podman ${version}`, () => {
     await untilNothingIsLeft("killed", address);
     podman("rm", "killed");
     await untilNothingIsLeft("killed", address);
-  }, 30_000);
+  });
 
   it("a container that is removed while the daemon is down gives everything back when it comes", async () => {
     await createPod("late");
@@ -170,7 +170,7 @@ describe.skipIf(!usable)(`the plugin and podman ${version}`, () => {
     expect(await traces("late", address)).toEqual({ route: false, link: false, allocated: true });
     lab.supervisor.resume("cni@node-1");
     await untilNothingIsLeft("late", address);
-  }, 30_000);
+  });
 
   it("a container without a pod of its name is refused in words and leaves nothing", async () => {
     expect(() => start("nobody")).toThrow(`pod ${NAMESPACE}/nobody does not exist`);
@@ -186,5 +186,5 @@ describe.skipIf(!usable)(`the plugin and podman ${version}`, () => {
     install({ default_namespace: NAMESPACE });
     start("nowhere");
     expect(await traces("nowhere", addressOf("nowhere"))).toEqual({ route: true, link: true, allocated: true });
-  }, 30_000);
+  });
 });

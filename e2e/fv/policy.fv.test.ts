@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { clusterPolicyDefinition } from "../cluster/workloads.ts";
 import type { Lab } from "../lab/lab.ts";
 import { untilTrue } from "../lab/wait.ts";
-import { calicoPolicy, denyInto, globalPolicy, inject, LAB_TIMEOUT_MS, onKubernetes, rules, run, startDemoLab, stopLab, untilReach, withoutPolicies } from "./cluster.ts";
+import { calicoPolicy, denyInto, globalPolicy, inject, onKubernetes, rules, run, startDemoLab, stopLab, untilReach, withoutPolicies } from "./cluster.ts";
 
 type Reach = (from: string, to: string) => boolean;
 /** Into one pod only from some; everything else is open. */
@@ -16,9 +16,9 @@ describe("policies in the kernel", () => {
   let lab: Lab;
   beforeAll(async () => {
     lab = await startDemoLab("fvpol", 24);
-  }, LAB_TIMEOUT_MS);
-  afterAll(async () => expect(await stopLab(lab)).toEqual([]), 30_000);
-  afterEach(() => withoutPolicies(lab), 30_000);
+  });
+  afterAll(async () => expect(await stopLab(lab)).toEqual([]));
+  afterEach(() => withoutPolicies(lab));
 
   it.each<[string, (lab: Lab) => KubeObject[], Reach]>([
     ["v3: only what is allowed comes in", () => [calicoPolicy("shop", "p", { selector: "app == 'backend'", ingress: [allow({ selector: "app == 'frontend'" }, { protocol: "TCP", destination: { ports: [8080] } })] })], into("shop/backend", "shop/frontend")],
@@ -59,7 +59,7 @@ describe("policies in the kernel", () => {
   ])("%s", async (_, objects, expected) => {
     await lab.apply(objects(lab));
     await untilReach(lab, expected);
-  }, 30_000);
+  });
 
   it("follow the labels of pods and namespaces", async () => {
     await lab.apply([calicoPolicy("shop", "p", { selector: "app == 'backend'", ingress: [allow({ selector: "access == 'yes'" }), allow({ namespaceSelector: "open == 'yes'" })] })]);
@@ -71,7 +71,7 @@ describe("policies in the kernel", () => {
     await lab.datastore.patch(coreTypes.pods, { namespace: "shop", name: "database" }, { metadata: { labels: { access: null } } }, { type: "merge" });
     await lab.datastore.patch(coreTypes.namespaces, { name: "monitoring" }, { metadata: { labels: { open: null } } }, { type: "merge" });
     await untilReach(lab, closed("shop/backend"));
-  }, 40_000);
+  });
 
   it("follow who is behind a Service, with its ports as a destination and without as a source", async () => {
     const slice = (name: string, service: string, key: string, port: number): KubeObject => ({
@@ -92,7 +92,7 @@ describe("policies in the kernel", () => {
     await untilReach(lab, (from, to) => from !== "shop/frontend" && (to !== "shop/backend" || from === "monitoring/scraper"));
     for (const name of ["web-1", "clients-1"]) await lab.datastore.delete(coreTypes.endpointSlices, { namespace: "shop", name });
     await untilReach(lab, (from, to) => from !== "shop/frontend" && to !== "shop/backend");
-  }, 60_000);
+  });
 
   it("of administrators come first and last, once the cluster has the kind", async () => {
     const cluster = (name: string, spec: object): KubeObject => ({ apiVersion: "policy.networking.k8s.io/v1alpha2", kind: "ClusterNetworkPolicy", metadata: { name }, spec: { priority: 1, subject: { namespaces: { matchLabels: { team: "shop" } } }, ...spec } } as KubeObject);
@@ -127,14 +127,14 @@ describe("policies in the kernel", () => {
     }
     await withoutPolicies(lab);
     await untilReach(lab, () => true);
-  }, 120_000);
+  });
 
   it("tell protocols apart", async () => {
     await lab.apply([calicoPolicy("shop", "p", { selector: "app == 'backend'", ingress: [{ action: "Allow", protocol: "ICMP", icmp: { type: 8 } }] })]);
     await untilReach(lab, closed("shop/backend"));
     expect((await lab.probe("shop/frontend", "shop/backend", 0, "icmp")).reached).toBe(true);
     expect((await lab.probe("shop/frontend", "shop/backend", 8080, "udp", 300)).reached).toBe(false);
-  }, 30_000);
+  });
 
   it.skipIf(onKubernetes)("one that cannot be used closes what it is about, and the others go on", async () => {
     await inject(lab, { skipChecks: true });
@@ -144,7 +144,7 @@ describe("policies in the kernel", () => {
     ]);
     await inject(lab, { skipChecks: false });
     await untilReach(lab, (from, to) => (to === "shop/backend" ? from === "shop/database" : !to.startsWith("monitoring/")));
-  }, 30_000);
+  });
 
   it("drop what a pod sends from an address that is not its own", async () => {
     const backend = addressOf(lab, "shop/backend");
@@ -158,7 +158,7 @@ describe("policies in the kernel", () => {
     run(lab, "shop/frontend", "ip", "addr", "del", "10.65.99.99/32", "dev", "eth0");
     const listed = run(lab, `node/${node}`, "nft", "list", "table", "inet", "calico");
     expect(listed).toMatch(/counter packets [1-9]\d* bytes \d+ drop comment "shop\/frontend foreign source address"/);
-  }, 20_000);
+  });
 
   it("drop what comes from a workload interface that felix does not know", async () => {
     run(lab, "node/node-1", "ip", "link", "add", "calideadbeef", "type", "veth", "peer", "name", "probe0");

@@ -11,9 +11,9 @@ describe("processes that die", () => {
   let lab: Lab;
   beforeAll(async () => {
     lab = await startDemoLab("fvkill", 22);
-  }, 90_000);
-  afterAll(async () => expect(await stopLab(lab)).toEqual([]), 30_000);
-  afterEach(() => withoutPolicies(lab), 30_000);
+  });
+  afterAll(async () => expect(await stopLab(lab)).toEqual([]));
+  afterEach(() => withoutPolicies(lab));
 
   it("felix killed: traffic and policy stay; its restart writes nothing but the adoption of the table", async () => {
     await lab.apply([denyInto("shop")]);
@@ -26,7 +26,7 @@ describe("processes that die", () => {
     await untilHealthy(lab, "node-2", 9099);
     expect({ rules: rules(lab, "node-2"), routes: run(lab, "node/node-2", "ip", "route"), generation: generationOf(lab, "node-2") }).toEqual({ ...before, generation: before.generation + 1 });
     await untilReach(lab, intoShop);
-  }, 40_000);
+  });
 
   it("felix stopped while a policy changes: the old one holds, the new one comes with its restart", async () => {
     await lab.apply([denyInto("shop")]);
@@ -38,7 +38,7 @@ describe("processes that die", () => {
     await untilReach(lab, (_, to) => !to.startsWith("shop/") || !onNode(to));
     lab.supervisor.resume(`felix@${node}`);
     await untilReach(lab, () => true);
-  }, 40_000);
+  });
 
   it("somebody deletes a chain's rules or the whole table: felix repairs it at once", async () => {
     await lab.apply([denyInto("shop")]);
@@ -49,14 +49,14 @@ describe("processes that die", () => {
     lab.supervisor.resume("felix@node-1");
     await untilTrue("the table to be as before", async () => sorted(rules(lab, "node-1")) === sorted(before), 15_000);
     await untilReach(lab, intoShop);
-  }, 40_000);
+  });
 
   it("a route that somebody deletes comes back", async () => {
     const [pod] = [...lab.pods().values()].filter(({ host }) => host.plan.name === "node-1");
     const address = pod?.addresses[0] ?? "";
     run(lab, "node/node-1", "ip", "route", "del", address);
     await untilTrue("the route to be back", async () => run(lab, "node/node-1", "ip", "route").includes(`${address} dev`), 10_000);
-  }, 20_000);
+  });
 
   it("typha killed: what is enforced stays; changes come through when it is back", async () => {
     const typha = lab.supervisor.states().find(({ id }) => id.startsWith("typha@"))?.id ?? "";
@@ -65,7 +65,7 @@ describe("processes that die", () => {
     expect((await reachable(lab)).has("shop/frontend>shop/backend")).toBe(true);
     lab.supervisor.resume(typha);
     await untilReach(lab, intoShop, 30_000);
-  }, 60_000);
+  });
 
   it("NATS killed: a policy still reaches the kernel", async () => {
     await lab.supervisor.stop("nats");
@@ -73,7 +73,7 @@ describe("processes that die", () => {
     await untilReach(lab, intoShop);
     expect(await healthOf(lab, "node-1", 9099)).toMatchObject({ status: 200 });
     lab.supervisor.resume("nats");
-  }, 30_000);
+  });
 
   it("bird killed: routes stay, sessions come back", async () => {
     lab.supervisor.kill("bird@node-3", "SIGKILL");
@@ -82,7 +82,7 @@ describe("processes that die", () => {
     await untilHealthy(lab, "node-3", 9095);
     await untilTrue("the sessions of node-3", async () => (run(lab, "node/node-3", "birdc", "-s", "/run/calico/bird.ctl", "show", "protocols").match(/Established/g) ?? []).length === 4, 20_000);
     await untilReach(lab, () => true);
-  }, 60_000);
+  });
 
   it("cni and ipam stopped: a new pod waits for them and then runs", async () => {
     for (const id of ["cni@node-1", "ipam@node-1"]) await lab.supervisor.stop(id);
@@ -94,7 +94,7 @@ describe("processes that die", () => {
     await untilReach(lab, () => true);
     await lab.datastore.delete(coreTypes.pods, { namespace: "shop", name: "late" }, { gracePeriodSeconds: 0 });
     await untilTrue("the pod to be gone", async () => !lab.pods().has("shop/late"), 10_000);
-  }, 60_000);
+  });
 });
 
 /** Lines in order of the alphabet: a repaired table may list its chains in another order. */

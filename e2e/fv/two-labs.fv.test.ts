@@ -32,4 +32,4 @@ it("two labs on one machine leave each other alone", async () => {
   } finally {
     expect(await stopLab(first)).toEqual([]);
   }
-}, 90_000);
+});

@@ -56,8 +56,8 @@ async function waysOf(node: string): Promise<Record<string, string>> {
 describe("CrossSubnet: four nodes in two subnets", () => {
   beforeAll(async () => {
     lab = await startDemoLab("vxcross", 24, { nodes: 4, subnets: 2, encapsulation: "vxlan-crosssubnet", parameters: PARAMETERS });
-  }, 120_000);
-  afterAll(async () => expect(await stopLab(lab)).toEqual([]), 30_000);
+  });
+  afterAll(async () => expect(await stopLab(lab)).toEqual([]));
 
   it("goes through the tunnel to the other subnet and without it in the own one, and BIRD keeps out of it", async () => {
     for (const [node, near] of [["node-1", "node-3"], ["node-2", "node-4"], ["node-3", "node-1"], ["node-4", "node-2"]] as const) {
@@ -70,7 +70,7 @@ describe("CrossSubnet: four nodes in two subnets", () => {
     expect(tunnelPackets("node-1")).toBe(before);
     expect(ping(here, addressOf(far))).toContain("5 received");
     expect(tunnelPackets("node-1")).toBe(before + 5);
-  }, 30_000);
+  });
 
   it("carries packets as large as pods may send, whole, and megabytes of them", async () => {
     const [here, near, far] = [onNode("node-1"), onNode("node-3"), onNode("node-2")];
@@ -82,13 +82,13 @@ describe("CrossSubnet: four nodes in two subnets", () => {
       expect(await transfer(lab, here, other, 8_000_000)).toBe(8_000_000);
     }
     expect(fragmented()).toEqual(before);
-  }, 60_000);
+  });
 
   it("obeys policy across the tunnel", async () => {
     await lab.apply([denyInto("shop")]);
     await untilReach(lab, (_, to) => !to.startsWith("shop/"));
     await withoutPolicies(lab);
-  }, 40_000);
+  });
 
   it("nodes reach pods of others from their tunnel's address, whatever address they begin with, and pods reach nodes", async () => {
     const far = onNode("node-2");
@@ -101,7 +101,7 @@ describe("CrossSubnet: four nodes in two subnets", () => {
     expect(renamed()).toBe(before + 1);
     expect((await lab.probe(onNode("node-1"), "node/node-2", 9099)).reached).toBe(true);
     expect((await lab.probe(onNode("node-1"), addresses["node-2"] ?? "", 9099)).reached).toBe(true);
-  }, 30_000);
+  });
 
   it("opens no tunnel packet of a stranger, and tracks none at all", async () => {
     const strangers = (): number => Number(/counter packets (\d+) bytes \d+ drop comment "VXLAN from a stranger"/.exec(run(lab, "node/node-1", "nft", "list", "chain", "inet", "calico", "filter-input"))?.[1]);
@@ -112,14 +112,14 @@ describe("CrossSubnet: four nodes in two subnets", () => {
     await untilTrue("the packet to be dropped", async () => strangers() === before + 1, 5_000);
     expect(ping(onNode("node-1"), addressOf(onNode("node-2")))).toContain("5 received");
     expect(run(lab, "node/node-1", "cat", "/proc/net/nf_conntrack")).not.toMatch(/dport=4789/);
-  }, 20_000);
+  });
 
   it("the device deleted by hand returns", async () => {
     const before = { ...overlayOf("node-1"), device: "" };
     run(lab, "node/node-1", "ip", "link", "del", "vxlan.calico");
     await untilTrue("the overlay to be as before", async () => JSON.stringify({ ...overlayOf("node-1"), device: "" }) === JSON.stringify(before), 10_000);
     await untilReach(lab, () => true);
-  }, 30_000);
+  });
 
   it("felix killed: no packet is lost, and its restart leaves everything as it is", async () => {
     const before = overlayOf("node-1");
@@ -132,7 +132,7 @@ describe("CrossSubnet: four nodes in two subnets", () => {
     expect(sent).toBeGreaterThan(10);
     expect(received).toBe(sent);
     expect(overlayOf("node-1")).toEqual(before);
-  }, 40_000);
+  });
 
   it("an address borrowed from another node's block is found where it is", async () => {
     const address = addressOf(onNode("node-2")).replace(/\d+$/, (last) => String((Number(last) & ~63) + 40));
@@ -147,7 +147,7 @@ describe("CrossSubnet: four nodes in two subnets", () => {
     await untilReach(lab, () => true);
     await lab.datastore.delete(coreTypes.pods, { namespace: "shop", name: "borrower" }, { gracePeriodSeconds: 0 });
     await untilTrue("the ways to be gone", async () => NODES.every((node) => routeTo(node) === "none"), 15_000);
-  }, 60_000);
+  });
 
   it("a node that is gone takes its entries, routes and tunnel address with it", async () => {
     const held = await handles();
@@ -168,7 +168,7 @@ describe("CrossSubnet: four nodes in two subnets", () => {
     await untilTrue("its tunnel address to be released", async () => !(await handles()).includes(`vxlan-tunnel-addr-${gone}`), 20_000);
     expect((await handles())).toEqual(held.filter((name) => !name.endsWith(gone)));
     await untilReach(lab, () => true);
-  }, 90_000);
+  });
 });
 
 describe("Always, and other modes on a running cluster", () => {
@@ -184,8 +184,8 @@ describe("Always, and other modes on a running cluster", () => {
 
   beforeAll(async () => {
     lab = await startDemoLab("vxalways", 25, { nodes: 4, subnets: 2, encapsulation: "vxlan", parameters: PARAMETERS });
-  }, 120_000);
-  afterAll(async () => expect(await stopLab(lab)).toEqual([]), 30_000);
+  });
+  afterAll(async () => expect(await stopLab(lab)).toEqual([]));
 
   it("everything goes through the tunnel, also within a subnet", async () => {
     for (const node of NODES) expect([await waysOf(node), birdRoutesOf(node)]).toEqual([always(node), []]);
@@ -193,7 +193,7 @@ describe("Always, and other modes on a running cluster", () => {
     expect(ping(onNode("node-1"), addressOf(onNode("node-3")))).toContain("5 received");
     expect(tunnelPackets("node-1")).toBe(before + 5);
     expect(await transfer(lab, onNode("node-1"), onNode("node-3"), 4_000_000)).toBe(4_000_000);
-  }, 30_000);
+  });
 
   it("every node has a tunnel address of its own, which nobody takes for a leak, and gets it back when somebody edits the Node", async () => {
     const before = await tunnelAddresses();
@@ -202,7 +202,7 @@ describe("Always, and other modes on a running cluster", () => {
     await untilTrue("the address to be announced again", async () => (await tunnelAddresses())["node-2"] === before["node-2"], 10_000);
     expect([await tunnelAddresses(), await handles()]).toEqual([before, NODES.map((node) => `vxlan-tunnel-addr-${node}`)]);
     await untilReach(lab, () => true);
-  }, 40_000);
+  });
 
   it("CrossSubnet, Never and Always again: nothing stale is left of the mode before", async () => {
     const mtuOf = (node: string): string => run(lab, `node/${node}`, "cat", "/var/lib/calico/mtu").trim();
@@ -219,7 +219,7 @@ describe("Always, and other modes on a running cluster", () => {
     await untilWays(always);
     await untilReach(lab, () => true, 30_000);
     expect(NODES.map((node) => [birdRoutesOf(node), mtuOf(node)])).toEqual(NODES.map(() => [[], "1450"]));
-  }, 120_000);
+  });
 
   it("another port, MTU and network identifier take effect on every node, without a restart", async () => {
     const configure = (spec: object): Promise<unknown> => lab.datastore.patch(calicoTypes.felixConfigurations, { name: "default" }, { spec }, { type: "merge" });
@@ -231,7 +231,7 @@ describe("Always, and other modes on a running cluster", () => {
     await configure({ vxlanPort: null, vxlanMTU: null, vxlanVNI: null });
     await untilDevices(1450, 4096, 4789);
     await untilReach(lab, () => true);
-  }, 60_000);
+  });
 
   it("a node that gets another address is found at the new one", async () => {
     const [node, old, address] = ["node-4", lab.plan.nodes[3]?.address ?? "", "172.25.1.77"];
@@ -241,5 +241,5 @@ describe("Always, and other modes on a running cluster", () => {
     await untilTrue("everybody to know the new address", async () => ["node-1", "node-2", "node-3"].every((other) => forwardingOf(other).some((line) => line.includes(` dst ${address} `)) && !forwardingOf(other).some((line) => line.includes(` dst ${old} `))), 60_000);
     await untilTrue("its own tunnel to begin there", async () => run(lab, `node/${node}`, "ip", "-d", "link", "show", "vxlan.calico").includes(`local ${address} `), 60_000);
     await untilReach(lab, () => true, 30_000);
-  }, 180_000);
+  });
 });

@@ -1,13 +1,16 @@
 /** Waiting without sleeping blindly: a condition polled to a deadline. */
 
+import { patient } from "./patience.ts";
+
 const POLL_MS = 20;
 
 /**
- * Resolves when the condition holds. A condition that throws counts as not yet; after the timeout the
+ * Resolves when the condition holds. A condition that throws counts as not yet; after the timeout (patience.ts) the
  * error names what was waited for and the last failure.
  */
 export async function untilTrue(what: string | (() => string), condition: () => Promise<boolean>, timeoutMs: number): Promise<void> {
-  const deadline = performance.now() + timeoutMs;
+  const patienceMs = patient(timeoutMs);
+  const deadline = performance.now() + patienceMs;
   let last: unknown = null;
   for (;;) {
     try {
@@ -18,7 +21,7 @@ export async function untilTrue(what: string | (() => string), condition: () => 
     }
     if (performance.now() > deadline) {
       const name = typeof what === "string" ? what : what();
-      throw new Error(`waited ${Math.round(timeoutMs / 1000)} s in vain for ${name}${last instanceof Error ? `: ${last.message}` : ""}`, { cause: last });
+      throw new Error(`waited ${Math.round(patienceMs / 1000)} s in vain for ${name}${last instanceof Error ? `: ${last.message}` : ""}`, { cause: last });
     }
     await new Promise((resolve) => setTimeout(resolve, POLL_MS));
   }

@@ -92,6 +92,9 @@ const ctr = (host: NodeHost, ...args: string[]): Promise<string> => outputOf(`ct
 
 const untilContainerd = (host: NodeHost): Promise<void> => untilTrue(`containerd of ${host.plan.name}`, () => ctr(host, "version").then(() => true), 20_000);
 
-/** Applies objects of any kind. */
-const apply = (programs: ClusterPrograms, paths: LabPaths, objects: readonly object[]): Promise<string> =>
-  outputOf("kubectl apply", [programs.kubectl, "--kubeconfig", paths.kubeconfig, "apply", "--server-side", "-f", "-"], { input: JSON.stringify({ apiVersion: "v1", kind: "List", items: objects }) });
+/** Applies objects of any kind. An API server that has just started and is asked by everybody may be slow to answer. */
+const apply = (programs: ClusterPrograms, paths: LabPaths, objects: readonly object[]): Promise<void> =>
+  untilTrue("objects to be applied", async () => {
+    await outputOf("kubectl apply", [programs.kubectl, "--kubeconfig", paths.kubeconfig, "apply", "--server-side", "-f", "-"], { input: JSON.stringify({ apiVersion: "v1", kind: "List", items: objects }) });
+    return true;
+  }, 60_000);

@@ -5,12 +5,13 @@ import type { Encapsulation } from "../arguments.ts";
 import { POD_CIDR } from "../components.ts";
 import { API_PORT } from "../control-plane.ts";
 import { repositoryRoot } from "../paths.ts";
+import { patientSeconds } from "../patience.ts";
 import { outputOf } from "../run-program.ts";
 import { IMAGE_TAG } from "./calico-images.ts";
 
 export const NAMESPACE = "calico-system";
 export const RELEASE = "calico";
-const TIMEOUT = "90s";
+const TIMEOUT = patientSeconds(90);
 
 /** What the chart calls the encapsulations of the lab's command line. */
 const ENCAPSULATIONS: Readonly<Record<Encapsulation, string>> = { none: "None", vxlan: "VXLAN", "vxlan-crosssubnet": "VXLANCrossSubnet" };

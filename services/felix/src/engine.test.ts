@@ -18,12 +18,15 @@ let engine: Engine;
 let clock: ReturnType<typeof createFakeClock>;
 let applies: number;
 let fail: boolean;
+/** What an apply waits for, between its look at what it was told and its end. */
+let hold: Promise<void>;
 let present: Set<string>;
 let stop: AbortController;
 let running: Promise<void>;
 beforeEach(() => {
   applies = 0;
   fail = false;
+  hold = Promise.resolve();
   present = new Set();
   clock = createFakeClock();
   const told = new Set<string>();
@@ -40,7 +43,9 @@ beforeEach(() => {
       async apply() {
         applies += 1;
         if (fail) throw new Error("EBUSY");
-        present = new Set(told);
+        const taken = new Set(told);
+        await hold;
+        present = taken;
       },
       isReady: (id) => present.has(id), doubt: (id) => void present.delete(id), failures: () => [],
     },
@@ -96,6 +101,28 @@ describe("the engine", () => {
     clock.advance(60_000);
     await settle();
     expect([engine.lastError, engine.commits]).toEqual(["", 2]);
+  });
+
+  it("what comes during an apply is done after the next one", async () => {
+    await engine.onStep(step(true, profile));
+    const held = Array.from({ length: 2 }, () => Promise.withResolvers<void>());
+    const holdApply = (n: number): void => void (hold = held[n]?.promise ?? Promise.resolve());
+    holdApply(0);
+    engine.trigger();
+    await settle();
+    const done: string[] = [];
+    const all = Promise.all([
+      engine.onStep(step(false, endpoint)).then(() => done.push("step")),
+      engine.attach(attachment, "wep/a", 10_000).then(() => done.push("attach")),
+      engine.detach("another", "d", 10_000).then(() => done.push("detach")),
+    ]);
+    holdApply(1);
+    held[0]?.resolve();
+    await settle();
+    expect([applies, done]).toEqual([3, []]);
+    held[1]?.resolve();
+    await all;
+    expect([applies, done.sort()]).toEqual([3, ["attach", "detach", "step"]]);
   });
 
   it("says which revision of a policy is in the kernel, not which one it was told", async () => {

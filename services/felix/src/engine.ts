@@ -73,7 +73,7 @@ export function createEngine({ createNodeHalf, dataplane, onApplied, clock, log 
   let dirty = false;
   let wake: () => void = () => {};
   let unapplied: SyncStep[] = [];
-  /** Called after each apply, whether it succeeded or not. */
+  /** Called after each apply that began later, whether it succeeded or not. */
   const afterApply = new Set<(error: string | null) => void>();
 
   function trigger(): void {
@@ -107,6 +107,8 @@ export function createEngine({ createNodeHalf, dataplane, onApplied, clock, log 
     unapplied = [];
     const revisions = pendingRevisions;
     pendingRevisions = new Map();
+    // Who comes while it runs waits for the next one.
+    const waiting = [...afterApply];
     const started = clock.monotonic();
     try {
       await dataplane.apply();
@@ -125,7 +127,7 @@ export function createEngine({ createNodeHalf, dataplane, onApplied, clock, log 
       lastError = describeError(error);
       log.error("The kernel could not be brought up to date, trying again", { error });
     }
-    for (const notify of [...afterApply]) notify(lastError === "" ? null : lastError);
+    for (const notify of waiting) if (afterApply.has(notify)) notify(lastError === "" ? null : lastError);
     return lastError === "";
   }
 

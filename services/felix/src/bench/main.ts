@@ -14,7 +14,7 @@ const log = createLogger("felix", "Error", { write: (line) => process.stderr.wri
 const figure = (name: string, metric: string, value: number, unit: string): void => void process.stdout.write(`${JSON.stringify({ name, metric, value: Number(value.toPrecision(4)), unit })}\n`);
 const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
 
-type Bed = { readonly netns: TestNetns; readonly table: NftTable; readonly sets: IpSets; flush(): void; commit(): void };
+type Bed = { readonly netns: TestNetns; readonly table: NftTable; readonly sets: IpSets; flush(): void; commit(): Promise<void> };
 
 /** A table in a namespace of its own. */
 function open({ isOwned = true, netns = createTestNetns("felix-bench") }: { isOwned?: boolean; netns?: TestNetns } = {}): Bed {
@@ -53,41 +53,48 @@ function fill(bed: Bed, count: number, members: number, rules: number): void {
 }
 
 /** Median of the time of `work`, in microseconds, with the elements that one run changes. */
-function timed(bed: Bed, runs: number, work: (run: number) => void): { us: number; cpuUs: number; elements: number } {
+async function timed(bed: Bed, runs: number, work: (run: number) => Promise<void>): Promise<{ us: number; cpuUs: number; elements: number }> {
   const times: number[] = [];
-  for (let run = 0; run < 10; run += 1) work(run);
+  for (let run = 0; run < 10; run += 1) await work(run);
   const before = bed.table.stats.elements;
   const cpu = process.cpuUsage();
   for (let run = 0; run < runs; run += 1) {
     const began = performance.now();
-    work(run);
+    await work(run);
     times.push((performance.now() - began) * 1_000);
   }
   const { user, system } = process.cpuUsage(cpu);
   return { us: median(times), cpuUs: (user + system) / runs, elements: (bed.table.stats.elements - before) / runs };
 }
 
+/** What `work` says, one turn after the other. */
+async function turns(count: number, work: (turn: number) => Promise<number>): Promise<number[]> {
+  const said: number[] = [];
+  for (let turn = 0; turn < count; turn += 1) said.push(await work(turn));
+  return said;
+}
+
 /** B2: members that come and go. */
-function benchSets(): void {
+async function benchSets(): Promise<void> {
   const costs = new Map<number, number>();
   for (const count of [100, 500, 2_000]) {
     const bed = open();
     try {
       fill(bed, count, 10, 1);
-      bed.commit();
-      const { us, cpuUs } = timed(bed, 300, (run) => {
+      await bed.commit();
+      const { us, cpuUs } = await timed(bed, 300, async (run) => {
         bed.sets.change(setId(7), run % 2 === 0 ? [address(900_000)] : [], run % 2 === 0 ? [] : [address(900_000)]);
         bed.flush();
-        bed.commit();
+        await bed.commit();
       });
       costs.set(count, us);
       figure(`one member of ${count} sets, on the table`, "median", us, "us");
       figure(`one member of ${count} sets, on the table`, "CPU", cpuUs, "us");
       if (count !== 2_000) continue;
-      const joins = timed(bed, 100, (run) => {
+      const joins = await timed(bed, 100, async (run) => {
         for (let n = 0; n < 200; n += 1) bed.sets.change(setId(n), run % 2 === 0 ? [address(900_001)] : [], run % 2 === 0 ? [] : [address(900_001)]);
         bed.flush();
-        bed.commit();
+        await bed.commit();
       });
       figure("a pod that joins or leaves 200 of 2000 sets, on the table", "median", joins.us, "us");
       figure("a pod that joins or leaves 200 of 2000 sets, on the table", "elements", joins.elements, "per change");
@@ -102,11 +109,11 @@ function benchSets(): void {
     try {
       bed.sets.set(setId(0), "net", Array.from({ length: count }, (_, i) => `10.${i >> 7}.${(i & 127) * 2}.0/24`));
       bed.flush();
-      bed.commit();
-      const { us, elements } = timed(bed, 300, (run) => {
+      await bed.commit();
+      const { us, elements } = await timed(bed, 300, async (run) => {
         bed.sets.change(setId(0), run % 2 === 0 ? ["192.0.2.0/24"] : [], run % 2 === 0 ? [] : ["192.0.2.0/24"]);
         bed.flush();
-        bed.commit();
+        await bed.commit();
       });
       ranges.set(count, us);
       figure(`one CIDR of ${count}, on the table`, "median", us, "us");
@@ -125,13 +132,13 @@ async function benchResync(): Promise<void> {
   try {
     let began = performance.now();
     fill(bed, chains, members, rules);
-    bed.commit();
+    await bed.commit();
     figure(`${chains} sets of ${members}, ${chains * rules} rules from nothing`, "once", performance.now() - began, "ms");
-    const noop = Array.from({ length: 7 }, () => {
+    const noop = await turns(7, async () => {
       const commands = bed.table.stats.commands;
       bed.table.suspect();
       began = performance.now();
-      bed.commit();
+      await bed.commit();
       if (bed.table.stats.commands !== commands) throw new Error("a resync of what is right wrote something");
       return performance.now() - began;
     });
@@ -140,27 +147,27 @@ async function benchResync(): Promise<void> {
     bed.sets.change(setId(7), [address(900_000)], []);
     bed.flush();
     await new Promise((resolve) => setTimeout(resolve, 200));
-    bed.commit();
+    await bed.commit();
     await new Promise((resolve) => setTimeout(resolve, 200));
-    const quiet = Array.from({ length: 7 }, () => {
+    const quiet = await turns(7, async () => {
       began = performance.now();
       bed.table.suspect();
-      bed.commit();
+      await bed.commit();
       return performance.now() - began;
     });
     figure("resync when there was no transaction since the last commit", "median", median(quiet), "ms");
     bed.sets.change(setId(7), [], [address(900_000)]);
     bed.flush();
-    bed.commit();
+    await bed.commit();
     const written = new Set<number>();
-    const drift = Array.from({ length: 5 }, (_, turn) => {
+    const drift = await turns(5, async (turn) => {
       const names = Array.from({ length: chains / 100 }, (_unused, n) => n * 100 + turn);
       const script = names.flatMap((n) => [`flush chain inet calico c-${n}`, `flush set inet calico ${bed.sets.nameOf(setId(n), 4) ?? ""}`]).join("\n");
       bed.netns.exec("sh", "-c", `echo '${script}' | nft -f -`);
       const { commands, elements } = bed.table.stats;
       bed.table.suspect();
       began = performance.now();
-      bed.commit();
+      await bed.commit();
       const took = performance.now() - began;
       const restored = bed.table.stats.elements - elements;
       if (restored !== names.length * members) throw new Error(`${restored} members were written, ${names.length * members} were gone`);

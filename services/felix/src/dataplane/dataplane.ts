@@ -279,7 +279,8 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, fewestGuar
   /** Notes whether an endpoint is in force. */
   function judge(id: string, { refused }: NftTable, kernel: Routes): void {
     const rendered = endpoints.get(id);
-    if (rendered === undefined) return;
+    // What was told during a commit is in the kernel after the next one.
+    if (rendered === undefined || dirtyEndpoints.has(id)) return;
     const { endpoint, chains } = rendered;
     const isRefused = refused.size > 0 && isAmong(chains, refused);
     if (!isRefused && kernel.missing(endpoint.interfaceName) === null) ready.add(id);
@@ -326,7 +327,7 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, fewestGuar
       policyChains.stage(table, settings, (id, direction) => hosts.stagesOf(id, direction));
       const interfaces = stageEndpoints(table, routes);
       hosts.stage(table, lists);
-      table.commit();
+      await table.commit();
       hosts.onCommit(table.refused, lists);
       // The old owner's connections go before somebody new gets the address' route.
       if (freedAddresses.size > 0) {

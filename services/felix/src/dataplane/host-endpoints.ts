@@ -147,6 +147,8 @@ export function createHostEndpoints({ onDrift, settings: initial }: HostEndpoint
       staged = table;
     },
     onCommit(refused, lists) {
+      // What was told during a commit is in the kernel after the next one.
+      if (renderDue) return;
       for (const id of endpoints.keys()) {
         const chains = staged.chainsOf.get(id);
         if (chains !== undefined && !bound.missing.has(id) && (refused.size === 0 || ![...chains].some((name) => lists.leadsTo(name, refused)))) ready.add(id);

@@ -1,9 +1,10 @@
-/** The table in the kernel, kept equal to what it should be: one transaction per commit, of differences only. */
+/** The table in the kernel, kept equal to what it should be: a transaction of the differences, after those that bring what it leads to. */
 import { elementText, openNftables, openSys, setFlags, TABLE_OWNER, TABLE_PERSIST, TransactionError, type Command, type Nftables, type SetElement, type SetSpec } from "@calico/kernel";
 import type { Logger } from "@calico/service-kit";
 import { chainContent, rule, type ChainContent } from "../rules/chain.ts";
 import { TABLE } from "../rules/constants.ts";
 import { keyed, type DesiredSet, type SetChange } from "./ip-sets.ts";
+import { memberSteps, sendSteps, weightOf, type Step } from "./staging.ts";
 
 export interface NftTable extends Disposable {
   /** What a chain should hold; null: it should not be there. */
@@ -11,8 +12,8 @@ export interface NftTable extends Disposable {
   setSet(name: string, set: DesiredSet | null): void;
   /** Members that come to or go from a set; work in proportion to them. */
   changeSet(name: string, change: SetChange): void;
-  /** Brings the kernel up to date. Throws when that was impossible as a whole. */
-  commit(): void;
+  /** Brings the kernel up to date, one commit at a time; what is told meanwhile belongs to the next one. Rejects when that was impossible as a whole. */
+  commit(): Promise<void>;
   /** What the rules of a chain counted in the kernel, in order: packets, null for a rule without a counter. Throws a KernelError. */
   counters: (chain: string) => readonly (bigint | null)[];
   /** Chains that the kernel refused, with its words: they keep what they had, or drop everything. */
@@ -32,6 +33,8 @@ export type NftTableOptions = {
 
 /** Refused chains that are set aside before a commit gives up. */
 const MAX_REFUSALS = 50;
+/** Where more commands and members come, they come in several transactions. */
+const LARGE = 4_096;
 
 type Actual = { readonly chains: Map<string, readonly string[]>; readonly sets: Map<string, { flags: number; elements: Set<string> }> };
 
@@ -102,27 +105,42 @@ export function createNftTable({ log, onForeignChange, isOwned = true }: NftTabl
   }
 
   /**
-   * Puts into the kernel, in a transaction of its own and while nothing refers to it, what would not be in force together with what leads to it.
+   * Puts into the kernel, while nothing refers to it, what would not be in force together with what leads to it, and all that comes where that is much.
    *
    * A packet goes through the rules as they were when it came to the hook, but looks into sets and maps as they are at that moment. So where a
    * map begins to lead to a chain of the same transaction, a packet would find that chain as it was before: empty, which lets it pass. And
    * ranges are looked up in a copy that is made only after the rules are in force (linux/net/netfilter/nft_set_rbtree.c, nft_rbtree_commit).
    */
-  function stageNew(now: Actual): void {
+  async function stageNew(now: Actual, fresh: Set<string>): Promise<void> {
     const isNewChain = (name: string): boolean => !now.chains.has(name) && chains.has(name) && chains.get(name)?.base === undefined;
+    const newSets = [...dirtySets.keys()].flatMap((name) => (now.sets.has(name) ? [] : (sets.get(name) ?? [])));
+    const newChains = [...dirtyChains].filter(isNewChain);
+    const steps = arrivals(now, fresh, newSets, newChains);
+    if (steps.reduce((sum, step) => sum + weightOf(step), 0) > LARGE) return sendSteps(steps, send);
+    // In an empty table nothing refers to anything yet.
+    if (now.chains.size === 0) return;
     const leadsToNew = [...dirtySets].some(([name, members]) => sets.get(name)?.spec.map === true && now.sets.has(name) && [...(members ?? sets.get(name)?.elements.keys() ?? [])].some((text) => isNewChain(targetOf(sets.get(name)?.elements.get(text)))));
-    const newSets = [...dirtySets.keys()].flatMap((name) => {
-      const wanted = sets.get(name);
-      return wanted === undefined || now.sets.has(name) || !(leadsToNew || (wanted.spec.interval === true && wanted.elements.size > 0)) ? [] : [wanted];
-    });
-    const newChains = leadsToNew ? [...dirtyChains].filter(isNewChain) : [];
-    if (newSets.length + newChains.length === 0) return;
-    const elements = (maps: boolean): Command[] => newSets.flatMap((wanted) => ((wanted.spec.map === true) === maps ? elementCommands(wanted, new Set(), null) : []));
-    send([
-      ...newSets.map(({ spec }): Command => ({ do: "add-set", set: spec })), ...elements(false), ...newChains.map((chain): Command => ({ do: "add-chain", chain })), ...newChains.flatMap((chain) => ruleCommands(chain)), ...elements(true),
-    ]);
-    for (const { spec, elements: members } of newSets) now.sets.set(spec.name, { flags: setFlags(spec), elements: new Set(members.keys()) });
-    for (const chain of newChains) now.chains.set(chain, chains.get(chain)?.hashes ?? []);
+    await sendSteps(leadsToNew ? steps : arrivals(now, fresh, newSets.filter(({ spec, elements }) => spec.interval === true && elements.size > 0), []), send);
+  }
+
+  /** Sets and chains that come, in an order that the kernel accepts. Notes in `fresh` chains that are there, maybe without their rules yet. */
+  function arrivals(now: Actual, fresh: Set<string>, newSets: readonly DesiredSet[], newChains: readonly string[]): Step[] {
+    const note = ({ spec }: DesiredSet, elements: Iterable<string>) => (): void => void now.sets.set(spec.name, { flags: setFlags(spec), elements: new Set(elements) });
+    const empty = (set: DesiredSet): Step => ({ commands: [{ do: "add-set", set: set.spec }], done: note(set, []) });
+    const members = (set: DesiredSet): Step[] => memberSteps(set.spec, [...set.elements.values()], note(set, set.elements.keys()));
+    const isMap = ({ spec }: DesiredSet): boolean => spec.map === true;
+    return [
+      ...newSets.flatMap((set) => [empty(set), ...(isMap(set) ? [] : members(set))]),
+      ...newChains.map((chain): Step => ({
+        commands: [{ do: "add-chain", chain }],
+        done() {
+          fresh.add(chain);
+          now.chains.set(chain, []);
+        },
+      })),
+      ...newChains.map((chain): Step => ({ commands: ruleCommands(chain), done: () => void now.chains.set(chain, chains.get(chain)?.hashes ?? []) })),
+      ...newSets.filter(isMap).flatMap(members),
+    ];
   }
 
   function ruleCommands(chain: string): Command[] {
@@ -189,14 +207,14 @@ export function createNftTable({ log, onForeignChange, isOwned = true }: NftTabl
   }
 
   /** Sets aside the chains that a transaction failed on. False when the failure was about something else. */
-  function setAside(error: TransactionError, now: Actual): boolean {
+  function setAside(error: TransactionError, now: Actual, fresh: ReadonlySet<string>): boolean {
     const culprits = error.failures.flatMap(({ command, error: { message } }) => (command?.do === "add-rule" ? [{ chain: command.chain, message }] : []));
     for (const { chain, message } of culprits) {
       if (refused.has(chain)) return false;
       refused.set(chain, message);
       log.error("The kernel refuses a chain; it keeps what it had, or drops everything", { chain, reason: message });
       const base = chains.get(chain)?.base;
-      if (now.chains.has(chain)) dirtyChains.delete(chain);
+      if (now.chains.has(chain) && !fresh.has(chain)) dirtyChains.delete(chain);
       else chains.set(chain, chainContent([rule([{ kind: "counter" }, { kind: "verdict", verdict: "drop" }], "refused by the kernel")], base));
     }
     return culprits.length > 0;
@@ -249,19 +267,19 @@ export function createNftTable({ log, onForeignChange, isOwned = true }: NftTabl
       }
       dirtySets.set(name, touched ?? null);
     },
-    commit() {
+    async commit() {
+      const fresh = new Set<string>();
       for (let attempt = 0; attempt <= MAX_REFUSALS; attempt += 1) {
         const now = (actual ??= load());
         try {
-          // In an empty table nothing refers to anything yet.
-          if (now.chains.size > 0) stageNew(now);
+          await stageNew(now, fresh);
           const commands = plan(now);
           if (commands.length === 0 && adopted) return remember(now);
           send(commands);
           return remember(now);
         } catch (error) {
           if (withoutOwner(error)) continue;
-          if (error instanceof TransactionError && setAside(error, now)) continue;
+          if (error instanceof TransactionError && setAside(error, now, fresh)) continue;
           forget();
           throw error;
         }

@@ -20,13 +20,24 @@ export type EncodedBatch = { readonly writer: NetlinkWriter; /** Which command e
 /** What most batches fit into; a larger one makes the buffer grow. */
 const BATCH_BYTES = 16 << 10;
 
-/** Writes a whole batch; `nextSequence` numbers its messages. Throws a RangeError for values that cannot be expressed. */
+/** A command with a value that cannot be expressed, or with more than fits into a message. */
+export class UnspeakableCommand extends Error {
+  readonly command: Command;
+
+  constructor(command: Command, reason: string) {
+    super(reason);
+    this.name = "UnspeakableCommand";
+    this.command = command;
+  }
+}
+
+/** Writes a whole batch; `nextSequence` numbers its messages. Throws an UnspeakableCommand. */
 export function encodeBatch(table: string, commands: readonly Command[], nextSequence: () => number): EncodedBatch {
   const writer = new NetlinkWriter(BATCH_BYTES);
   const commandOf = new Map<number, Command>();
   batchMarker(writer, NFNL_MSG_BATCH_BEGIN, nextSequence());
   let setId = 1;
-  for (const command of commands) {
+  const write = (command: Command): void => {
     const begin = (type: number, flags = 0): void => {
       const sequence = nextSequence();
       commandOf.set(sequence, command);
@@ -92,6 +103,13 @@ export function encodeBatch(table: string, commands: readonly Command[], nextSeq
           writer.end();
         }
         break;
+    }
+  };
+  for (const command of commands) {
+    try {
+      write(command);
+    } catch (error) {
+      throw error instanceof RangeError ? new UnspeakableCommand(command, error.message) : error;
     }
   }
   batchMarker(writer, NFNL_MSG_BATCH_END, nextSequence());

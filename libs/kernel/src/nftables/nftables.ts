@@ -2,12 +2,12 @@
 import { errorOf, KernelError, NetlinkConnection } from "../netlink/connection.ts";
 import { eachAttribute, readAttributes, readText, readU32Be, readU64Be } from "../netlink/reader.ts";
 import { NetlinkWriter, NLM_F_ACK, NLM_F_REQUEST } from "../netlink/writer.ts";
-import { EAGAIN, ENOENT, ERESTART } from "../sys/constants.ts";
+import { EAGAIN, EINVAL, ENOENT, ERESTART } from "../sys/constants.ts";
 import type { Sys } from "../sys/sys.ts";
 import {
   HOOK_NUMBER, KEY_FIELDS, MSG, NFNL_SUBSYS_NFTABLES, NFNLGRP_NFTABLES, NFPROTO_INET, NFPROTO_IPV4, NFPROTO_IPV6, NFTA_CHAIN, NFTA_COUNTER, NFTA_EXPR, NFTA_GEN, NFTA_HOOK, NFTA_RULE, NFTA_SET, NFTA_SET_ELEM_LIST, NFTA_TABLE, SET_FLAG, VERDICT_CODE,
 } from "./constants.ts";
-import { beginMessage, encodeBatch } from "./encode.ts";
+import { beginMessage, encodeBatch, UnspeakableCommand, type EncodedBatch } from "./encode.ts";
 import { readElements } from "./elements.ts";
 import { commandText, type Command } from "./transaction.ts";
 import type { BaseChain, KernelRule, KernelSet, KeyField, TableDump } from "./types.ts";
@@ -37,7 +37,7 @@ const FAMILIES: ReadonlyMap<number, HookedChain["family"]> = new Map([[NFPROTO_I
 
 /** Everything is about one table of the family inet, except base chains, `generation` and events. Calls are synchronous. */
 export interface Nftables extends Disposable {
-  /** Carries out commands as one transaction: all or nothing. Throws TransactionError, and RangeError for values that cannot be expressed. */
+  /** Carries out commands as one transaction: all or nothing. Throws a TransactionError, for values that cannot be expressed as well. */
   commit(table: string, commands: readonly Command[]): void;
   /** What the table holds; null when there is none. Throws a KernelError. */
   dumpTable(table: string): TableDump | null;
@@ -63,8 +63,19 @@ export function openNftables(sys: Sys): Nftables {
   // The events' socket must be opened here, where the thread is in the right namespace, not when somebody subscribes.
   let spare: NetlinkConnection | null = openEvents();
 
+  function encode(table: string, commands: readonly Command[]): EncodedBatch | UnspeakableCommand {
+    try {
+      return encodeBatch(table, commands, () => connection.nextSequence());
+    } catch (error) {
+      if (error instanceof UnspeakableCommand) return error;
+      throw error;
+    }
+  }
+
   function commitOnce(table: string, commands: readonly Command[]): { command: Command | null; error: KernelError }[] {
-    const { writer, commandOf } = encodeBatch(table, commands, () => connection.nextSequence());
+    const batch = encode(table, commands);
+    if (batch instanceof UnspeakableCommand) return [{ command: batch.command, error: new KernelError(commandText(batch.command), EINVAL, batch.message) }];
+    const { writer, commandOf } = batch;
     connection.ensureSendBuffer(writer.length);
     connection.send(writer);
     // The kernel ignores what follows the end of a batch in one datagram, so the fence goes separately.

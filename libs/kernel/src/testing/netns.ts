@@ -1,7 +1,8 @@
 /** Network namespaces for tests: made with unique names, removed whatever happens. */
 import { execFileSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { createNetns, deleteNetns, netnsPath, withNetns } from "../netns/netns.ts";
+import { createNetns, deleteNetns, netnsPath, warmThreadPool, withNetns } from "../netns/netns.ts";
+import { CLONE_NEWNET } from "../sys/constants.ts";
 import { openSys, type Sys } from "../sys/sys.ts";
 
 export interface TestNetns extends Disposable {
@@ -10,6 +11,8 @@ export interface TestNetns extends Disposable {
   readonly sys: Sys;
   /** Runs synchronously inside. */
   run<T>(fn: () => T): T;
+  /** The calling thread is inside until the work is done; one at a time. */
+  runAsync<T>(work: () => Promise<T>): Promise<T>;
   /** Runs a program inside and returns what it printed: the independent judge. */
   exec(program: string, ...args: readonly string[]): string;
 }
@@ -22,6 +25,20 @@ export function createTestNetns(prefix = "ct"): TestNetns {
   return {
     name, path, sys,
     run: (fn) => withNetns(sys, netnsPath(name), fn),
+    async runAsync(work) {
+      await warmThreadPool();
+      const [own, target] = [sys.open("/proc/thread-self/ns/net"), sys.open(path)];
+      try {
+        sys.setns(target, CLONE_NEWNET);
+        try {
+          return await work();
+        } finally {
+          sys.setns(own, CLONE_NEWNET);
+        }
+      } finally {
+        for (const file of [own, target]) sys.close(file);
+      }
+    },
     exec: (program, ...args) => execFileSync("nsenter", [`--net=${path}`, "--", program, ...args], { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"], timeout: 20_000 }),
     [Symbol.dispose]: () => deleteNetns(sys, name),
   };

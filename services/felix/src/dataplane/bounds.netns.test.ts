@@ -3,7 +3,7 @@ import { createMachine, createTestNetns, dumpRuleset, type KernelRuleset, type T
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { TABLE } from "../rules/constants.ts";
 import { createTestCluster, type TestCluster } from "../testing/differential/cluster.ts";
-import { inside, openDataplane } from "../testing/differential/judge.ts";
+import { openDataplane } from "../testing/differential/judge.ts";
 import type { Manifest } from "../testing/differential/manifests.ts";
 import type { Dataplane } from "./dataplane.ts";
 
@@ -13,7 +13,7 @@ let cluster: TestCluster;
 beforeEach(async () => {
   netns = createTestNetns("fb");
   dataplane = openDataplane();
-  await inside(netns, () => dataplane.start());
+  await netns.runAsync(() => dataplane.start());
   cluster = createTestCluster(dataplane.sink);
 });
 afterEach(async () => {
@@ -26,7 +26,7 @@ const gauge = (name: string): number => dataplane.gauges().find(([found]) => fou
 async function put(...changes: Manifest[]): Promise<number> {
   const before = gauge("felix_nft_commands");
   cluster.change(changes);
-  await inside(netns, () => dataplane.apply());
+  await netns.runAsync(() => dataplane.apply());
   return gauge("felix_nft_commands") - before;
 }
 const kernel = (): KernelRuleset => netns.run(() => dumpRuleset(netns.sys, TABLE));

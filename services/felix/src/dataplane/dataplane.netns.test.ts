@@ -48,16 +48,10 @@ afterEach(async () => {
 async function start(over: Partial<Parameters<typeof createDataplane>[0]> = {}): Promise<Dataplane> {
   const dataplane = createDataplane({ config, onDrift: () => (drifts += 1), onPodMtu: (mtu) => mtus.push(mtu), clock, log: createLogger("felix", "Fatal", { write: () => {} }), ...over });
   open.push(dataplane);
-  await inside(() => dataplane.start());
+  await netns.runAsync(() => dataplane.start());
   return dataplane;
 }
-const apply = (dataplane: Dataplane): Promise<void> => inside(() => dataplane.apply());
-/** What they do in the kernel they do before they return. */
-function inside(work: () => Promise<void>): Promise<void> {
-  let done: Promise<void> = Promise.resolve();
-  netns.run(() => void (done = work()));
-  return done;
-}
+const apply = (dataplane: Dataplane): Promise<void> => netns.runAsync(() => dataplane.apply());
 const gauge = (dataplane: Dataplane, name: string): number => dataplane.gauges().find(([found]) => found === name)?.[2]() ?? -1;
 const listing = (): string => netns.exec("nft", "-s", "list", "table", "inet", "calico");
 const veth = (n: number): void => {

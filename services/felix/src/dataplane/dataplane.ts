@@ -5,8 +5,8 @@ import { openConntrack, openSys, type Conntrack, type SetElement } from "@calico
 import { every, type Clock, type Logger } from "@calico/service-kit";
 import { chainContent, rule } from "../rules/chain.ts";
 import { MAP, POOL_SET } from "../rules/constants.ts";
-import { renderOwnChains, type EndpointChains } from "../rules/endpoint-chains.ts";
-import { renderList } from "../rules/endpoint-list.ts";
+import { renderOwnChains, type EndpointChains, type OwnChains } from "../rules/endpoint-chains.ts";
+import { asksFor, renderList } from "../rules/endpoint-list.ts";
 import { fromEndpointChain, policiesChain, toEndpointChain } from "../rules/names.ts";
 import { denials } from "../rules/policy-rules.ts";
 import { FEWEST_GUARDED } from "../rules/policy-list.ts";
@@ -39,6 +39,8 @@ export interface Dataplane {
   /** The endpoint's interface may be another one than before: not ready until the next apply has looked. */
   doubt(id: string): void;
   failures(): readonly { readonly id: string; readonly reason: string }[];
+  /** Policies and profiles of which the kernel refused a rule: they are in force as they were, or drop everything. */
+  refusedPolicies(): ReadonlySet<string>;
   /** In words what of others stands in the way of pods' traffic. */
   obstacles(): readonly string[];
   /** What the kernel counted for the rules of a policy or profile, or for the ends of an endpoint's tiers; none when it does not have them. Throws a KernelError. */
@@ -96,6 +98,8 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, fewestGuar
   const freedAddresses = new Set<string>();
   /** Endpoints whose interface is to be looked at whatever is known of it. */
   const doubted = new Set<string>();
+  /** What the table was told of each interface, but for its policies. */
+  const ownOn = new Map<string, OwnChains>();
   /** Addresses behind interfaces, as the routes were told. */
   const routed = new Map<string, string>();
   let poolsDirty = true;
@@ -164,9 +168,9 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, fewestGuar
     for (const [id, endpoint] of dirtyEndpoints) {
       const before = endpoints.get(id);
       if (endpoint !== null) {
-        const own = before !== undefined && before.settings === settings && isSameBesidesPolicies(before.endpoint, endpoint) ? before.chains.chains : renderOwnChains(endpoint, settings);
+        const own = before !== undefined && before.settings === settings && isSameBesidesPolicies(before.endpoint, endpoint) ? before.chains.own : renderOwnChains(endpoint, settings);
         const listOf = (direction: "ingress" | "egress") => renderList(endpoint, { direction, stage: "workload", settings, context: policyChains.contextOf(direction, "workload") });
-        const chains = { chains: own, lists: { egress: listOf("egress"), ingress: listOf("ingress") } };
+        const chains = { own, lists: { egress: listOf("egress"), ingress: listOf("ingress") } };
         for (const direction of DIRECTIONS) lists.acquire(chains.lists[direction], to);
         endpoints.set(id, { endpoint, settings, chains });
         join(id, endpoint.interfaceName);
@@ -179,8 +183,8 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, fewestGuar
       interfaces.add(interfaceName);
       if (interfaceName !== endpoint?.interfaceName) leave(id, interfaceName);
     }
-    dirtyEndpoints.clear();
     for (const name of interfaces) stageInterface(name, to, kernel);
+    dirtyEndpoints.clear();
     doubted.clear();
     stageDispatch(to, interfaces);
     return interfaces;
@@ -208,8 +212,18 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, fewestGuar
     if (doubted.has(newest?.endpoint.id ?? "") || routed.get(name) !== wanted) kernel.setInterface(name, addresses, isSpoofing);
     if (newest === undefined) routed.delete(name);
     else routed.set(name, wanted);
-    for (const chain of [fromEndpointChain(name), toEndpointChain(name)]) to.setChain(chain, newest?.chains.chains.get(chain) ?? null);
+    stageOwn(name, newest?.chains.own, to);
     for (const direction of DIRECTIONS) to.setChain(policiesChain(name, direction), newest === undefined ? null : chainContent([rule([{ kind: "goto", chain: newest.chains.lists[direction].name }])]));
+  }
+
+  function stageOwn(name: string, own: OwnChains | undefined, to: NftTable): void {
+    for (const chain of [fromEndpointChain(name), toEndpointChain(name)]) to.setChain(chain, own?.chains.get(chain) ?? null);
+    const before = ownOn.get(name);
+    if (before === own) return;
+    if (own === undefined) ownOn.delete(name);
+    else ownOn.set(name, own);
+    for (const { spec, elements } of own?.sets ?? []) to.setSet(spec.name, desiredSet(spec, elements));
+    for (const { spec } of before?.sets ?? []) if (own?.sets.some((set) => set.spec.name === spec.name) !== true) to.setSet(spec.name, null);
   }
 
   function newestOn(interfaceName: string): Rendered | undefined {
@@ -272,17 +286,17 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, fewestGuar
     }
   }
 
-  function isAmong({ chains, lists: roots }: EndpointChains, names: ReadonlyMap<string, unknown>): boolean {
-    return [...chains.keys()].some((name) => names.has(name)) || DIRECTIONS.some((direction) => lists.leadsTo(roots[direction].name, names));
+  function isAmong({ endpoint, chains: { own, lists: roots } }: Rendered, names: ReadonlyMap<string, unknown>): boolean {
+    return [...own.chains.keys()].some((name) => names.has(name)) || DIRECTIONS.some((direction) => names.has(policiesChain(endpoint.interfaceName, direction)) || lists.leadsTo(roots[direction].name, names));
   }
 
-  /** Notes whether an endpoint is in force. */
-  function judge(id: string, { refused }: NftTable, kernel: Routes): void {
+  /** Notes whether an endpoint is in force: with its policies and profiles, if they are not among those that the kernel refused. */
+  function judge(id: string, { refused }: NftTable, refusedOwners: ReadonlySet<string>, kernel: Routes): void {
     const rendered = endpoints.get(id);
     // What was told during a commit is in the kernel after the next one.
     if (rendered === undefined || dirtyEndpoints.has(id)) return;
-    const { endpoint, chains } = rendered;
-    const isRefused = refused.size > 0 && isAmong(chains, refused);
+    const { endpoint } = rendered;
+    const isRefused = refused.size > 0 && (isAmong(rendered, refused) || asksFor(endpoint, refusedOwners));
     if (!isRefused && kernel.missing(endpoint.interfaceName) === null) ready.add(id);
     else ready.delete(id);
   }
@@ -328,7 +342,8 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, fewestGuar
       const interfaces = stageEndpoints(table, routes);
       hosts.stage(table, lists);
       await table.commit();
-      hosts.onCommit(table.refused, lists);
+      const refusedOwners = refusedPolicies();
+      hosts.onCommit(table.refused, refusedOwners, lists);
       // The old owner's connections go before somebody new gets the address' route.
       if (freedAddresses.size > 0) {
         conntrack?.deleteByAddresses(freedAddresses);
@@ -341,8 +356,8 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, fewestGuar
       if (overlay.needsRules !== rendersOverlay) onDrift();
       tellMtu();
       const anyRefused = table.refused.size > 0;
-      if (anyRefused || hadRefusals) for (const id of endpoints.keys()) judge(id, table, routes);
-      else for (const name of interfaces) for (const id of endpointsOn.get(name) ?? []) judge(id, table, routes);
+      if (anyRefused || hadRefusals) for (const id of endpoints.keys()) judge(id, table, refusedOwners, routes);
+      else for (const name of interfaces) for (const id of endpointsOn.get(name) ?? []) judge(id, table, refusedOwners, routes);
       hadRefusals = anyRefused;
     },
     reconfigure(config) {
@@ -359,6 +374,7 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, fewestGuar
       doubted.add(id);
       ready.delete(id);
     },
+    refusedPolicies,
     failures() {
       const found: { id: string; reason: string }[] = [];
       for (const [chain, reason] of table?.refused ?? []) found.push({ id: ownerOf(chain), reason });
@@ -400,8 +416,12 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, fewestGuar
     },
   };
 
+  function refusedPolicies(): ReadonlySet<string> {
+    return new Set([...(table?.refused.keys() ?? [])].flatMap((chain) => policyChains.ownerOf(chain) ?? []));
+  }
+
   function ownerOf(chain: string): string {
-    for (const [id, { chains }] of endpoints) if (isAmong(chains, new Map([[chain, ""]]))) return id;
+    for (const [id, rendered] of endpoints) if (isAmong(rendered, new Map([[chain, ""]]))) return id;
     return policyChains.ownerOf(chain) ?? hosts.ownerOf(chain) ?? chain;
   }
 }

@@ -102,18 +102,13 @@ test(`the kernel's rules judge what meets host endpoints as the evaluator does, 
   let [asked, allowed] = [0, 0];
   await fc.assert(fc.asyncProperty(rounds, among<"Drop" | "Reject">("Drop", "Reject"), async (given, iptablesFilterDenyAction) => {
     const dataplane = createDataplane({ config: { ...config, iptablesFilterDenyAction }, onDrift: () => {}, onPodMtu: () => {}, fewestGuarded: 2, clock: createFakeClock(), log: createLogger("felix", "Fatal", { write: () => {} }) });
-    const inside = (work: () => Promise<void>): Promise<void> => {
-      let done: Promise<void> = Promise.resolve();
-      netns.run(() => void (done = work()));
-      return done;
-    };
     try {
-      await inside(() => dataplane.start());
+      await netns.runAsync(() => dataplane.start());
       const cluster = createTestCluster(dataplane.sink);
       cluster.change(always);
       for (const changes of given) {
         cluster.change(changes);
-        await inside(() => dataplane.apply());
+        await netns.runAsync(() => dataplane.apply());
         expect(dataplane.failures().filter(({ reason }) => !/does not exist|has the host endpoint/.test(reason))).toEqual([]);
         const machine = createMachine(netns.run(() => dumpRuleset(netns.sys, TABLE)));
         const evaluator = cluster.evaluator();

@@ -61,17 +61,11 @@ afterEach(async () => {
   for (const each of [node, out, far, inPod]) each[Symbol.dispose]();
 });
 
-/** What they do in the kernel they do before they return. */
-function inside(work: () => Promise<void>): Promise<void> {
-  let done: Promise<void> = Promise.resolve();
-  node.run(() => void (done = work()));
-  return done;
-}
-const apply = (): Promise<void> => inside(() => dataplane.apply());
+const apply = (): Promise<void> => node.runAsync(() => dataplane.apply());
 /** A node with one pod, which lets everything in and out. */
 async function start(over: Partial<DataplaneConfig> = {}, tell: (sink: Dataplane["sink"]) => void = () => {}): Promise<void> {
   dataplane = createDataplane({ config: { ...config, ...over }, onDrift: () => (drifts += 1), onPodMtu: () => {}, clock: createFakeClock(), log: createLogger("felix", "Fatal", { write: () => {} }) });
-  await inside(() => dataplane.start());
+  await node.runAsync(() => dataplane.start());
   dataplane.sink.onProfileUpdate({ id: "kns.a" as ProfileId, inbound: [any("Allow")], outbound: [any("Allow")] });
   dataplane.sink.onEndpointUpdate(pod);
   tell(dataplane.sink);
@@ -354,7 +348,9 @@ it("a pod sends from the prefixes that it is allowed, where that is configured",
   inPod.exec("sh", "-ec", "ip addr add 203.0.113.9/32 dev eth0; ip addr add 203.0.114.9/32 dev eth0");
   const sources = [POD, "203.0.113.9", "203.0.114.9"];
   out.exec("nft", `add table ip test; add chain ip test seen { type filter hook input priority 0; }; ${sources.map((source) => `add rule ip test seen ip saddr ${source} counter`).join("; ")}`);
-  await start({}, (sink) => sink.onEndpointUpdate({ ...pod, allowedSourcePrefixes: ["203.0.113.0/24" as Cidr] }));
+  // Hundreds of others do not fit into one rule.
+  const others = Array.from({ length: 500 }, (_, n) => `198.${18 + (n >> 8)}.${n & 255}.0/24` as Cidr);
+  await start({}, (sink) => sink.onEndpointUpdate({ ...pod, allowedSourcePrefixes: [...others, "203.0.113.0/24" as Cidr] }));
   // As far as routes go these come from elsewhere.
   node.exec("ip", "route", "add", "203.0.112.0/22", "dev", "eth1");
   const seen = (): number[] => [...out.exec("nft", "list", "table", "ip", "test").matchAll(/packets (\d+)/g)].map(([, packets]) => Number(packets));

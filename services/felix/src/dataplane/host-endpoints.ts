@@ -3,6 +3,7 @@ import type { HostEndpointSink, PolicyId, ResolvedHostEndpoint } from "@calico/c
 import type { ProfileId } from "@calico/model";
 import { openRtnetlink, openSys, type Rtnetlink } from "@calico/kernel";
 import { renderHostEndpoints, useOf, type HostHooks, type HostTable } from "../rules/host-chains.ts";
+import { asksFor } from "../rules/endpoint-list.ts";
 import { STAGES, type Direction, type Stage } from "../rules/names.ts";
 import type { ListContext } from "../rules/policy-list.ts";
 import type { RenderSettings } from "../rules/settings.ts";
@@ -27,8 +28,8 @@ export interface HostEndpoints extends Disposable {
   stagesOf(id: PolicyId | ProfileId, direction: Direction): readonly Stage[];
   /** Chains and maps; the rules that they jump to were staged before. */
   stage(to: Pick<NftTable, "setChain" | "setSet" | "changeSet">, lists: SharedChains): void;
-  /** After a commit: what was staged is in force, except for the refused chains. */
-  onCommit(refused: ReadonlyMap<string, string>, lists: SharedChains): void;
+  /** After a commit: what was staged is in force, except for the refused chains and those of refused policies. */
+  onCommit(refused: ReadonlyMap<string, string>, refusedPolicies: ReadonlySet<string>, lists: SharedChains): void;
   isReady(id: string): boolean;
   /** Endpoints that are not in force as somebody meant it, and why. */
   missing(): ReadonlyMap<string, string>;
@@ -114,14 +115,15 @@ export function createHostEndpoints({ onDrift, settings: initial }: HostEndpoint
     },
     prepare(contextOf, onUse) {
       if (rtnetlink === null) throw new Error("the host endpoints' part was not started");
-      if (endpoints.size > 0 && lookDue) {
-        look(rtnetlink);
-        renderDue = true;
-      }
-      if (!renderDue) return;
-      renderDue = false;
-      const before = table;
+      const looks = endpoints.size > 0 && lookDue;
+      if (looks) look(rtnetlink);
+      if (!looks && !renderDue) return;
+      const boundBefore = bound;
       bound = bindHostEndpoints(endpoints.values(), interfaces);
+      if (!renderDue && isSameBinding(boundBefore, bound)) return;
+      // Until it is staged.
+      renderDue = true;
+      const before = table;
       table = renderHostEndpoints(bound.bindings, settings, contextOf);
       for (const id of new Set([...before.uses.keys(), ...table.uses.keys()])) if (text(before.uses.get(id)) !== text(table.uses.get(id))) onUse(id);
       if (JSON.stringify([...before.hooks]) !== JSON.stringify([...table.hooks])) hooksChanged = true;
@@ -145,13 +147,15 @@ export function createHostEndpoints({ onDrift, settings: initial }: HostEndpoint
       for (const name of staged.chains.keys()) if (!table.chains.has(name)) to.setChain(name, null);
       for (const { name } of staged.lists) lists.release(name, to);
       staged = table;
+      renderDue = false;
     },
-    onCommit(refused, lists) {
+    onCommit(refused, refusedPolicies, lists) {
       // What was told during a commit is in the kernel after the next one.
       if (renderDue) return;
-      for (const id of endpoints.keys()) {
+      for (const [id, { tiers, untracked, preDnat, profiles }] of endpoints) {
         const chains = staged.chainsOf.get(id);
-        if (chains !== undefined && !bound.missing.has(id) && (refused.size === 0 || ![...chains].some((name) => lists.leadsTo(name, refused)))) ready.add(id);
+        const isRefused = refused.size > 0 && ([...(chains ?? [])].some((name) => lists.leadsTo(name, refused)) || asksFor({ tiers: [...tiers, ...untracked, ...preDnat], profiles }, refusedPolicies));
+        if (chains !== undefined && !bound.missing.has(id) && !isRefused) ready.add(id);
         else ready.delete(id);
       }
     },
@@ -163,6 +167,10 @@ export function createHostEndpoints({ onDrift, settings: initial }: HostEndpoint
       rtnetlink?.[Symbol.dispose]();
     },
   };
+}
+
+function isSameBinding(a: HostBindings, b: HostBindings): boolean {
+  return a.bindings.length === b.bindings.length && a.bindings.every(({ interfaceName, endpoint }, i) => b.bindings[i]?.interfaceName === interfaceName && b.bindings[i].endpoint === endpoint);
 }
 
 const text = (uses: ReadonlySet<string> | undefined): string => [...(uses ?? [])].sort().join();

@@ -48,7 +48,8 @@ export interface IpSets {
 
 const FAMILIES = [4, 6] as const;
 
-const isWide = (member: string, family: Family): boolean => !member.endsWith(family === 4 ? "/32" : "/128");
+/** Whether a CIDR is more than one address. */
+export const isWide = (member: string, family: Family): boolean => !member.endsWith(family === 4 ? "/32" : "/128");
 
 export function createIpSets(): IpSets {
   const entries = new Map<IpSetId, Entry>();

@@ -1,4 +1,4 @@
-import { openNftables } from "@calico/kernel";
+import { openNftables, type Statement } from "@calico/kernel";
 import { createTestNetns, eventually, type TestNetns } from "@calico/kernel/testing";
 import { createLogger } from "@calico/service-kit";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -94,6 +94,58 @@ describe("the table and others", () => {
     expect([table.stats.commands - commands, table.stats.elements - elements]).toEqual([3, 2]);
     expect(listing()).toContain("rule 3");
   });
+});
+
+describe("what the kernel refuses", () => {
+  const jump = (...names: string[]): ReturnType<typeof chainContent> => chainContent(names.map((chain) => rule([{ kind: "jump", chain }])));
+  const accept = chainContent([rule([{ kind: "verdict", verdict: "accept" }])]);
+  const chainsOf = (): string[] => [...listing().matchAll(/chain (\S+)/g)].map(([, name = ""]) => name).filter((name) => !name.startsWith("c-")).sort();
+
+  it("holds up neither the rest nor later commits; what it still leads to goes when it goes", async () => {
+    const table = await start(true);
+    table.setChain("a", jump("b"));
+    table.setChain("b", accept);
+    await table.commit();
+    table.setChain("a", jump("not-there"));
+    table.setChain("b", null);
+    table.setChain("other", accept);
+    await table.commit();
+    expect([chainsOf(), [...table.refused.keys()]]).toEqual([["a", "b", "other"], ["a"]]);
+    const { commits } = table.stats;
+    table.setChain("more", accept);
+    await table.commit();
+    expect([chainsOf(), table.stats.commits - commits]).toEqual([["a", "b", "more", "other"], 1]);
+    table.setChain("a", accept);
+    await table.commit();
+    expect([chainsOf(), [...table.refused.keys()]]).toEqual([["a", "more", "other"], []]);
+  });
+
+  it("may be a rule that is too long for a message, or a value that is none", async () => {
+    const table = await start(true);
+    const sources = Array.from({ length: 400 }, (_, n): Statement => ({ kind: "address", side: "source", cidr: `10.${n >> 8}.${n & 255}.0/24`, not: true }));
+    table.setChain("long", chainContent([rule([{ kind: "family", family: 4 }, ...sources, { kind: "verdict", verdict: "drop" }])]));
+    table.setChain("odd", chainContent([rule([{ kind: "snat", family: 4, address: "foo" }])]));
+    table.setChain("other", accept);
+    await table.commit();
+    expect([[...table.refused.keys()].sort(), chainsOf()]).toEqual([["long", "odd"], ["long", "odd", "other"]]);
+  });
+});
+
+it("a map goes when the rules that look into it are no longer in force", async () => {
+  const ports = { name: "ports", key: ["inet_proto", "inet_service"], map: true } as const;
+  const table = await start(true);
+  table.setChain("d", chainContent([rule([{ kind: "verdict", verdict: "drop" }])]));
+  table.setSet(ports.name, desiredSet(ports, [{ key: ["6", "80"], verdict: { jump: "d" } }]));
+  table.setChain("top", chainContent([rule([{ kind: "port-map", map: ports.name }])]));
+  await table.commit();
+  const { commits } = table.stats;
+  table.setChain("top", chainContent([rule([{ kind: "jump", chain: "d" }])]));
+  table.setSet(ports.name, null);
+  const state = (): unknown[] => [table.stats.commits - commits, listing().includes("map ports"), /chain top \{\s+jump d/.test(listing())];
+  // The turn that others get between the two transactions.
+  const between = new Promise((resolve) => void setImmediate(() => resolve(state())));
+  await table.commit();
+  expect([await between, state()]).toEqual([[1, true, true], [2, false, true]]);
 });
 
 describe("much that comes at once", () => {

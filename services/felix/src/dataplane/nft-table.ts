@@ -1,10 +1,10 @@
 /** The table in the kernel, kept equal to what it should be: a transaction of the differences, after those that bring what it leads to. */
-import { elementText, openNftables, openSys, setFlags, TABLE_OWNER, TABLE_PERSIST, TransactionError, type Command, type Nftables, type SetElement, type SetSpec } from "@calico/kernel";
+import { elementText, openNftables, openSys, setFlags, TABLE_OWNER, TABLE_PERSIST, TransactionError, type Command, type SetElement, type SetSpec } from "@calico/kernel";
 import type { Logger } from "@calico/service-kit";
 import { chainContent, rule, type ChainContent } from "../rules/chain.ts";
 import { TABLE } from "../rules/constants.ts";
 import { keyed, type DesiredSet, type SetChange } from "./ip-sets.ts";
-import { memberSteps, sendSteps, weightOf, type Step } from "./staging.ts";
+import { memberSteps, othersTurn, sendSteps, weightOf, type Step } from "./staging.ts";
 
 export interface NftTable extends Disposable {
   /** What a chain should hold; null: it should not be there. */
@@ -31,6 +31,7 @@ export type NftTableOptions = {
   readonly isOwned?: boolean;
 };
 
+const MAP = setFlags({ name: "", key: [], map: true });
 /** Refused chains that are set aside before a commit gives up. */
 const MAX_REFUSALS = 50;
 /** Where more commands and members come, they come in several transactions. */
@@ -43,6 +44,8 @@ export function createNftTable({ log, onForeignChange, isOwned = true }: NftTabl
   const chains = new Map<string, ChainContent>();
   const sets = new Map<string, DesiredSet>();
   const refused = new Map<string, string>();
+  /** Chains and sets that are to go, and that a refused chain still leads to. */
+  const stuck = new Set<string>();
   let dirtyChains = new Set<string>();
   /** Members that may differ, by set, in their canonical text; null: any. */
   let dirtySets = new Map<string, Set<string> | null>();
@@ -148,18 +151,14 @@ export function createNftTable({ log, onForeignChange, isOwned = true }: NftTabl
     return (content?.rules ?? []).map((each, i): Command => ({ do: "add-rule", chain, rule: each, hash: content?.hashes[i] ?? "" }));
   }
 
-  /** Differences as commands, in an order that the kernel accepts: sets, chains, rules, dispatch, removals. */
-  function plan(now: Actual): Command[] {
+  /** What comes or is changed, in an order that the kernel accepts: sets, chains, rules, maps. */
+  function changes(now: Actual): Command[] {
     const commands: Command[] = [];
     const maps: Command[] = [];
-    const endings: Command[] = [];
     for (const [name, members] of dirtySets) {
       const wanted = sets.get(name);
       const present = now.sets.get(name);
-      if (wanted === undefined) {
-        if (present !== undefined) endings.push({ do: "delete-set", set: name });
-        continue;
-      }
+      if (wanted === undefined) continue;
       if (present !== undefined && present.flags !== setFlags(wanted.spec)) throw new Error(`set ${name} is there with other flags`);
       if (present === undefined) commands.push({ do: "add-set", set: wanted.spec });
       const target = wanted.spec.map === true ? maps : commands;
@@ -178,9 +177,17 @@ export function createNftTable({ log, onForeignChange, isOwned = true }: NftTabl
       if (now.chains.has(name)) commands.push({ do: "flush-chain", chain: name });
       commands.push(...ruleCommands(name));
     }
-    const gone = [...dirtyChains].filter((name) => !chains.has(name) && now.chains.has(name));
-    // A map that goes takes its hold of chains with it.
-    return [...commands, ...maps, ...gone.map((chain): Command => ({ do: "flush-chain", chain })), ...endings, ...gone.map((chain): Command => ({ do: "delete-chain", chain }))];
+    return [...commands, ...maps];
+  }
+
+  /** What goes, as it was given up: rules, sets, chains. A map takes its hold of chains with it. */
+  function removals(now: Actual): { readonly commands: readonly Command[]; readonly anyMap: boolean } {
+    const goneSets = [...dirtySets.keys()].filter((name) => !sets.has(name) && now.sets.has(name) && !stuck.has(name));
+    const goneChains = [...dirtyChains].filter((name) => !chains.has(name) && now.chains.has(name) && !stuck.has(name));
+    return {
+      commands: [...goneChains.map((chain): Command => ({ do: "flush-chain", chain })), ...goneSets.map((set): Command => ({ do: "delete-set", set })), ...goneChains.map((chain): Command => ({ do: "delete-chain", chain }))],
+      anyMap: goneSets.some((name) => ((now.sets.get(name)?.flags ?? 0) & MAP) !== 0),
+    };
   }
 
   function elementCommands({ spec, elements }: DesiredSet, present: ReadonlySet<string>, members: ReadonlySet<string> | null): Command[] {
@@ -189,24 +196,57 @@ export function createNftTable({ log, onForeignChange, isOwned = true }: NftTabl
     return [...(removed.length === 0 ? [] : [{ do: "delete-elements", set: spec, elements: removed } as const]), ...(added.length === 0 ? [] : [{ do: "add-elements", set: spec, elements: added } as const])];
   }
 
-  function remember(now: Actual): void {
+  /** What came or was changed is in the kernel. */
+  function noteChanges(now: Actual): void {
     for (const name of dirtyChains) {
       const content = chains.get(name);
-      if (content === undefined) now.chains.delete(name);
-      else now.chains.set(name, content.hashes);
+      if (content === undefined) continue;
+      now.chains.set(name, content.hashes);
+      dirtyChains.delete(name);
     }
     for (const [name, members] of dirtySets) {
       const set = sets.get(name);
       const present = now.sets.get(name);
-      if (set === undefined) now.sets.delete(name);
-      else if (members === null || present === undefined) now.sets.set(name, { flags: setFlags(set.spec), elements: new Set(set.elements.keys()) });
+      if (set === undefined) continue;
+      if (members === null || present === undefined) now.sets.set(name, { flags: setFlags(set.spec), elements: new Set(set.elements.keys()) });
       else for (const text of members) if (set.elements.has(text)) present.elements.add(text); else present.elements.delete(text);
+      dirtySets.delete(name);
     }
-    dirtyChains.clear();
-    dirtySets.clear();
   }
 
-  /** Sets aside the chains that a transaction failed on. False when the failure was about something else. */
+  /** What goes is gone, but for what is stuck: that stays dirty. */
+  function noteRemovals(now: Actual): void {
+    for (const name of dirtyChains) {
+      if (chains.has(name) || stuck.has(name)) continue;
+      now.chains.delete(name);
+      dirtyChains.delete(name);
+    }
+    for (const name of dirtySets.keys()) {
+      if (sets.has(name) || stuck.has(name)) continue;
+      now.sets.delete(name);
+      dirtySets.delete(name);
+    }
+  }
+
+  /**
+   * Packets that are on their way go through the rules as they were, but a map that goes is empty for them at once: so maps go when the rules
+   * that look into them are no longer in force.
+   */
+  async function bringUpToDate(now: Actual): Promise<void> {
+    const commands = changes(now);
+    const going = removals(now);
+    const together = !going.anyMap || commands.length === 0;
+    const first = together ? [...commands, ...going.commands] : commands;
+    if (first.length > 0 || !adopted) send(first);
+    noteChanges(now);
+    if (!together) {
+      await othersTurn();
+      send(going.commands);
+    }
+    noteRemovals(now);
+  }
+
+  /** Sets aside what a transaction failed on: chains with a rule that the kernel refuses, and what cannot go because such a chain still leads to it. False when the failure was about something else. */
   function setAside(error: TransactionError, now: Actual, fresh: ReadonlySet<string>): boolean {
     const culprits = error.failures.flatMap(({ command, error: { message } }) => (command?.do === "add-rule" ? [{ chain: command.chain, message }] : []));
     for (const { chain, message } of culprits) {
@@ -217,7 +257,9 @@ export function createNftTable({ log, onForeignChange, isOwned = true }: NftTabl
       if (now.chains.has(chain) && !fresh.has(chain)) dirtyChains.delete(chain);
       else chains.set(chain, chainContent([rule([{ kind: "counter" }, { kind: "verdict", verdict: "drop" }], "refused by the kernel")], base));
     }
-    return culprits.length > 0;
+    const held = refused.size === 0 ? [] : error.failures.flatMap(({ command, error: { code } }) => (code !== "EBUSY" ? [] : command?.do === "delete-chain" ? [command.chain] : command?.do === "delete-set" ? [command.set] : []));
+    for (const name of held) stuck.add(name);
+    return culprits.length + held.length > 0;
   }
 
   function send(commands: readonly Command[]): void {
@@ -241,12 +283,15 @@ export function createNftTable({ log, onForeignChange, isOwned = true }: NftTabl
     setChain(name, content) {
       const before = chains.get(name);
       if (content !== null && before !== undefined && sameHashes(content.hashes, before.hashes) && !refused.has(name)) return;
-      refused.delete(name);
+      // What it led to may go now.
+      if (refused.delete(name)) stuck.clear();
+      stuck.delete(name);
       dirtyChains.add(name);
       if (content === null) chains.delete(name);
       else chains.set(name, content);
     },
     setSet(name, set) {
+      stuck.delete(name);
       dirtySets.set(name, null);
       if (set === null) sets.delete(name);
       else sets.set(name, set);
@@ -273,10 +318,8 @@ export function createNftTable({ log, onForeignChange, isOwned = true }: NftTabl
         const now = (actual ??= load());
         try {
           await stageNew(now, fresh);
-          const commands = plan(now);
-          if (commands.length === 0 && adopted) return remember(now);
-          send(commands);
-          return remember(now);
+          await bringUpToDate(now);
+          return;
         } catch (error) {
           if (withoutOwner(error)) continue;
           if (error instanceof TransactionError && setAside(error, now, fresh)) continue;
@@ -324,6 +367,3 @@ function parseElement(text: string, spec: SetSpec): SetElement {
 export function desiredSet(spec: SetSpec, elements: readonly SetElement[]): DesiredSet {
   return { spec, elements: keyed(elements) };
 }
-
-export { elementText };
-export type { Nftables };

@@ -35,17 +35,11 @@ afterEach(async () => {
   netns[Symbol.dispose]();
 });
 
-/** What they do in the kernel they do before they return. */
-function inside(work: () => Promise<void>): Promise<void> {
-  let done: Promise<void> = Promise.resolve();
-  netns.run(() => void (done = work()));
-  return done;
-}
-const apply = (dataplane: Dataplane): Promise<void> => inside(() => dataplane.apply());
+const apply = (dataplane: Dataplane): Promise<void> => netns.runAsync(() => dataplane.apply());
 async function start(): Promise<Dataplane> {
   const dataplane = createDataplane({ config, onDrift: () => (drifts += 1), onPodMtu: (mtu) => mtus.push(mtu), clock: createFakeClock(), log: createLogger("felix", "Fatal", { write: () => {} }) });
   open.push(dataplane);
-  await inside(() => dataplane.start());
+  await netns.runAsync(() => dataplane.start());
   return dataplane;
 }
 /** A node with two others, one behind the tunnel and one in the own subnet. */

@@ -17,7 +17,7 @@ const DIRECTIONS = ["ingress", "egress"] as const;
 export type StagesOf = (id: PolicyId | ProfileId, direction: Direction) => readonly Stage[];
 
 type Ruled = { readonly inbound: readonly NodeRule[]; readonly outbound: readonly NodeRule[] };
-type Written = { readonly rules: readonly NodeRule[]; readonly chain: string; readonly direction: Direction; readonly stage: Stage; readonly inProfile: boolean; readonly owner: RuleOwner };
+type Written = { readonly id: PolicyId | ProfileId; readonly rules: readonly NodeRule[]; readonly chain: string; readonly direction: Direction; readonly stage: Stage; readonly inProfile: boolean; readonly owner: RuleOwner };
 
 export type PolicyChainsOptions = { readonly lists: SharedChains; readonly setName: SetNames } & Pick<ListContext, "guard" | "fewestGuarded">;
 
@@ -40,8 +40,8 @@ export class PolicyChains {
   readonly #literalsOf = new Map<string, readonly LiteralSet[]>();
   /** How many chains use a literal set. */
   readonly #literalUses = new Map<string, number>();
-  /** Which written rule each rule of a chain comes from. */
-  readonly #numbersOf = new Map<string, readonly number[]>();
+  /** By chain: whose it is, and which written rule each of its rules comes from. */
+  readonly #written = new Map<string, { readonly id: PolicyId | ProfileId; readonly numbers: readonly number[] }>();
 
   constructor({ lists, setName, guard, fewestGuarded }: PolicyChainsOptions) {
     this.#lists = lists;
@@ -59,8 +59,10 @@ export class PolicyChains {
       policy: (id) => {
         const found = listed.get(id);
         if (found !== undefined) return found;
-        const policy = listedPolicy(id, policyChain(id, direction, stage), this.#shapes[direction].get(id) ?? UNKNOWN_SHAPE);
-        listed.set(id, policy);
+        const shape = this.#shapes[direction].get(id);
+        const policy = listedPolicy(id, policyChain(id, direction, stage), shape ?? UNKNOWN_SHAPE);
+        // One that is gone may be in a list that is about to go.
+        if (shape !== undefined) listed.set(id, policy);
         return policy;
       },
       known: (name) => this.#lists.get(name),
@@ -119,7 +121,7 @@ export class PolicyChains {
   /** Lists follow what their policies ask for. Before any list is compiled. */
   stageShapes(to: NftTable): void {
     for (const direction of DIRECTIONS) {
-      const changed: { id: PolicyId; portsOnly: boolean }[] = [];
+      const changed = new Map<PolicyId, "ports" | "more">();
       for (const id of this.#dirtyPolicies) {
         const before = this.#shapes[direction].get(id);
         const policy = this.#policies.get(id);
@@ -130,14 +132,14 @@ export class PolicyChains {
         }
         const shape = shapeOf(direction === "ingress" ? policy.inbound : policy.outbound, direction);
         if (before !== undefined && sameShape(before, shape)) {
-          if (this.#relisted.has(id) && shape.peers !== null) changed.push({ id, portsOnly: true });
+          if (this.#relisted.has(id) && shape.peers !== null) changed.set(id, "ports");
           continue;
         }
         this.#shapes[direction].set(id, shape);
         this.#forget(id);
-        changed.push({ id, portsOnly: before !== undefined && before.hasPass === shape.hasPass && before.isEmpty === shape.isEmpty });
+        changed.set(id, before !== undefined && before.hasPass === shape.hasPass && before.isEmpty === shape.isEmpty ? "ports" : "more");
       }
-      for (const { id, portsOnly } of changed) this.#lists.recompile(id, portsOnly, to);
+      this.#lists.recompile(changed, to);
     }
     this.#relisted.clear();
   }
@@ -155,7 +157,7 @@ export class PolicyChains {
       for (const direction of DIRECTIONS) {
         const stages: readonly Stage[] = [...forWorkloads, ...stagesOf(id, direction)];
         const rules = (direction === "ingress" ? policy?.inbound : policy?.outbound) ?? [];
-        for (const stage of STAGES) this.#write(to, settings, { rules: stages.includes(stage) ? rules : [], chain: policyChain(id, direction, stage), direction, stage, inProfile: false, owner }, rules.length > 0 && stages.includes(stage));
+        for (const stage of STAGES) this.#write(to, settings, { id, rules: stages.includes(stage) ? rules : [], chain: policyChain(id, direction, stage), direction, stage, inProfile: false, owner }, rules.length > 0 && stages.includes(stage));
       }
     }
     for (const id of this.#dirtyProfiles) {
@@ -164,15 +166,15 @@ export class PolicyChains {
       for (const direction of DIRECTIONS) {
         const stages: readonly Stage[] = ["workload", ...stagesOf(id, direction)];
         const rules = (direction === "ingress" ? profile?.inbound : profile?.outbound) ?? [];
-        for (const stage of STAGES) this.#write(to, settings, { rules, chain: profileChain(id, direction, stage), direction, stage, inProfile: true, owner }, profile !== undefined && stages.includes(stage));
+        for (const stage of STAGES) this.#write(to, settings, { id, rules, chain: profileChain(id, direction, stage), direction, stage, inProfile: true, owner }, profile !== undefined && stages.includes(stage));
       }
     }
     this.#dirtyPolicies.clear();
     this.#dirtyProfiles.clear();
   }
 
-  #write(to: NftTable, settings: RenderSettings, { rules, chain, direction, stage, inProfile, owner }: Written, isThere: boolean): void {
-    if (!isThere && !this.#numbersOf.has(chain)) return;
+  #write(to: NftTable, settings: RenderSettings, { id, rules, chain, direction, stage, inProfile, owner }: Written, isThere: boolean): void {
+    if (!isThere && !this.#written.has(chain)) return;
     const rendered = isThere ? renderRules(rules, { direction, stage, inProfile, owner, settings, setName: this.#setName }) : null;
     const literals = rendered?.literals ?? [];
     for (const { spec, elements } of literals) {
@@ -190,19 +192,19 @@ export class PolicyChains {
     }
     if (literals.length > 0) this.#literalsOf.set(chain, literals);
     else this.#literalsOf.delete(chain);
-    if (rendered === null) this.#numbersOf.delete(chain);
-    else this.#numbersOf.set(chain, rendered.numbers);
+    if (rendered === null) this.#written.delete(chain);
+    else this.#written.set(chain, { id, numbers: rendered.numbers });
     to.setChain(chain, rendered === null ? null : chainContent(rendered.rules));
   }
 
   /** Which written rule each rule of a chain comes from; undefined: it is no chain of a policy or profile. */
   numbersOf(chain: string): readonly number[] | undefined {
-    return this.#numbersOf.get(chain);
+    return this.#written.get(chain)?.numbers;
   }
 
-  /** The policy that has a chain. */
-  ownerOf(chain: string): PolicyId | undefined {
-    return [...this.#policies.keys()].find((id) => DIRECTIONS.some((direction) => STAGES.some((stage) => policyChain(id, direction, stage) === chain)));
+  /** The policy or profile that has a chain. */
+  ownerOf(chain: string): PolicyId | ProfileId | undefined {
+    return this.#written.get(chain)?.id;
   }
 }
 

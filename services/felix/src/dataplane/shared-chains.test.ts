@@ -51,17 +51,32 @@ it("another content takes the place of one, with other chains and maps behind it
   expect([chains.size, sets.size, guarded]).toEqual([0, 0, []]);
 });
 
+it("compiles a chain once, however many of its policies changed", () => {
+  const shared = create();
+  const policies = Array.from({ length: 40 }, (_, n) => `p${n}` as PolicyId);
+  let compiled = 0;
+  const again = (): ChainNode => {
+    compiled += 1;
+    return node("long", String(compiled), { policies, again });
+  };
+  shared.acquire(again(), table);
+  shared.recompile(new Map(policies.slice(0, 30).map((id) => [id, "ports"])), table);
+  shared.recompile(new Map(policies.slice(38).map((id) => [id, "ports"])), table);
+  shared.recompile(new Map([["other" as PolicyId, "more"]]), table);
+  expect([compiled, Object.fromEntries(chains)]).toEqual([3, { long: "3" }]);
+});
+
 it("compiles anew what depends on a policy, and nothing that is stale", () => {
   const shared = create();
   shared.acquire(node("ports", "1", { again: () => node("ports", "2") }), table);
   shared.acquire(node("passes", "1", { followsPorts: false, again: () => node("passes", "2", { followsPorts: false, again: () => node("passes", "3") }) }), table);
   shared.acquire(node("other", "1", { policies: [], again: () => node("other", "2") }), table);
-  shared.recompile("p" as PolicyId, true, table);
+  shared.recompile(new Map([["p" as PolicyId, "ports"]]), table);
   expect(Object.fromEntries(chains)).toEqual({ ports: "2", passes: "1", other: "1" });
-  shared.recompile("p" as PolicyId, false, table);
+  shared.recompile(new Map([["p" as PolicyId, "more"]]), table);
   expect(Object.fromEntries(chains)).toEqual({ ports: "2", passes: "2", other: "1" });
   shared.invalidate();
-  shared.recompile("p" as PolicyId, false, table);
+  shared.recompile(new Map([["p" as PolicyId, "more"]]), table);
   expect([shared.get("passes"), Object.fromEntries(chains)]).toEqual([undefined, { ports: "2", passes: "2", other: "1" }]);
   shared.acquire(node("passes", "new"), table);
   expect([shared.get("passes")?.content.rules[0]?.comment, shared.get("ports")]).toEqual(["new", undefined]);

@@ -71,9 +71,10 @@ export class SharedChains {
     for (const child of before.children) this.release(child.name, to);
   }
 
-  /** Compiles anew what depends on a policy; with `portsOnly`, what depends on its ports. */
-  recompile(policy: PolicyId, portsOnly: boolean, to: Table): void {
-    const affected = [...this.#held.values()].filter(({ node }) => (node.followsPorts || !portsOnly) && node.policies.includes(policy));
+  /** Compiles anew, once, each chain that depends on one of these policies: on its ports alone, or on more. */
+  recompile(changed: ReadonlyMap<PolicyId, "ports" | "more">, to: Table): void {
+    if (changed.size === 0) return;
+    const affected = [...this.#held.values()].filter(({ node }) => dependsOn(node, changed));
     // One that is stale would be compiled for the settings of before: whoever uses it brings a new one.
     for (const { node } of affected) if (this.#held.has(node.name) && !this.#stale.has(node.name)) this.replace(node.again(), to);
   }
@@ -82,6 +83,14 @@ export class SharedChains {
   leadsTo(name: string, chains: { has(name: string): boolean }): boolean {
     return chains.has(name) || (this.#held.get(name)?.node.children.some((child) => this.leadsTo(child.name, chains)) ?? false);
   }
+}
+
+/** Lists are long and changes are few, mostly: an array is searched faster than it is walked. */
+const FEW = 8;
+
+function dependsOn({ policies, followsPorts }: ChainNode, changed: ReadonlyMap<PolicyId, "ports" | "more">): boolean {
+  const concerns = (what: "ports" | "more" | undefined): boolean => what === "more" || (what === "ports" && followsPorts);
+  return changed.size <= FEW ? [...changed].some(([id, what]) => concerns(what) && policies.includes(id)) : policies.some((id) => concerns(changed.get(id)));
 }
 
 function write({ name, content, maps }: ChainNode, to: Table): void {

@@ -11,6 +11,9 @@ const AIM_MS = 10;
 const FIRST_SIZE = 1_024;
 const SIZES = { smallest: 32, largest: 16_384 } as const;
 
+/** Lets others do something before the next transaction. */
+export const othersTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
 /** What a step weighs: its commands and the members that they bring. */
 export const weightOf = ({ commands }: Step): number => commands.reduce((sum, command) => sum + 1 + (command.do === "add-elements" ? command.elements.length : 0), 0);
 
@@ -39,6 +42,6 @@ export async function sendSteps(steps: readonly Step[], send: (commands: readonl
     for (const { done } of batch) done();
     batch = [];
     weight = 0;
-    if (!isLast) await new Promise((resolve) => setImmediate(resolve));
+    if (!isLast) await othersTurn();
   }
 }

@@ -50,6 +50,21 @@ it("holds who is in one of the sets, whatever the way of changes", () => {
   }));
 });
 
+it("a range that came and went between two looks takes no address along", () => {
+  const ipSets = createIpSets();
+  ipSets.set(a, "net", ["10.0.0.0/32"]);
+  ipSets.set(b, "net", []);
+  const unions = new UnionSets(ipSets);
+  const guard = unions.guard([a, b]);
+  if (guard === null) throw new Error("no guard");
+  ipSets.takeChanges();
+  unions.acquire(guard, table);
+  ipSets.change(b, ["10.0.0.0/16"], []);
+  ipSets.change(b, [], ["10.0.0.0/16"]);
+  unions.follow(ipSets.takeChanges().touched, table);
+  expect(kernel.get(guard.names[4])).toEqual(new Set(["10.0.0.0"]));
+});
+
 it("is there as long as somebody uses it, and is shared", () => {
   const ipSets = createIpSets();
   ipSets.set(a, "net", ["10.0.0.1/32"]);

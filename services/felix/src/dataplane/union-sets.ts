@@ -4,7 +4,7 @@ import { addressOf, familyOf } from "@calico/model";
 import type { Family, SetElement, SetSpec } from "@calico/kernel";
 import { unionSetName } from "../rules/names.ts";
 import type { Guard } from "../rules/policy-list.ts";
-import type { IpSets } from "./ip-sets.ts";
+import { isWide, type IpSets } from "./ip-sets.ts";
 import { desiredSet, type NftTable } from "./nft-table.ts";
 
 type Table = Pick<NftTable, "setSet" | "changeSet">;
@@ -73,6 +73,8 @@ export class UnionSets {
   #change({ sets, names }: Guard, members: ReadonlySet<string>, to: Table): void {
     const changes: Record<Family, { added: SetElement[]; removed: SetElement[] }> = { 4: { added: [], removed: [] }, 6: { added: [], removed: [] } };
     for (const member of members) {
+      // A range that came and went meanwhile is no member, though it begins with an address that may be one.
+      if (isWide(member, familyOf(member))) continue;
       const isMember = sets.some((id) => this.#ipSets.singlesOf(id)?.has(member) === true);
       changes[familyOf(member)][isMember ? "added" : "removed"].push(elementOf(member));
     }

@@ -21,6 +21,11 @@ export function renderList({ tiers, profiles }: ListedEndpoint, place: ListPlace
   return place.context.known(name) ?? compileEndpointList(name, named, profiles, place);
 }
 
+/** Whether one of its policies or profiles is among these. */
+export function asksFor({ tiers, profiles }: ListedEndpoint, ids: ReadonlySet<string>): boolean {
+  return ids.size > 0 && (profiles.some((id) => ids.has(id)) || tiers.some(({ ingress, egress }) => [...ingress, ...egress].some((id) => ids.has(id))));
+}
+
 export type NamedTier = { /** Of its chain. */ readonly name: string; readonly tier: EndpointTier };
 
 /** The tiers that have a policy in this direction. */

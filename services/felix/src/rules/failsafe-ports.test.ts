@@ -7,7 +7,7 @@ const params = { ports: failsafePorts(FAILSAFE_INBOUND) };
 const read = (text: string): unknown => resolveConfig(params, { env: { X_PORTS: text }, envPrefix: "X_" });
 
 it.each<[string, unknown[]]>([
-  ["none", []], ["None", []], ["22", [{ protocol: 6, port: 22, net: null }]], ["tcp:22, UDP:68", [{ protocol: 6, port: 22, net: null }, { protocol: 17, port: 68, net: null }]],
+  ["none", []], ["None", []], ["[]", []], ["22", [{ protocol: 6, port: 22, net: null }]], ["tcp:22, UDP:68", [{ protocol: 6, port: 22, net: null }, { protocol: 17, port: 68, net: null }]],
   ["tcp:10.1.2.3/8:22,sctp:[FD00::/8]:9,udp:fd00::1/128:5", [{ protocol: 6, port: 22, net: "10.0.0.0/8" }, { protocol: 132, port: 9, net: "fd00::/8" }, { protocol: 17, port: 5, net: "fd00::1/128" }]],
   // As typha hands FelixConfiguration over.
   ['[{"protocol":"TCP","port":22},{"port":23,"net":"192.0.2.0/24"}]', [{ protocol: 6, port: 22, net: null }, { protocol: 6, port: 23, net: "192.0.2.0/24" }]],
@@ -15,7 +15,7 @@ it.each<[string, unknown[]]>([
   expect(read(text)).toMatchObject({ values: { ports }, issues: [] });
 });
 
-it.each(["", "tcp", "tcp:", "tcp:0", "tcp:65536", "icmp:22", "tcp:all:22", "tcp:10.0.0.0/33:22", "tcp:22,", '[{"protocol":"TCP"}]', '[{"port":"22"}]', "[{", "tcp:1e1"])("%j is reported, and the default stays", (text) => {
+it.each(["", "tcp", "tcp:", "tcp:0", "tcp:65536", "icmp:22", "tcp:all:22", "tcp:10.0.0.0/33:22", "tcp:22,", '[{"protocol":"TCP"}]', '[{"port":"22"}]', '[{"port":22},null]', "[22]", "[[]]", "[{", "tcp:1e1"])("%j is reported, and the default stays", (text) => {
   expect(read(text)).toMatchObject({ values: { ports: params.ports.fallback }, issues: [{ name: "X_PORTS" }] });
 });
 

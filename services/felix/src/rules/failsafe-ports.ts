@@ -20,7 +20,7 @@ export function failsafePorts(fallback: string): Param<readonly FailsafePort[]> 
 
 function parseFailsafePorts(text: string): readonly FailsafePort[] {
   if (text.toLowerCase() === "none") return [];
-  if (text.startsWith("[{")) return parseJson(text).map(({ protocol, port, net }) => failsafePort(protocol ?? "TCP", port, net, JSON.stringify({ protocol, net, port })));
+  if (text.startsWith("[")) return parseJson(text).map(({ protocol, port, net }) => failsafePort(protocol ?? "TCP", port, net, JSON.stringify({ protocol, net, port })));
   return text.split(",").map((item) => item.trim()).map((item) => {
     const [first, last] = [item.indexOf(":"), item.lastIndexOf(":")];
     const net = first === last ? undefined : item.slice(first + 1, last).replace(/^\[(.*)\]$/, "$1");
@@ -30,11 +30,16 @@ function parseFailsafePorts(text: string): readonly FailsafePort[] {
 }
 
 function parseJson(text: string): Readonly<Record<"protocol" | "port" | "net", unknown>>[] {
+  let list: unknown;
   try {
-    return JSON.parse(text) as Record<"protocol" | "port" | "net", unknown>[];
+    list = JSON.parse(text);
   } catch (error) {
     throw new ParamError(`is no JSON: ${error instanceof Error ? error.message : String(error)}`, FORM);
   }
+  return (list as unknown[]).map((entry) => {
+    if (typeof entry !== "object" || entry === null || Array.isArray(entry)) throw new ParamError(`has ${JSON.stringify(entry)}, which is no port`, FORM);
+    return entry as Record<"protocol" | "port" | "net", unknown>;
+  });
 }
 
 function failsafePort(protocol: unknown, port: unknown, net: unknown, written: string): FailsafePort {

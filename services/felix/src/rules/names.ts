@@ -20,12 +20,19 @@ function hash(...parts: readonly string[]): string {
   return createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, 20);
 }
 
+/** The names of one object are asked for one after the other. */
+let latest = { id: "", digest: "" };
+function digestOf(id: string): string {
+  if (latest.id !== id) latest = { id, digest: hash(id) };
+  return latest.digest;
+}
+
 export function policyChain(id: string, direction: Direction, stage: Stage = "workload"): string {
-  return `${staged(direction === "ingress" ? "pi" : "po", stage)}-${hash(id)}`;
+  return `${staged(direction === "ingress" ? "pi" : "po", stage)}-${digestOf(id)}`;
 }
 
 export function profileChain(id: string, direction: Direction, stage: Stage = "workload"): string {
-  return `${staged(direction === "ingress" ? "pri" : "pro", stage)}-${hash(id)}`;
+  return `${staged(direction === "ingress" ? "pri" : "pro", stage)}-${digestOf(id)}`;
 }
 
 /** One tier of one list: shared by all endpoints that have the same policies in it. */
@@ -58,9 +65,19 @@ export function unionSetName(sets: readonly string[], family: Family): string {
   return `u-${hash(...sets)}-h${family}`;
 }
 
-/** A map of ports that belongs to one chain; what of several, `index` says. */
-export function portMapName(chain: string, index: number): string {
-  return `pm-${chain}-${index}`;
+/** A map of ports that belongs to one chain with these rules, by their hashes; which of several, `index` says. */
+export function portMapName(chain: string, index: number, rules: readonly string[]): string {
+  return `pm-${chain}-${index}-${hash(...rules).slice(0, 8)}`;
+}
+
+/** The same as long as the rules around it are not known. */
+export function unfinishedMapName(index: number): string {
+  return `pm-${index}`;
+}
+
+/** A set of what one interface may send from, beside its own addresses. */
+export function sourcesSet(interfaceName: string, family: Family): string {
+  return `from${family}-${interfaceName}`;
 }
 
 /** All tiers and profiles of an endpoint: shared by all endpoints that have the same. */

@@ -70,6 +70,22 @@ function walk(policies: Policies, packet: Packet): { decision: Action | null; as
 
 const web = (n: number): Policies => Object.fromEntries(Array.from({ length: n }, (_, i) => [`p${i}`, [rule("Allow", 6, range(1_000 + i))]]));
 
+describe("the map of ports in a list", () => {
+  const denies = (ports: readonly (number | null)[]): Policies => Object.fromEntries([...ports.map((port, n): [string, NodeRule[]] => [`deny-${n}`, [port === null ? rule("Deny", 6) : rule("Deny", 6, range(port))]]), ["allow", [rule("Allow", null)]]]);
+  const mapsOf = (policies: Policies): string[] => compileList("list", idsOf(policies), contextOf(policies)).maps.map(({ spec }) => spec.name);
+  const before = mapsOf(denies([80, 81, 82, 83, 84]));
+
+  it("is the same one when ports change", () => {
+    expect(before).toHaveLength(1);
+    expect(mapsOf(denies([80, 81, 82, 83, 90]))).toEqual(before);
+  });
+
+  it("is another one when a policy goes from it into the rules around it: who is on the way looks into the old one", () => {
+    expect(mapsOf(denies([null, 81, 82, 83, 84]))).toHaveLength(1);
+    expect(mapsOf(denies([null, 81, 82, 83, 84]))).not.toEqual(before);
+  });
+});
+
 describe("a compiled list", () => {
   const action = fc.constantFrom<Action>("Allow", "Deny", "Pass", "Log");
   const ports = fc.array(fc.tuple(fc.integer({ min: 1, max: 12 }), fc.integer({ min: 0, max: 4 })).map(([first, more]) => range(first, first + more)), { maxLength: 2 });

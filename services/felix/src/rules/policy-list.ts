@@ -9,7 +9,7 @@ import type { IpSetId, PolicyId } from "@calico/calc";
 import type { Family, Rule, SetElement, Side, Statement } from "@calico/kernel";
 import { chainContent, rule, type ChainContent, type LiteralSet } from "./chain.ts";
 import { PASS_MARK } from "./constants.ts";
-import { bucketChain, groupChain, pieceChain, portMapName } from "./names.ts";
+import { bucketChain, groupChain, pieceChain, portMapName, unfinishedMapName } from "./names.ts";
 import { portSections } from "./port-index.ts";
 import type { PolicyShape } from "./policy-shape.ts";
 
@@ -110,7 +110,7 @@ function compilePiece(name: string, policies: readonly ListedPolicy[], context: 
   /** Runs without a map are asked in turn, all of them together. */
   let inTurn: ListedPolicy[] = [];
   for (const [i, run] of runsOf(policies).entries()) {
-    const indexed = indexRun(portMapName(name, i), run, context);
+    const indexed = indexRun(unfinishedMapName(i), run, context);
     if (indexed === null) {
       inTurn.push(...run);
       continue;
@@ -118,7 +118,22 @@ function compilePiece(name: string, policies: readonly ListedPolicy[], context: 
     parts.push(askInTurn(inTurn, context), indexed);
     inTurn = [];
   }
-  return joined([...parts, askInTurn(inTurn, context)]);
+  return withMapNames(name, joined([...parts, askInTurn(inTurn, context)]));
+}
+
+/**
+ * Where the rules around a map change, it is another map: what was in one of them may be in the other now, and a packet that is on its way
+ * through the old rules looks into the map as it is at that moment.
+ */
+function withMapNames(chain: string, { rules, maps, ...rest }: Compiled): Compiled {
+  if (maps.length === 0) return { rules, maps, ...rest };
+  const { hashes } = chainContent(rules);
+  const names = new Map(maps.map(({ spec }, i) => [spec.name, portMapName(chain, i, hashes)]));
+  const named = (name: string): string => names.get(name) ?? name;
+  return {
+    ...rest, maps: maps.map(({ spec, elements }) => ({ spec: { ...spec, name: named(spec.name) }, elements })),
+    rules: rules.map(({ statements, ...each }) => ({ ...each, statements: statements.map((statement) => (statement.kind === "port-map" ? { ...statement, map: named(statement.map) } : statement)) })),
+  };
 }
 
 const joined = (parts: readonly Compiled[]): Compiled => ({

@@ -53,12 +53,11 @@ function variantsOf(policyRule: NodeRule, context: RuleContext, literals: Map<st
 }
 
 /** 0: one rule serves both families, because nothing in it has a family. */
-function familiesOf({ ipVersion, source, destination, icmp, notIcmp, protocol }: NodeRule, ipv6: boolean): (Family | 0)[] {
+function familiesOf({ ipVersion, source, destination, icmp, notIcmp }: NodeRule, ipv6: boolean): (Family | 0)[] {
   const all: Family[] = ipv6 ? [4, 6] : [4];
   if (ipVersion !== 0) return all.filter((family) => family === ipVersion);
   const bound = icmp !== null || notIcmp !== null || [source, destination].some((side) =>
     side.nets.length + side.notNets.length + side.ipSets.length + side.notIpSets.length + side.portSets.length + side.notPortSets.length > 0);
-  if (protocol === PROTOCOL.icmp || protocol === PROTOCOL.icmpv6) return bound ? all : [0];
   return bound ? all : [0];
 }
 
@@ -90,9 +89,14 @@ function netMatch(side: Side, nets: readonly string[], family: Family, not: bool
   if (nets.length === 1 && first !== undefined) return { kind: "address", side, cidr: first, ...inverted(not) };
   const sorted = [...nets].sort();
   const name = literalSetName("nets", family, sorted);
-  const elements = disjointCover(sorted, family).map(({ start, end }) => ({ start: formatAddress(start), end: end === null ? null : formatAddress(end) }));
-  literals.set(name, { spec: { name, key: [family === 4 ? "ipv4_addr" : "ipv6_addr"], interval: true }, elements });
+  literals.set(name, netsSet(name, sorted, family));
   return { kind: "address-set", side, family, set: name, ...inverted(not) };
+}
+
+/** A set of the addresses in CIDRs of one family. */
+export function netsSet(name: string, nets: readonly string[], family: Family): LiteralSet {
+  const elements = disjointCover([...nets], family).map(({ start, end }) => ({ start: formatAddress(start), end: end === null ? null : formatAddress(end) }));
+  return { spec: { name, key: [family === 4 ? "ipv4_addr" : "ipv6_addr"], interval: true }, elements };
 }
 
 /** The ways in which the ports of one side can match; one empty way when any port does, none when no port can. */

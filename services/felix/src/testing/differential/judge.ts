@@ -29,11 +29,11 @@ export function createJudge(netns: TestNetns): Judge {
   let atFirst: ReadonlySet<string> | null = null;
 
   async function judged({ rounds, denyAction = "Drop" }: Case, dataplane: Dataplane): Promise<Judgement> {
-    await inside(netns, () => dataplane.start());
+    await netns.runAsync(() => dataplane.start());
     const cluster = createTestCluster(dataplane.sink);
     const apply = async (changes: readonly Change[]): Promise<void> => {
       cluster.change(changes);
-      await inside(netns, () => dataplane.apply());
+      await netns.runAsync(() => dataplane.apply());
     };
     if (atFirst === null) {
       await apply([]);
@@ -73,13 +73,6 @@ export function createJudge(netns: TestNetns): Judge {
 /** A dataplane that says nothing and that nobody asks for anything. It guards what it would not guard in lists as short as here. */
 export function openDataplane(denyAction: Case["denyAction"] = "Drop"): Dataplane {
   return createDataplane({ config: { ...config, iptablesFilterDenyAction: denyAction }, onDrift: () => {}, onPodMtu: () => {}, fewestGuarded: 2, clock: createFakeClock(), log: createLogger("felix", "Fatal", { write: () => {} }) });
-}
-
-/** What it does in the kernel it does before it returns. */
-export function inside(netns: TestNetns, work: () => Promise<void>): Promise<void> {
-  let done: Promise<void> = Promise.resolve();
-  netns.run(() => void (done = work()));
-  return done;
 }
 
 /** That an interface is missing is no wonder: no pod has one. */

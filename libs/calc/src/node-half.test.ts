@@ -73,6 +73,25 @@ describe("node half", () => {
     expect(dataplane.endpoints.get("wep/a/x" as EndpointId)?.tiers.map(({ name, ingress }) => [name, ingress])).toEqual([["early", []], ["default", ["a", "b", "z", "last"]], ["late", ["l"]]]);
   });
 
+  it("reads a selector that is longer than what people may write, and gives the policy to nobody else", () => {
+    const long = selector(`app in {${Array.from({ length: 180 }, (_, i) => `'${i}'`).join(",")}}`).text;
+    expect(long.length).toBeGreaterThan(1_024);
+    const { dataplane } = started(nodeProfile, nodeEndpoint("x"), nodeEndpoint("y", { labels: { app: "7" } }), nodePolicy("p", long, [nodeRule("Allow")]));
+    const tiersOf = (pod: string): unknown => dataplane.endpoints.get(`wep/a/${pod}` as EndpointId)?.tiers;
+    expect([tiersOf("x"), tiersOf("y")]).toEqual([[], [{ name: "default", defaultAction: "Deny", ingress: ["p"], egress: [] }]]);
+  });
+
+  it("closes with a policy whose selector it cannot read for everybody, and opens for nobody", () => {
+    const rules = (["Log", "Allow", "Pass", "Deny"] as const).map((action, index) => ({ ...nodeRule(action), index }));
+    const { dataplane, tell } = started(nodeProfile, nodeEndpoint("x"), nodePolicy("p", "app matches 'w.*'", rules, { egress: true, outbound: rules }));
+    const inForce = (): unknown => [dataplane.endpoints.get("wep/a/x" as EndpointId)?.tiers, [dataplane.policies.get("p" as PolicyId)].map((each) => [each?.inbound, each?.outbound])];
+    const tiers = [{ name: "default", defaultAction: "Deny", ingress: ["p"], egress: ["p"] }];
+    const denying = [{ ...nodeRule("Deny"), index: 2 }, { ...nodeRule("Deny"), index: 3 }];
+    expect(inForce()).toEqual([tiers, [[denying, denying]]]);
+    tell(nodePolicy("p", "has(app)", rules, { egress: true, outbound: rules }));
+    expect(inForce()).toEqual([tiers, [[rules, rules]]]);
+  });
+
   it("closes rules whose set is missing until it arrives, and again when it goes", () => {
     const { dataplane, tell, half } = started(nodeProfile, nodeEndpoint("x"), nodePolicy("p", "all()", [nodeRule("Allow", "s:1"), nodeRule("Deny", "s:1")]));
     const actions = (): unknown => dataplane.policies.get("p" as PolicyId)?.inbound.map(({ action, source }) => [action, source.ipSets]);

@@ -36,6 +36,15 @@ export const DEFAULT_ALLOW_PROFILE = "projectcalico-default-allow" as ProfileId;
 export const POD_NETWORK_NAME = "k8s-pod-network";
 export const DEFAULT_INTERFACE_PREFIX = "cali";
 
+/** The name of a Node as the API server lets it be: a DNS subdomain (RFC 1123). */
+export const NODE_NAME = /^[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*$/;
+const MAX_NODE_NAME = 253;
+
+/** True for a text that a Node can be named. "*" is none. */
+export function isNodeName(text: string): boolean {
+  return text.length <= MAX_NODE_NAME && NODE_NAME.test(text);
+}
+
 /** Joins parts so that no two lists of parts give the same text. */
 function join(...parts: readonly string[]): string {
   return parts.map(encodePart).join("/");

@@ -179,6 +179,13 @@ describe("who may connect", () => {
     expect(other.steps).toHaveLength(0);
   });
 
+  it.each(["*", "", "N 1"])("is nobody who names no node: %j", async (node) => {
+    await serve();
+    const { steps, told } = connect({ node });
+    await waitFor(() => expect(told.join()).toContain("hello names no node"));
+    expect(steps).toHaveLength(0);
+  });
+
   it("is nobody while the API server cannot tell, and anybody it knows afterwards", async () => {
     let away = true;
     await serve({ identity: { refusal: async () => {

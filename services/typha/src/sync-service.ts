@@ -1,6 +1,7 @@
 /** The gRPC face: hello, identity, then a session until the stream ends. */
 import { status, type handleBidiStreamingCall, type ServerDuplexStream, type ServiceError } from "@grpc/grpc-js";
 import { compareRevisions } from "@calico/datastore";
+import { isNodeName } from "@calico/model";
 import { PROTOCOL_VERSION, sync } from "@calico/proto";
 import { delay, grpcError, type Clock, type GrpcService, type Logger, type Metrics } from "@calico/service-kit";
 import type { Hub } from "./hub.ts";
@@ -77,7 +78,7 @@ export function createSyncService(options: SyncServiceOptions): SyncService {
   }
 
   async function refusalOf(hello: sync.Hello, stream: Stream): Promise<ServiceError | null> {
-    if (hello.node === "") return grpcError(status.INVALID_ARGUMENT, "hello names no node");
+    if (!isNodeName(hello.node)) return grpcError(status.INVALID_ARGUMENT, "hello names no node");
     if (hello.protocolVersion < PROTOCOL_VERSION - 1 || hello.protocolVersion > PROTOCOL_VERSION + 1) {
       return grpcError(status.FAILED_PRECONDITION, `this typha speaks version ${PROTOCOL_VERSION} of the protocol, the node speaks ${hello.protocolVersion}`);
     }

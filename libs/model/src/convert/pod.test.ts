@@ -43,6 +43,10 @@ test.each<[string, Parts]>([
   expect(convert(parts)).toEqual({ value: null, findings: [] });
 });
 
+test.each(["*", "Node A", "../a"])("a pod on %j, which no node can be named, is no endpoint, and that is said", (nodeName) => {
+  expect(convert({ spec: { nodeName } })).toEqual({ value: null, findings: [{ severity: "error", field: "spec.nodeName", message: `${JSON.stringify(nodeName)} is not the name of a node; the pod counts as one without` }] });
+});
+
 test("a pod being deleted is an endpoint as long as it has its network", () => {
   expect(convert({ metadata: { deletionTimestamp: "2026-01-01T00:00:00Z" } }).value?.addresses).toEqual(["10.65.0.2", "fd00::2"]);
 });

@@ -2,7 +2,7 @@
 import { canonicalAddress, canonicalCidr, type Cidr, type IpAddress } from "../ip.ts";
 import type { NamedPort, ProfileId, WorkloadEndpoint } from "../model.ts";
 import { NAMESPACE_LABEL, ORCHESTRATOR_LABEL, SERVICE_ACCOUNT_LABEL } from "../labels.ts";
-import { ALLOWED_SOURCE_PREFIXES_ANNOTATION, CONTAINER_ID_ANNOTATION, interfaceNameForPod, namespaceProfileId, POD_IP_ANNOTATION, POD_IPS_ANNOTATION, serviceAccountProfileId, workloadEndpointId } from "../names.ts";
+import { ALLOWED_SOURCE_PREFIXES_ANNOTATION, CONTAINER_ID_ANNOTATION, interfaceNameForPod, isNodeName, namespaceProfileId, POD_IP_ANNOTATION, POD_IPS_ANNOTATION, serviceAccountProfileId, workloadEndpointId } from "../names.ts";
 import { FindingCollector, type Conversion } from "./conversion.ts";
 import { withoutInheritedKeys } from "./labels.ts";
 import { protocolNumber } from "./protocol.ts";
@@ -22,6 +22,10 @@ export function convertPod(raw: unknown): Conversion<WorkloadEndpoint> {
   const spec = specOf(raw);
   const status = objectOf(objectOf(raw)["status"]);
   const node = textOf(spec["nodeName"]);
+  if (node !== "" && !isNodeName(node)) {
+    out.error("spec.nodeName", `${show(node)} is not the name of a node; the pod counts as one without`);
+    return out.done<WorkloadEndpoint>(null);
+  }
   if (metadata === null || metadata.namespace === "" || node === "" || spec["hostNetwork"] === true || isFinished(metadata, status)) return out.done<WorkloadEndpoint>(null);
   const { namespace, name: pod, uid, revision } = metadata;
   const serviceAccount = textOf(spec["serviceAccountName"]);

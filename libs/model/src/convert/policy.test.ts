@@ -201,6 +201,16 @@ test("findings that change nothing", () => {
 test("rule 18: stages of host policies", () => {
   expect(global({ preDNAT: true, applyOnForward: true })).toMatchObject({ value: { preDnat: true, doNotTrack: false, applyOnForward: true }, findings: [] });
   expect(global({ doNotTrack: true })).toMatchObject({ value: { doNotTrack: true, applyOnForward: true }, findings: [{ severity: "warning", field: "spec.applyOnForward" }] });
-  expect(global({ doNotTrack: true, preDNAT: true, applyOnForward: true })).toMatchObject({ value: { doNotTrack: false, preDnat: false, applyOnForward: true }, findings: [{ severity: "error", field: "spec.preDNAT" }] });
   expect(global({ order: "first" })).toMatchObject({ value: { order: null }, findings: [{ severity: "error", field: "spec.order" }] });
+});
+
+test.each<[object, string[]]>([
+  [{ doNotTrack: true, preDNAT: true, applyOnForward: true }, ["spec.preDNAT"]], [{ doNotTrack: "true" }, ["spec.doNotTrack"]], [{ preDNAT: 1, applyOnForward: true }, ["spec.preDNAT"]], [{ applyOnForward: "true" }, ["spec.applyOnForward"]],
+  [{ doNotTrack: true, preDNAT: "no", applyOnForward: {} }, ["spec.preDNAT", "spec.applyOnForward"]],
+])("rule 18: with a stage that cannot be used the policy closes and opens nothing: %j", (stage, fields) => {
+  const rules = ["Allow", "Deny", "Log", "Pass"].map((action) => ({ action }));
+  const { value, findings } = global({ ...stage, ingress: rules, egress: rules });
+  const closing = [ruleForAll("Deny", 1), ruleForAll("Deny", 3)];
+  expect(value).toMatchObject({ doNotTrack: false, preDnat: false, applyOnForward: true, inbound: closing, outbound: closing });
+  expect(findings.map(({ severity, field }) => [severity, field])).toEqual(fields.map((field) => ["error", field]));
 });

@@ -84,12 +84,6 @@ export function parseWorkloadEndpointId(id: string): { namespace: string; pod: s
   return { namespace, pod, uid };
 }
 
-/** The name in a host endpoint's id; null for another text. */
-export function parseHostEndpointId(id: string): string | null {
-  const [kind, name, more] = split(id);
-  return kind === "hep" && name !== undefined && more === undefined ? name : null;
-}
-
 function split(id: string): string[] {
   try {
     return id.split("/").map(decodeURIComponent);
@@ -111,11 +105,6 @@ export function serviceAccountProfileId(namespace: string, serviceAccount: strin
 /** Host side interface of a pod: prefix and the first 11 hex digits of sha1("<namespace>.<pod>"). */
 export function interfaceNameForPod(namespace: string, pod: string, prefix: string = DEFAULT_INTERFACE_PREFIX): string {
   return `${prefix}${bytesToHex(sha1(utf8ToBytes(`${namespace}.${pod}`.toWellFormed()))).slice(0, 11)}`;
-}
-
-/** Name of a pod's WorkloadEndpoint: "<node>-k8s-<pod>-<interface>", "-" inside a part doubled. */
-export function workloadEndpointName(node: string, pod: string, podInterface = "eth0"): string {
-  return [node, "k8s", pod, podInterface].map((part) => part.replaceAll("-", "--")).join("-");
 }
 
 /** Name of the IPAMBlock of a CIDR: "10-65-0-0-26". */

@@ -1,6 +1,6 @@
 /** Objects of the API as values of the model. Any input is answered; what cannot be used is a finding. */
 export type { Conversion, Finding, Severity } from "./conversion.ts";
-export { convertPod, trimPod } from "./pod.ts";
+export { convertPod } from "./pod.ts";
 export { builtInProfiles, convertNamespace, convertServiceAccount } from "./profile.ts";
 export { convertHostEndpoint } from "./host-endpoint.ts";
 export { convertNode } from "./node.ts";

@@ -248,7 +248,7 @@ class ClusterCalculator implements ClusterHalf {
     this.#useProfiles(endpoint, "stop");
     this.#endpoints[slot] = undefined;
     this.#count(endpoint, -1);
-    this.#slots.release(slot);
+    this.#slots.release(endpoint.id);
     this.#sink.onValueChange(keyOf(endpoint));
   }
 
@@ -289,7 +289,7 @@ class ClusterCalculator implements ClusterHalf {
       this.#networkSets.delete(item);
       this.#index.setItem(known, null);
       this.#sets.setContributor(known, null);
-      this.#slots.release(known);
+      this.#slots.release(item);
       return;
     }
     const slot = this.#slots.of(item);

@@ -73,6 +73,25 @@ describe("node half", () => {
     expect(dataplane.endpoints.get("wep/a/x" as EndpointId)?.tiers.map(({ name, ingress }) => [name, ingress])).toEqual([["early", []], ["default", ["a", "b", "z", "last"]], ["late", ["l"]]]);
   });
 
+  it("reads a selector that is longer than what people may write, and gives the policy to nobody else", () => {
+    const long = selector(`app in {${Array.from({ length: 180 }, (_, i) => `'${i}'`).join(",")}}`).text;
+    expect(long.length).toBeGreaterThan(1_024);
+    const { dataplane } = started(nodeProfile, nodeEndpoint("x"), nodeEndpoint("y", { labels: { app: "7" } }), nodePolicy("p", long, [nodeRule("Allow")]));
+    const tiersOf = (pod: string): unknown => dataplane.endpoints.get(`wep/a/${pod}` as EndpointId)?.tiers;
+    expect([tiersOf("x"), tiersOf("y")]).toEqual([[], [{ name: "default", defaultAction: "Deny", ingress: ["p"], egress: [] }]]);
+  });
+
+  it("closes with a policy whose selector it cannot read for everybody, and opens for nobody", () => {
+    const rules = (["Log", "Allow", "Pass", "Deny"] as const).map((action, index) => ({ ...nodeRule(action), index }));
+    const { dataplane, tell } = started(nodeProfile, nodeEndpoint("x"), nodePolicy("p", "app matches 'w.*'", rules, { egress: true, outbound: rules }));
+    const inForce = (): unknown => [dataplane.endpoints.get("wep/a/x" as EndpointId)?.tiers, [dataplane.policies.get("p" as PolicyId)].map((each) => [each?.inbound, each?.outbound])];
+    const tiers = [{ name: "default", defaultAction: "Deny", ingress: ["p"], egress: ["p"] }];
+    const denying = [{ ...nodeRule("Deny"), index: 2 }, { ...nodeRule("Deny"), index: 3 }];
+    expect(inForce()).toEqual([tiers, [[denying, denying]]]);
+    tell(nodePolicy("p", "has(app)", rules, { egress: true, outbound: rules }));
+    expect(inForce()).toEqual([tiers, [[rules, rules]]]);
+  });
+
   it("closes rules whose set is missing until it arrives, and again when it goes", () => {
     const { dataplane, tell, half } = started(nodeProfile, nodeEndpoint("x"), nodePolicy("p", "all()", [nodeRule("Allow", "s:1"), nodeRule("Deny", "s:1")]));
     const actions = (): unknown => dataplane.policies.get("p" as PolicyId)?.inbound.map(({ action, source }) => [action, source.ipSets]);
@@ -223,18 +242,19 @@ function remember(told: Map<string, NodeUpdate>, update: NodeUpdate): void {
   if (update.kind === "Policy" || update.kind === "Profile" || update.kind === "WorkloadEndpoint" || update.kind === "HostEndpoint") told.set(`${update.kind}:${update.value.id}`, update);
 }
 
-const packet: fc.Arbitrary<Packet> = fc.record({
-  protocol: fc.constantFrom(6, 17),
-  source: fc.record({ address: fc.constantFrom("10.0.0.1", "10.0.0.2", "192.168.1.1") as unknown as fc.Arbitrary<IpAddress>, port: fc.constantFrom(80, 8080, 53) }),
-  destination: fc.record({ address: fc.constantFrom("10.0.0.1", "10.0.0.2") as unknown as fc.Arbitrary<IpAddress>, port: fc.constantFrom(80, 85, 8080, 53) }),
+const V4 = ["10.0.0.1", "10.0.0.2", "192.168.1.1"];
+const V6 = ["fd00::1", "fd00::2"];
+/** Both ends are of one family; ICMP has a type and a code. */
+const packetWith = (sourcePorts: readonly number[], ports: readonly number[]): fc.Arbitrary<Packet> => fc.constantFrom(V4, V4, V6).chain((addresses) => {
+  const end = (of: readonly number[]): fc.Arbitrary<Packet["source"]> => fc.record({ address: fc.constantFrom(...addresses) as unknown as fc.Arbitrary<IpAddress>, port: fc.constantFrom(...of) });
+  const transport: fc.Arbitrary<Packet> = fc.record({ protocol: fc.constantFrom(6, 17), source: end(sourcePorts), destination: end(ports) });
+  const icmp: fc.Arbitrary<Packet> = fc.record({ protocol: fc.constant(addresses === V4 ? 1 : 58), source: end([0]), destination: end([0]), icmp: fc.constantFrom({ type: 8, code: 0 }, { type: 8, code: 1 }, { type: 128, code: 0 }) });
+  return fc.oneof({ weight: 5, arbitrary: transport }, { weight: 1, arbitrary: icmp });
 });
+const packet = packetWith([80, 8080, 53], [80, 85, 8080, 53]);
 
 /** With ports that are always open, on either side. */
-const hostPacket: fc.Arbitrary<Packet> = fc.record({
-  protocol: fc.constantFrom(6, 17),
-  source: fc.record({ address: fc.constantFrom("10.0.0.1", "10.0.0.2", "192.168.1.1") as unknown as fc.Arbitrary<IpAddress>, port: fc.constantFrom(40_000, 22, 53, 6443) }),
-  destination: fc.record({ address: fc.constantFrom("10.0.0.1", "10.0.0.2", "192.168.1.1") as unknown as fc.Arbitrary<IpAddress>, port: fc.constantFrom(80, 8080, 22, 53, 68, 179) }),
-});
+const hostPacket = packetWith([40_000, 22, 53, 6443], [80, 8080, 22, 53, 68, 179]);
 
 /** Both halves and the evaluator on the same changes: every packet, at every endpoint of n1, in both directions. How many verdicts were compared. */
 function compareVerdicts(changes: readonly ClusterUpdate[], packets: readonly Packet[]): number {

@@ -1,6 +1,6 @@
 /** What one node was told, joined with the interfaces that exist, as what its dataplane shall hold. */
-import { parseSelector, selector, type EndpointId, type PolicyId, type ProfileId } from "@calico/model";
-import type { IpSetId, NodeBlock, NodeEndpoint, NodePolicy, NodePool, NodeProfile, NodeUpdate, RemovableKind } from "./messages.ts";
+import { parseCanonicalSelector, selector, type EndpointId, type PolicyId, type ProfileId } from "@calico/model";
+import type { IpSetId, NodeBlock, NodeEndpoint, NodePolicy, NodePool, NodeProfile, NodeRule, NodeUpdate, RemovableKind } from "./messages.ts";
 import { HostEndpoints } from "./node/host-endpoints.ts";
 import { Matching } from "./node/matching.ts";
 import { Overlay } from "./node/overlay.ts";
@@ -9,7 +9,7 @@ import { PolicyOrder } from "./node/policy-order.ts";
 import { RuleObjects } from "./node/rule-objects.ts";
 import type { Attachment, DataplaneSink, NodeHalf, ResolvedEndpoint } from "./ports.ts";
 
-/** Of a selector that cannot be read here (a newer typha wrote it) nobody knows whom it protects, so it is for everybody. */
+/** Of a selector that cannot be read here (a newer typha wrote it) nobody knows whom it protects, so it is for everybody, and opens nothing. */
 const EVERYBODY = selector("all()");
 
 /** `node` is the name of this node. */
@@ -176,12 +176,13 @@ class NodeCalculator implements NodeHalf {
     this.#profiles.onSetPresence(id);
   }
 
-  #onPolicy(policy: NodePolicy): void {
+  #onPolicy(told: NodePolicy): void {
+    const parsed = parseCanonicalSelector(told.selector);
+    const policy = parsed.ok ? told : { ...told, inbound: onlyDenying(told.inbound), outbound: onlyDenying(told.outbound) };
     this.#note("Policy", policy.id);
     const before = this.#policies.get(policy.id);
     this.#policies.set(policy.id, policy);
     this.#order.setPolicy(policy.id, policy);
-    const parsed = parseSelector(policy.selector, { allowGlobal: true });
     this.#touch(this.#matching.setPolicy(policy.id, parsed.ok ? parsed.selector : EVERYBODY));
     if (before !== undefined && placeOf(before) !== placeOf(policy)) this.#touch(this.#matching.endpointsOf(policy.id));
   }
@@ -296,6 +297,11 @@ class NodeCalculator implements NodeHalf {
     for (const { ingress, egress } of tiers) for (const id of new Set([...ingress, ...egress])) this.#policies[how](id);
     for (const id of profiles) this.#profiles[how](id);
   }
+}
+
+/** Rules that only close: what passes to the next tier could open there what a later rule of this one denies. */
+function onlyDenying(rules: readonly NodeRule[]): NodeRule[] {
+  return rules.filter(({ action }) => action === "Deny" || action === "Pass").map((rule) => ({ ...rule, action: "Deny" }));
 }
 
 /** Policies with doNotTrack or preDNAT are for hosts alone. */

@@ -19,7 +19,7 @@ export type ClusterUpdate =
   | { readonly kind: "Block"; readonly id: string; readonly value: Block | null }
   | { readonly kind: "Node"; readonly id: string; readonly value: Node | null };
 
-/** Every node needs the object (tiers, pools, nodes, routes). */
+/** Every node needs the object (tiers, pools, nodes, routes). No node can be named so. */
 export const ALL_NODES = "*";
 
 /**

@@ -195,7 +195,8 @@ describe("rule 10: criteria all hold, of a list any does, of what is excluded no
   test.each<[object, Sketch, string]>([
     [{ source: { nets: ["198.51.100.0/24", "203.0.113.0/24"] } }, {}, "allow"], [{ source: { nets: ["198.51.100.0/24"] } }, {}, "deny"], [{ source: { nets: ["203.0.113.0/24"], notNets: ["203.0.113.8/29"] } }, {}, "deny"],
     [{ source: { nets: ["203.0.113.0/24"], notNets: ["203.0.113.0/29"] } }, {}, "allow"], [{ source: { nets: ["0.0.0.0/0"], selector: "all()" } }, {}, "deny"], [{ source: { nets: ["0.0.0.0/0"] } }, { peer: "2001:db8::9" }, "deny"],
-    [{ source: { notNets: ["203.0.113.0/24"] } }, { peer: "2001:db8::9" }, "allow"], [{ ipVersion: 6 }, {}, "deny"], [{ ipVersion: 6 }, { peer: "2001:db8::9" }, "allow"],
+    [{ source: { notNets: ["203.0.113.0/24"] } }, { peer: "2001:db8::9" }, "deny"], [{ source: { notNets: ["10.0.0.0/8"] } }, {}, "allow"], [{ source: { notNets: ["fd00::/8"] } }, { peer: "2001:db8::9" }, "allow"], [{ source: { notNets: ["fd00::/8"] } }, {}, "deny"],
+    [{ destination: { notNets: ["198.51.100.0/24"] } }, { peer: "2001:db8::9" }, "deny"], [{ source: { nets: ["203.0.113.0/24"] }, destination: { notNets: ["fd00::/8"] } }, {}, "deny"], [{ ipVersion: 6 }, {}, "deny"], [{ ipVersion: 6 }, { peer: "2001:db8::9" }, "allow"],
     [{ protocol: "TCP", source: { nets: ["203.0.113.0/24"] }, destination: { ports: [81] } }, {}, "deny"], [{ source: { nets: ["10.0.0.0/8", "fd00::/8"] } }, { peer: DB }, "deny"], [{ source: { nets: ["203.0.113.0/24"], notNets: ["0.0.0.0/0"] } }, {}, "deny"],
   ])("%j of %j", (rule, sketch, expected) => expect(into([gnp("p", ingress({ ...ALLOW, ...rule }))], sketch).split(" ")[0]).toBe(expected));
 });

@@ -23,7 +23,10 @@ export interface InformerOptions<T extends KubeObject, M> extends Pick<SelectOpt
   readonly handler: InformerHandler<M>;
   /** A watch without data and bookmark for this long is opened anew; 90 s when absent. */
   readonly silenceMs?: number;
-  /** A kind that a cluster need not have: as long as the server does not know it, there are none, and it is asked for again every three seconds. */
+  /**
+   * A kind that a cluster need not have: as long as the server does not know it, there are none, and it is asked for again every three seconds. One
+   * of which objects are known has to be unknown for half a minute.
+   */
   readonly isOptional?: boolean;
   readonly clock?: Clock;
   readonly random?: Random;
@@ -49,11 +52,15 @@ const SILENCE_MS = 90_000;
 const ABSENT_MS = 3_000;
 /** A server that is older than what was seen for this long was set back: its own state counts then. */
 const SET_BACK_MS = 30_000;
+/** A watch that ends sooner, without anything new, is no reason to open the next one at once. */
+const SHORT_WATCH_MS = 1_000;
+/** How often it is logged that a kind is absent. */
+const ABSENCE_TOLD_MS = 60_000;
 /** A relist that loses more than half of at least so many objects is confirmed by a second, consistent read. */
 const SUSPICIOUS_LOSS = 20;
 
 /**
- * Follows a kind with bookmarks, paging, 410 and back-off. A relist is never older than what was seen, delivers only
+ * Follows a kind with bookmarks, paging, 410 and back-off, which only something new ends. A relist is never older than what was seen, delivers only
  * differences, and is confirmed before it takes away more than half of the objects. An object whose transform throws is
  * reported and keeps its last value; the others go on.
  */
@@ -75,6 +82,10 @@ export function createInformer<T extends KubeObject, M>(opts: InformerOptions<T,
   let isSynced = false;
   let trouble: string | null = "has not listed yet";
   let delivered = 0;
+  /** The present watch told something newer than what was seen. */
+  let hasProgressed = false;
+  /** Answers that the history is gone since a watch told something new. */
+  let goneInARow = 0;
 
   function upsert(raw: T): void {
     const key = keyOf(raw);
@@ -178,57 +189,79 @@ export function createInformer<T extends KubeObject, M>(opts: InformerOptions<T,
   }
 
   function onEvent({ type: eventType, object }: WatchEvent<T>): void {
-    backoff.reset();
     trouble = null;
     if (eventType === "DELETED") remove(keyText(keyOf(object)));
     else if (eventType !== "BOOKMARK") upsert(object);
     const seen = object.metadata.resourceVersion ?? "";
-    if (compareRevisions(seen, revision) > 0) revision = seen;
+    if (compareRevisions(seen, revision) <= 0) return;
+    revision = seen;
+    hasProgressed = true;
+    goneInARow = 0;
+    backoff.reset();
+  }
+
+  /** The definition has been gone for long: so are the objects. */
+  function takeAway(): void {
+    if (known.size === 0) return;
+    log.warn("The cluster no longer has a kind, its objects are gone with it", { kind: type.kind, objects: known.size });
+    for (const text of [...known.keys()]) remove(text);
   }
 
   async function run(): Promise<void> {
     let listed = false;
     let olderSince: number | null = null;
     let consistent = false;
+    let absentSince: number | null = null;
+    /** When it was last logged that the kind is absent. */
+    let absenceToldAt: number | null = null;
     while (!abort.signal.aborted) {
       try {
         if (!listed) {
           await relist(consistent);
-          listed = true;
-          consistent = false;
-          olderSince = null;
+          if (absenceToldAt !== null) log.info("A kind is there again", { kind: type.kind });
+          [listed, consistent, olderSince, absentSince, absenceToldAt] = [true, false, null, null, null];
         }
+        hasProgressed = false;
+        const openedAt = clock.nowMs();
         const error = await watch();
         if (abort.signal.aborted) return;
-        if (error === undefined) continue;
-        throw error;
+        if (error !== undefined) throw error;
+        if (!hasProgressed && clock.nowMs() - openedAt < SHORT_WATCH_MS) await sleep(clock, backoff.nextMs(), abort.signal);
       } catch (error) {
         if (abort.signal.aborted) return;
-        // What is known goes by a watch before its kind does: a server that does not know the kind meanwhile is not believed.
-        if (opts.isOptional === true && known.size === 0 && isDatastoreError(error, "NotFound")) {
+        const now = clock.nowMs();
+        const isAbsent = isDatastoreError(error, "NotFound");
+        absentSince = isAbsent ? (absentSince ?? now) : null;
+        if (isAbsent) listed = false;
+        // What is known goes by a watch before its kind does: a server that does not know the kind meanwhile is not believed at once.
+        if (opts.isOptional === true && absentSince !== null && (known.size === 0 || now - absentSince >= SET_BACK_MS)) {
+          takeAway();
           absent();
-          listed = false;
           await sleep(clock, ABSENT_MS, abort.signal);
           continue;
         }
         if (isDatastoreError(error, "Gone")) {
           log.info("The history of a watch is gone, listing again", { kind: type.kind });
           listed = false;
+          goneInARow += 1;
           if (revision === "") consistent = true;
-          else if (trouble === null) {
+          else if (goneInARow === 1) {
             trouble = "the history is gone";
             continue;
           }
         }
         if (isRevisionTooLarge(error)) {
-          olderSince ??= clock.nowMs();
-          consistent = clock.nowMs() - olderSince >= SET_BACK_MS;
+          olderSince ??= now;
+          consistent = now - olderSince >= SET_BACK_MS;
         }
         trouble = error instanceof Error ? error.message : String(error);
         const nextMs = backoff.nextMs(error instanceof DatastoreError ? error.retryAfterMs : undefined);
         // Asking whether a definition is back costs next to nothing.
-        const waitMs = isDatastoreError(error, "NotFound") ? Math.min(nextMs, ABSENT_MS) : nextMs;
-        log.warn("Following a kind was interrupted", { kind: type.kind, reason: trouble, retryInMs: Math.round(waitMs) });
+        const waitMs = isAbsent ? Math.min(nextMs, ABSENT_MS) : nextMs;
+        if (!isAbsent || absenceToldAt === null || now - absenceToldAt >= ABSENCE_TOLD_MS) {
+          log.warn("Following a kind was interrupted", { kind: type.kind, reason: trouble, retryInMs: Math.round(waitMs) });
+          absenceToldAt = isAbsent ? now : null;
+        }
         await sleep(clock, waitMs, abort.signal);
       }
     }

@@ -5,4 +5,3 @@
 export * from "./ip/address.ts";
 export * from "./ip/cidr.ts";
 export * from "./ip/cover.ts";
-export * from "./ip/trie.ts";

@@ -36,6 +36,15 @@ export const DEFAULT_ALLOW_PROFILE = "projectcalico-default-allow" as ProfileId;
 export const POD_NETWORK_NAME = "k8s-pod-network";
 export const DEFAULT_INTERFACE_PREFIX = "cali";
 
+/** The name of a Node as the API server lets it be: a DNS subdomain (RFC 1123). */
+export const NODE_NAME = /^[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*$/;
+const MAX_NODE_NAME = 253;
+
+/** True for a text that a Node can be named. "*" is none. */
+export function isNodeName(text: string): boolean {
+  return text.length <= MAX_NODE_NAME && NODE_NAME.test(text);
+}
+
 /** Joins parts so that no two lists of parts give the same text. */
 function join(...parts: readonly string[]): string {
   return parts.map(encodePart).join("/");
@@ -75,12 +84,6 @@ export function parseWorkloadEndpointId(id: string): { namespace: string; pod: s
   return { namespace, pod, uid };
 }
 
-/** The name in a host endpoint's id; null for another text. */
-export function parseHostEndpointId(id: string): string | null {
-  const [kind, name, more] = split(id);
-  return kind === "hep" && name !== undefined && more === undefined ? name : null;
-}
-
 function split(id: string): string[] {
   try {
     return id.split("/").map(decodeURIComponent);
@@ -102,11 +105,6 @@ export function serviceAccountProfileId(namespace: string, serviceAccount: strin
 /** Host side interface of a pod: prefix and the first 11 hex digits of sha1("<namespace>.<pod>"). */
 export function interfaceNameForPod(namespace: string, pod: string, prefix: string = DEFAULT_INTERFACE_PREFIX): string {
   return `${prefix}${bytesToHex(sha1(utf8ToBytes(`${namespace}.${pod}`.toWellFormed()))).slice(0, 11)}`;
-}
-
-/** Name of a pod's WorkloadEndpoint: "<node>-k8s-<pod>-<interface>", "-" inside a part doubled. */
-export function workloadEndpointName(node: string, pod: string, podInterface = "eth0"): string {
-  return [node, "k8s", pod, podInterface].map((part) => part.replaceAll("-", "--")).join("-");
 }
 
 /** Name of the IPAMBlock of a CIDR: "10-65-0-0-26". */

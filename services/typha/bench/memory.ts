@@ -43,7 +43,7 @@ async function measure(pods: number): Promise<void> {
   const empty = settled();
 
   const clock = createFakeClock();
-  const hubOptions = { clock, config: createNodeConfigStore(), labelsOf: () => ({}), retentionMs: RETENTION_MS, maxTombstones: 20_000 };
+  const hubOptions = { clock, config: createNodeConfigStore(), labelsOf: () => ({}), retentionMs: RETENTION_MS, maxTombstones: 20_000, log: silentLogger };
   const hub = createHub(hubOptions);
   const half = createClusterHalf(hub);
   hub.attach(half);
@@ -63,7 +63,7 @@ async function measure(pods: number): Promise<void> {
   const connected = process.cpuUsage();
   const sessions: Session[] = [];
   for (let n = 0; n < nodes; n += 1) {
-    sessions.push(createSession({ hub, node: nodeName(n), epoch: "e", kinds: KINDS, resumeAt: null, revisions: () => ({}), onStep: () => {}, sink: { write(message) { bytes += message.length; return true; }, onDrain() {} } }));
+    sessions.push(createSession({ hub, node: nodeName(n), epoch: "e", kinds: KINDS, resumeAt: null, revisions: () => ({}), onStep: () => {}, onFailure: (error) => { throw error; }, sink: { write(message) { bytes += message.length; return true; }, onDrain() {} } }));
   }
   while (sessions.some(({ backlog }) => backlog > 0)) await new Promise((resolve) => setImmediate(resolve));
   report("streams", nodes, "1");

@@ -25,7 +25,7 @@ export async function buildTypha(env: ConfigInputs["env"]): Promise<{ components
   const nodeConfig = createNodeConfigStore();
   const sourcesOf: { current: Sources | null } = { current: null };
   const hub = createHub({
-    clock, config: nodeConfig, labelsOf: (name) => sourcesOf.current?.labelsOf(name) ?? {}, retentionMs: config.resumeRetention, maxTombstones: config.maxTombstones,
+    clock, config: nodeConfig, labelsOf: (name) => sourcesOf.current?.labelsOf(name) ?? {}, retentionMs: config.resumeRetention, maxTombstones: config.maxTombstones, log,
   });
   const half = createClusterHalf(hub);
   hub.attach(half);

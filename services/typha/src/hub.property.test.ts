@@ -1,5 +1,5 @@
 import { ALL_NODES, type NodeUpdate, type ObjectKey } from "@calico/calc";
-import { createFakeClock } from "@calico/service-kit";
+import { createFakeClock, silentLogger } from "@calico/service-kit";
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import { createHub } from "./hub.ts";
@@ -39,7 +39,7 @@ it("brings a client to the hub's values, whatever happens in between", async () 
   await fc.assert(fc.asyncProperty(fc.array(action, { maxLength: 60 }), async (actions) => {
     const clock = createFakeClock();
     const config = createNodeConfigStore();
-    const hub = createHub({ clock, config, labelsOf: () => ({}), retentionMs: 50, maxTombstones: 3 });
+    const hub = createHub({ clock, config, labelsOf: () => ({}), retentionMs: 50, maxTombstones: 3, log: silentLogger });
     const half = createFakeHalf(hub);
     hub.attach(half);
     const client = createFakeClient();
@@ -49,7 +49,7 @@ it("brings a client to the hub's values, whatever happens in between", async () 
       if (session !== null) return;
       client.onDisconnect();
       sink = createSlowSink(client);
-      session = createSession({ hub, node: "a", epoch: "e", kinds: KINDS, resumeAt: resume ? client.sequence : null, revisions: () => ({}), sink, onStep: () => {} });
+      session = createSession({ hub, node: "a", epoch: "e", kinds: KINDS, resumeAt: resume ? client.sequence : null, revisions: () => ({}), sink, onStep: () => {}, onFailure: () => {} });
     };
     const disconnect = (): void => {
       session?.[Symbol.dispose]();

@@ -1,9 +1,8 @@
 /** Fans the cluster half's output out to the views of the nodes that are connected, or were a moment ago. */
-import { ALL_NODES, type ClusterHalf, type ClusterSink, type IpSetId, type NodeUpdate, type ObjectKey } from "@calico/calc";
-import { encodeUpdate } from "@calico/proto";
-import type { Clock } from "@calico/service-kit";
+import { ALL_NODES, type ClusterHalf, type ClusterSink, type IpSetId, type ObjectKey } from "@calico/calc";
+import type { Clock, Logger } from "@calico/service-kit";
 import type { Labels } from "@calico/model";
-import { createEntryCache } from "./entries.ts";
+import { createEntryCache, encodeOrLeaveOut } from "./entries.ts";
 import type { NodeConfigStore } from "./node-config.ts";
 import { createNodeView, type NodeView, type ViewListener } from "./node-view.ts";
 
@@ -35,9 +34,10 @@ export type HubOptions = {
   readonly labelsOf: (node: string) => Labels;
   readonly retentionMs: number;
   readonly maxTombstones: number;
+  readonly log: Logger;
 };
 
-export function createHub({ clock, config, labelsOf, retentionMs, maxTombstones }: HubOptions): Hub {
+export function createHub({ clock, config, labelsOf, retentionMs, maxTombstones, log }: HubOptions): Hub {
   const tracked = new Map<string, Tracked>();
   /** Views interested in a key that not every node needs; most such keys are of one node. */
   const interested = new Map<string, NodeView | Set<NodeView>>();
@@ -49,10 +49,15 @@ export function createHub({ clock, config, labelsOf, retentionMs, maxTombstones 
   /** Sequences and when they were reached, the oldest first. */
   const marks: { readonly sequence: number; readonly at: number }[] = [];
   let horizon = 0;
-  const cache = createEntryCache((key) => half?.valueOf(key));
+  const cache = createEntryCache((key) => half?.valueOf(key), log);
 
   function encodedConfig(node: string): Map<string, Uint8Array> {
-    return new Map([...config.resolve(node, labelsOf(node))].map(([key, update]: [string, NodeUpdate]) => [key, encodeUpdate(update)]));
+    const encoded = new Map<string, Uint8Array>();
+    for (const [key, update] of config.resolve(node, labelsOf(node))) {
+      const entry = encodeOrLeaveOut(key, update, "", log);
+      if (entry !== null) encoded.set(key, entry);
+    }
+    return encoded;
   }
 
   function track(node: string): Tracked {
@@ -140,7 +145,8 @@ export function createHub({ clock, config, labelsOf, retentionMs, maxTombstones 
       return {
         view: entry.view,
         [Symbol.dispose]() {
-          entry.view.listeners.delete(listener);
+          // A stream ends in several ways at once; only the first counts.
+          if (!entry.view.listeners.delete(listener)) return;
           if (entry.view.listeners.size === 0) entry.forget = clock.setTimer(retentionMs, () => forget(node));
         },
       };
@@ -156,8 +162,12 @@ export function createHub({ clock, config, labelsOf, retentionMs, maxTombstones 
       const key = `IpSet:${id}`;
       cache.invalidate(key, traceparent);
       sequence += 1;
-      let entry: Uint8Array | undefined;
-      for (const view of viewsOf(key)) view.onDelta(key, (entry ??= encodeUpdate({ kind: "IpSetDelta", id, added, removed }, traceparent)), sequence);
+      let entry: Uint8Array | null | undefined;
+      for (const view of viewsOf(key)) {
+        entry = entry === undefined ? encodeOrLeaveOut(key, { kind: "IpSetDelta", id, added, removed }, traceparent, log) : entry;
+        if (entry === null) view.onValue(key, sequence);
+        else view.onDelta(key, entry, sequence);
+      }
     },
     onInterestStart(node: string, key: ObjectKey) {
       sequence += 1;

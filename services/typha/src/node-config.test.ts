@@ -1,3 +1,5 @@
+import type { NodeUpdate } from "@calico/calc";
+import { encodeUpdate, fromWireUpdate, sync } from "@calico/proto";
 import { expect, it } from "vitest";
 import { createNodeConfigStore } from "./node-config.ts";
 
@@ -13,6 +15,19 @@ it("tells a node its own BGP configuration and the ends of the others", () => {
     { kind: "BgpConfig", value: { nodeToNodeMesh: true, asNumber: 65_000, listenPort: 179, logSeverity: "Info", ...everywhere } },
     { kind: "BgpConfig", value: { nodeToNodeMesh: false, asNumber: 65_000, listenPort: 1790, logSeverity: "Debug", ...everywhere } },
   ]);
+});
+
+it.each<[Record<string, unknown>, Record<string, unknown>, { asNumber: number; listenPort: number }]>([
+  [{}, { asNumber: "1.10" }, { asNumber: 65_546, listenPort: 179 }], [{ asNumber: "65000" }, { asNumber: "9999999999" }, { asNumber: 65_000, listenPort: 179 }], [{ asNumber: 0 }, { asNumber: [1] }, { asNumber: 64_512, listenPort: 179 }],
+  [{ asNumber: 1.5, listenPort: 0 }, { listenPort: 1790.5 }, { asNumber: 64_512, listenPort: 179 }], [{ listenPort: 1790 }, { listenPort: -1 }, { asNumber: 64_512, listenPort: 1790 }], [{}, { listenPort: 65_536 }, { asNumber: 64_512, listenPort: 179 }],
+])("takes of %j and, nearer, %j the AS number and port that there can be, and sends them", (base, own, speaker) => {
+  const of = createNodeConfigStore();
+  of.setBgpConfiguration("default", base);
+  of.setBgpConfiguration("node.a", own);
+  const update = of.resolve("a", {}).get("BgpConfig:") as NodeUpdate;
+  expect(update).toMatchObject({ value: { ...speaker, nodes: { a: speaker } } });
+  const [sent] = sync.SyncResponse.decode(encodeUpdate(update)).updates;
+  expect(sent === undefined ? null : fromWireUpdate(sent)).toEqual(update);
 });
 
 it.each([[undefined, null], [{}, { name: "", key: "" }], [{ secretKeyRef: { name: "s" } }, { name: "s", key: "" }]])("reads the reference %j to a password", (nodeMeshPassword, meshPassword) => {

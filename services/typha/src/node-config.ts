@@ -1,6 +1,6 @@
 /** Configuration that typha resolves for each node: FelixConfiguration layers, BGPConfiguration, BGPPeers. */
 import type { BgpSpeaker, NodeBgpConfig, NodeUpdate, SecretKeyRef } from "@calico/calc";
-import { parseSelector, type Labels } from "@calico/model";
+import { asNumberOf, isPort, parseSelector, type Labels } from "@calico/model";
 
 type Spec = Readonly<Record<string, unknown>>;
 
@@ -55,7 +55,7 @@ function textValues(spec: Spec): Record<string, string> {
   return values;
 }
 
-/** The node's own object wins field by field; fields of the wrong type are passed over. */
+/** The node's own object wins field by field; what cannot be used is passed over. */
 function bgpConfig(specs: ReadonlyMap<string, Spec>, node: string): NodeBgpConfig {
   const base = specs.get("default") ?? {};
   const own = specs.get(`${NODE_PREFIX}${node}`) ?? {};
@@ -74,8 +74,8 @@ function bgpConfig(specs: ReadonlyMap<string, Spec>, node: string): NodeBgpConfi
 
 function speaker(base: Spec, own: Spec): BgpSpeaker {
   return {
-    asNumber: Number(own["asNumber"] ?? base["asNumber"] ?? BGP_DEFAULTS.asNumber) || BGP_DEFAULTS.asNumber,
-    listenPort: pick(base, own, "listenPort", "number", BGP_DEFAULTS.listenPort),
+    asNumber: asNumberOf(own["asNumber"]) ?? asNumberOf(base["asNumber"]) ?? BGP_DEFAULTS.asNumber,
+    listenPort: [own["listenPort"], base["listenPort"]].find(isPort) ?? BGP_DEFAULTS.listenPort,
   };
 }
 

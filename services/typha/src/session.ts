@@ -20,6 +20,8 @@ export type SessionOptions = {
   readonly resumeAt: number | null;
   readonly revisions: () => Record<string, string>;
   readonly sink: MessageSink;
+  /** The stream cannot go on: it has to be ended. */
+  readonly onFailure: (error: unknown) => void;
   readonly onStep: (updates: number, bytes: number, snapshot: boolean) => void;
 };
 
@@ -94,7 +96,7 @@ export function createSession(options: SessionOptions): Session {
       if (!closed && pending.size > 0) await send(false);
     }
   }
-  void run();
+  run().catch(options.onFailure);
 
   return {
     get backlog() {

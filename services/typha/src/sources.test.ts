@@ -28,7 +28,7 @@ it("resolves the configuration of one node when its labels change, and of none w
       return store.resolve(name, labels);
     },
   };
-  const hub = createHub({ clock: createFakeClock(), config, labelsOf: (name) => sources.labelsOf(name), retentionMs: 1_000, maxTombstones: 10 });
+  const hub = createHub({ clock: createFakeClock(), config, labelsOf: (name) => sources.labelsOf(name), retentionMs: 1_000, maxTombstones: 10, log: silentLogger });
   const sources = createSources({ datastore, half: { onUpdate() {} } as unknown as ClusterHalf, hub, config, findings: { set() {}, objects: 0 }, log: silentLogger, onUpdate() {} });
   sources.start();
   await sources.ready;
@@ -61,7 +61,7 @@ it("feeds host endpoints to the calculation, with the profile that always exists
   const updates: ClusterUpdate[] = [];
   const findings: string[] = [];
   const config = createNodeConfigStore();
-  const hub = createHub({ clock: createFakeClock(), config, labelsOf: () => ({}), retentionMs: 1_000, maxTombstones: 10 });
+  const hub = createHub({ clock: createFakeClock(), config, labelsOf: () => ({}), retentionMs: 1_000, maxTombstones: 10, log: silentLogger });
   const sources = createSources({
     datastore, half: { onUpdate: (update: ClusterUpdate) => updates.push(update) } as unknown as ClusterHalf, hub, config, log: silentLogger, onUpdate() {},
     findings: { set: ({ kind, name }, _, list) => findings.push(...list.map(({ severity, field }) => `${kind} ${name} ${severity} ${field}`)), objects: 0 },
@@ -96,7 +96,7 @@ it("keeps of staged policies what is wrong with them, and lets none into the cal
   const updates: ClusterUpdate[] = [];
   const found: string[] = [];
   const config = createNodeConfigStore();
-  const hub = createHub({ clock: createFakeClock(), config, labelsOf: () => ({}), retentionMs: 1_000, maxTombstones: 10 });
+  const hub = createHub({ clock: createFakeClock(), config, labelsOf: () => ({}), retentionMs: 1_000, maxTombstones: 10, log: silentLogger });
   const sources = createSources({
     datastore, half: { onUpdate: (update: ClusterUpdate) => void updates.push(update) } as unknown as ClusterHalf, hub, config, log: silentLogger, onUpdate() {},
     findings: { set: ({ kind, name }, _, findings) => void found.push(...findings.map(({ severity, field }) => `${kind} ${name} ${severity} ${field}`)), objects: 0 },

@@ -1,9 +1,9 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ALL_NODES } from "@calico/calc";
+import { ALL_NODES, type NodeUpdate } from "@calico/calc";
 import { createSyncClient, sync, type SyncClient, type SyncStep } from "@calico/proto";
-import { createLogger, createMetrics, startGrpcServer, systemClock, type GrpcServer } from "@calico/service-kit";
+import { createLogger, createFakeClock, createMetrics, silentLogger, startGrpcServer, systemClock, type GrpcServer } from "@calico/service-kit";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { createHub, type Hub } from "./hub.ts";
 import type { IdentityCheck } from "./identity.ts";
@@ -24,7 +24,7 @@ beforeEach(() => {
   dir = mkdtempSync(join(tmpdir(), "sync-"));
   writeFileSync(join(dir, "token"), "token-of-n1\n");
   clients = [];
-  hub = createHub({ clock: systemClock, config: createNodeConfigStore(), labelsOf: () => ({}), retentionMs: 60_000, maxTombstones: 100 });
+  hub = createHub({ clock: systemClock, config: createNodeConfigStore(), labelsOf: () => ({}), retentionMs: 60_000, maxTombstones: 100, log });
   half = createFakeHalf(hub);
   hub.attach(half);
 });
@@ -40,6 +40,8 @@ async function serve(over: Partial<SyncServiceOptions> = {}): Promise<void> {
   server = await startGrpcServer({ host: "127.0.0.1", port: 0, portParameter: "TYPHA_SERVERPORT", tls: "insecure" }, [service.service]);
   address = `127.0.0.1:${server.port}`;
 }
+
+const peer = (name: string, asNumber: number): NodeUpdate => ({ kind: "Node", value: { name, ipv4: null, ipv6: null, asNumber, routeReflectorClusterId: null, vxlan: null, labels: {} } });
 
 type Connected = { readonly steps: SyncStep[]; readonly told: string[]; readonly client: SyncClient };
 
@@ -107,6 +109,54 @@ describe("a stream", () => {
     expect(steps.map(({ snapshot }) => snapshot)).toEqual([true, true]);
   });
 
+  it("goes on without a value that cannot be encoded, and says so once", async () => {
+    const config = createNodeConfigStore();
+    config.setBgpPeer("p", { peerIP: "192.0.2.1" });
+    const errors: unknown[] = [];
+    hub = createHub({
+      clock: systemClock, labelsOf: () => ({}), retentionMs: 60_000, maxTombstones: 100, log: { ...silentLogger, error: (message, fields) => void errors.push([message, fields?.["key"]]) },
+      config: { ...config, resolve: (node, labels) => new Map([...config.resolve(node, labels), ["Node:bad", peer("bad", 1.1)]]) },
+    });
+    half = createFakeHalf(hub);
+    hub.attach(half);
+    half.put("Node:a", peer("a", 65_000), ALL_NODES);
+    half.put("Node:b", peer("b", 9_999_999_999), ALL_NODES);
+    await serve();
+    const { steps } = connect();
+    await waitFor(() => expect(steps).toHaveLength(1));
+    expect(steps[0]?.updates.flatMap(({ update }) => (update.kind === "Node" ? [update.value.name] : []))).toEqual(["a"]);
+    half.put("Node:b", peer("b", 7), ALL_NODES);
+    await waitFor(() => expect(steps).toHaveLength(2));
+    half.put("Node:b", peer("b", -1), ALL_NODES);
+    await waitFor(() => expect(steps.slice(1).flatMap(kindsOf)).toEqual(["Node", "Remove b"]));
+    const message = "A value cannot be encoded, nodes go without it";
+    expect(errors).toEqual([[message, "Node:bad"], [message, "Node:b"], [message, "Node:b"]]);
+  });
+
+  it("does not wait for a kind that this typha does not follow", async () => {
+    await serve();
+    const { steps } = connect({ revisions: { pods: "100", clusternetworkpolicies: "500", constructor: "7" } });
+    await waitFor(() => expect(steps).toHaveLength(1));
+  });
+
+  it("keeps the view of a node for as long as it was told, however the stream ended", () => {
+    const clock = createFakeClock();
+    hub = createHub({ clock, config: createNodeConfigStore(), labelsOf: () => ({}), retentionMs: 1_000, maxTombstones: 100, log });
+    const nobody = { onValue() {}, onDelta() {}, onRemove() {} };
+    const first = hub.open("n1", { ...nobody });
+    first[Symbol.dispose]();
+    clock.advance(600);
+    first[Symbol.dispose]();
+    expect([hub.views, clock.pending]).toEqual([1, 1]);
+    const second = hub.open("n1", { ...nobody });
+    clock.advance(600);
+    second[Symbol.dispose]();
+    clock.advance(900);
+    expect([hub.views, clock.pending]).toEqual([1, 1]);
+    clock.advance(100);
+    expect([hub.views, clock.pending]).toEqual([0, 0]);
+  });
+
   it("waits until typha has seen what the node has seen", async () => {
     let revision = "5";
     await serve({ revisions: () => ({ pods: revision }) });
@@ -127,6 +177,13 @@ describe("who may connect", () => {
     await waitFor(() => expect(own.steps).toHaveLength(1));
     await waitFor(() => expect(other.told.join()).toContain("the token does not belong to node n2"));
     expect(other.steps).toHaveLength(0);
+  });
+
+  it.each(["*", "", "N 1"])("is nobody who names no node: %j", async (node) => {
+    await serve();
+    const { steps, told } = connect({ node });
+    await waitFor(() => expect(told.join()).toContain("hello names no node"));
+    expect(steps).toHaveLength(0);
   });
 
   it("is nobody while the API server cannot tell, and anybody it knows afterwards", async () => {

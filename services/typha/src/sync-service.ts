@@ -1,6 +1,7 @@
 /** The gRPC face: hello, identity, then a session until the stream ends. */
 import { status, type handleBidiStreamingCall, type ServerDuplexStream, type ServiceError } from "@grpc/grpc-js";
 import { compareRevisions } from "@calico/datastore";
+import { isNodeName } from "@calico/model";
 import { PROTOCOL_VERSION, sync } from "@calico/proto";
 import { delay, grpcError, type Clock, type GrpcService, type Logger, type Metrics } from "@calico/service-kit";
 import type { Hub } from "./hub.ts";
@@ -61,6 +62,10 @@ export function createSyncService(options: SyncServiceOptions): SyncService {
     const session = createSession({
       hub, node: hello.node, epoch: options.epoch, kinds: hello.client === sync.ClientKind.CLIENT_KIND_BIRD ? BIRD_KINDS : FELIX_KINDS, resumeAt, revisions: options.revisions,
       sink: { write: (message) => stream.write(message), onDrain: (run) => stream.once("drain", run) },
+      onFailure(error) {
+        log.error("A stream failed", { node: hello.node, error });
+        stream.emit("error", grpcError(status.INTERNAL, String(error)));
+      },
       onStep(updates, bytes) {
         perStep.observe(updates);
         sent.inc(bytes);
@@ -73,7 +78,7 @@ export function createSyncService(options: SyncServiceOptions): SyncService {
   }
 
   async function refusalOf(hello: sync.Hello, stream: Stream): Promise<ServiceError | null> {
-    if (hello.node === "") return grpcError(status.INVALID_ARGUMENT, "hello names no node");
+    if (!isNodeName(hello.node)) return grpcError(status.INVALID_ARGUMENT, "hello names no node");
     if (hello.protocolVersion < PROTOCOL_VERSION - 1 || hello.protocolVersion > PROTOCOL_VERSION + 1) {
       return grpcError(status.FAILED_PRECONDITION, `this typha speaks version ${PROTOCOL_VERSION} of the protocol, the node speaks ${hello.protocolVersion}`);
     }
@@ -90,12 +95,12 @@ export function createSyncService(options: SyncServiceOptions): SyncService {
     }
   }
 
-  /** Waits until this typha knows what the node has seen already; after a while it is the datastore that went back. */
+  /** Waits until this typha knows what the node has seen already, of the kinds that it follows; after a while it is the datastore that went back. */
   async function catchUp(hello: sync.Hello, stream: Stream): Promise<void> {
     const since = clock.monotonic();
     for (;;) {
       const own = options.revisions();
-      const behind = Object.entries(hello.revisions).find(([kind, revision]) => compareRevisions(own[kind] ?? "", revision) < 0);
+      const behind = Object.entries(hello.revisions).find(([kind, revision]) => Object.hasOwn(own, kind) && compareRevisions(own[kind] ?? "", revision) < 0);
       if (behind === undefined || stream.cancelled) return;
       if (clock.monotonic() - since > SET_BACK_MS) {
         log.warn("A node has seen newer objects than the API server has, it is given the present ones", { node: hello.node, kind: behind[0] });

@@ -109,7 +109,7 @@ export class SetStore {
     }
     this.#nodeIndex.setItem(slot, null);
     this.#ofNodes.setContributor(slot, null);
-    this.#nodeSlots.release(slot);
+    this.#nodeSlots.release(name);
   }
 
   /** Sets what a slice gives to the sets of its Service; null: it is gone. */

@@ -17,10 +17,6 @@ export class IpSetMembers {
     return this.#sets.size;
   }
 
-  has(id: IpSetId): boolean {
-    return this.#sets.has(id);
-  }
-
   /** Creates a set with what these contribute; nothing is pending for it afterwards. */
   create(definition: SetDefinition, contributors: Iterable<Contributor>): void {
     const set: MemberSet = { definition, counts: new Map(), before: new Map() };

@@ -21,7 +21,8 @@ const WORDS_PER_BITMAP = 500;
 
 /**
  * Items are numbers (see `Slots`). A change of an item costs in proportion to the selectors that wait under its labels, a new selector a few
- * passes over bitmaps, a change of a profile the smaller of both. Of labels only those are indexed for which a selector asks.
+ * passes over bitmaps, a change of a profile the smaller of both. Of labels only those are indexed for which a selector asks: the first that
+ * reads a key has every item looked at once.
  */
 export class LabelIndex {
   readonly #sink: MatchSink;

@@ -3,7 +3,6 @@
 /** A number is given again once its item is gone. */
 export class Slots {
   readonly #slotById = new Map<string, number>();
-  readonly #ids: (string | undefined)[] = [];
   readonly #free: number[] = [];
 
   /** The slot of an item, undefined when it has none. */
@@ -15,22 +14,17 @@ export class Slots {
   of(id: string): number {
     const known = this.#slotById.get(id);
     if (known !== undefined) return known;
-    const slot = this.#free.pop() ?? this.#ids.length;
-    this.#ids[slot] = id;
+    // Without one that is free, all below the number of items are taken.
+    const slot = this.#free.pop() ?? this.#slotById.size;
     this.#slotById.set(id, slot);
     return slot;
   }
 
-  idOf(slot: number): string {
-    return this.#ids[slot] ?? "";
-  }
-
-  /** Ends the use of a slot: nothing may be known of it any more. */
-  release(slot: number): void {
-    const id = this.#ids[slot];
-    if (id === undefined) return;
+  /** Ends the use of an item's slot: nothing may be known of it any more. */
+  release(id: string): void {
+    const slot = this.#slotById.get(id);
+    if (slot === undefined) return;
     this.#slotById.delete(id);
-    this.#ids[slot] = undefined;
     this.#free.push(slot);
   }
 }

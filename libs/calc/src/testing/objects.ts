@@ -1,5 +1,5 @@
 /** Objects of a small cluster for tests, and arbitrary changes of them. */
-import { all, selector, type EndpointId, type EntityMatch, type HostEndpoint, type IpAddress, type Policy, type PolicyId, type Profile, type ProfileId, type Rule, type WorkloadEndpoint } from "@calico/model";
+import { all, selector, type Cidr, type EndpointId, type EntityMatch, type HostEndpoint, type IpAddress, type Policy, type PolicyId, type Profile, type ProfileId, type Rule, type WorkloadEndpoint } from "@calico/model";
 import fc from "fast-check";
 import type { ClusterUpdate } from "../ports.ts";
 
@@ -27,18 +27,26 @@ export const ofEndpoint = (value: WorkloadEndpoint): ClusterUpdate => put({ kind
 export const ofHostEndpoint = (value: HostEndpoint): ClusterUpdate => put({ kind: "HostEndpoint", id: value.id, value });
 
 export const selectorTexts = ["all()", 'app == "web"', 'app != "web"', 'team in {"red", "blue"}', "!has(team)", "has(team)", 'has(app) && team == "red"', 'app == "db" || team == "red"'];
-const anySelector = fc.constantFrom(...selectorTexts).map(selector);
+/** Its canonical text is longer than what people may write. */
+const LONG_TEXT = `app in {${Array.from({ length: 180 }, (_, i) => (i === 0 ? "'web'" : `'${i}'`)).join(",")}}`;
+const anySelector = fc.constantFrom(...selectorTexts, LONG_TEXT).map(selector);
 export const labels = fc.record({ app: fc.constantFrom("web", "db"), team: fc.constantFrom("red", "blue") }, { requiredKeys: [] });
 export const addresses = fc.array(fc.constantFrom("10.0.0.1", "10.0.0.2", "fd00::1") as fc.Arbitrary<IpAddress>, { maxLength: 3 });
 const service = fc.constantFrom({ namespace: "a", name: "v" }, { namespace: "a", name: "w" });
 const side = fc.record({
   selector: fc.option(anySelector), notSelector: fc.option(fc.constant(all())), namedPorts: fc.subarray(["http", "dns"]), notNamedPorts: fc.subarray(["http"]),
   ports: fc.subarray([{ first: 80, last: 90 }]),
+  nets: fc.oneof({ weight: 3, arbitrary: fc.constant([]) }, fc.subarray(["10.0.0.0/31", "fd00::/64"], { minLength: 1 })) as unknown as fc.Arbitrary<Cidr[]>,
+  notNets: fc.oneof({ weight: 3, arbitrary: fc.constant([]) }, fc.constantFrom(["10.0.0.1/32"], ["fd00::1/128"])) as unknown as fc.Arbitrary<Cidr[]>,
 });
 export const profiles = fc.subarray(["kns.a", "ksa.a.s"]) as unknown as fc.Arbitrary<ProfileId[]>;
 const gone = <T>(value: fc.Arbitrary<T>): fc.Arbitrary<T | null> => fc.option(value, { freq: 3 });
 const bySide = fc.oneof(side, fc.record({ service }), fc.record({ nodes: anySelector }));
-const anyRule = fc.tuple(fc.constantFrom("Allow", "Deny", "Pass", "Log"), bySide, bySide).map(([action, from, to]): Rule => ({ ...rule(from, to), action: action as Rule["action"] }));
+/** What a rule says of the packet itself. */
+const ofPacket: fc.Arbitrary<Partial<Rule>> = fc.constantFrom<Partial<Rule>[]>(
+  {}, {}, {}, { ipVersion: 4 }, { ipVersion: 6 }, { protocol: null }, { protocol: null, notProtocol: 17 }, { protocol: 1, icmp: { type: 8, code: null } }, { protocol: 1, notIcmp: { type: 8, code: 0 } }, { protocol: 58, icmp: { type: 128, code: 0 }, ipVersion: 6 },
+);
+const anyRule = fc.tuple(fc.constantFrom("Allow", "Deny", "Pass", "Log"), bySide, bySide, ofPacket).map(([action, from, to, own]): Rule => ({ ...rule(from, to), ...own, action: action as Rule["action"] }));
 /** Where policy meets what hosts send and receive. */
 export const stage = fc.constantFrom(
   { doNotTrack: false, preDnat: false, applyOnForward: false }, { doNotTrack: false, preDnat: false, applyOnForward: true },
@@ -59,7 +67,7 @@ export const servicePolicy: fc.Arbitrary<ClusterUpdate> = fc.tuple(fc.constantFr
   .map(([action, from, to, protocol]): Rule => ({ ...rule(from, to), action, protocol }))
   .chain((first) => fc.constantFrom("p", "q").map((name) => ofPolicy({ ...policy(name, "all()", [first]), outbound: [first], egress: true })));
 export const clusterChange: fc.Arbitrary<ClusterUpdate> = fc.oneof(
-  fc.record({ name: fc.constantFrom("p", "q"), applies: fc.constantFrom(...selectorTexts), inbound: fc.array(anyRule, { maxLength: 2 }), outbound: fc.array(anyRule, { maxLength: 2 }), place, there: fc.boolean() })
+  fc.record({ name: fc.constantFrom("p", "q"), applies: fc.constantFrom(...selectorTexts, LONG_TEXT), inbound: fc.array(anyRule, { maxLength: 2 }), outbound: fc.array(anyRule, { maxLength: 2 }), place, there: fc.boolean() })
     .map(({ name, applies, inbound, outbound, place: at, there }) => put({ kind: "Policy", id: `NetworkPolicy/a/${name}`, value: there ? { ...policy(name, applies, inbound), outbound, ...at } : null })),
   fc.tuple(fc.constantFrom("kns.a", "ksa.a.s"), gone(labels), side)
     .map(([id, own, from]) => put({ kind: "Profile", id, value: own === null ? null : { ...profile(id, own), inbound: [rule(from)] } })),

@@ -31,6 +31,13 @@ test("a whole policy", () => {
   });
 });
 
+test.each(["constructor", "__proto__", "toString", "admin", ""])("%j is no tier and no action, whatever an object has by itself", (word) => {
+  expect(convert({ tier: word })).toEqual({ value: null, findings: [expect.objectContaining({ severity: "critical", field: "spec.tier" })] });
+  const { value, findings } = convert({ ingress: [{ action: word, from: [everywhere] }], egress: [{ action: "Accept", to: [everywhere], protocols: [{ [word]: {} }] }] });
+  expect([value?.inbound, value?.outbound]).toEqual([[ruleForAll("Deny", 0)], []]);
+  expect(findings).toHaveLength(2);
+});
+
 test("the baseline, and only the direction that has rules", () => {
   expect(convert({ tier: "Baseline", ingress: [{ action: "Deny", from: [everywhere] }], egress: [] }).value).toMatchObject({ tier: "kube-baseline", ingress: true, egress: false });
 });

@@ -15,9 +15,9 @@ import { ANYONE, ruleForAll } from "./rules.ts";
 import { UnusableRule, unusableField } from "./unusable.ts";
 
 const SPEC_FIELDS = ["tier", "priority", "subject", "ingress", "egress"];
-const TIERS: Readonly<Record<string, string>> = { Admin: ADMIN_TIER, Baseline: BASELINE_TIER };
-const ACTIONS: Readonly<Record<string, Action>> = { Accept: "Allow", Deny: "Deny", Pass: "Pass" };
-const PROTOCOLS: Readonly<Record<string, number>> = { tcp: TCP, udp: UDP, sctp: SCTP };
+const TIERS: ReadonlyMap<string, string> = new Map([["Admin", ADMIN_TIER], ["Baseline", BASELINE_TIER]]);
+const ACTIONS: ReadonlyMap<string, Action> = new Map([["Accept", "Allow"], ["Deny", "Deny"], ["Pass", "Pass"]]);
+const PROTOCOLS: ReadonlyMap<string, number> = new Map([["tcp", TCP], ["udp", UDP], ["sctp", SCTP]]);
 /** Peers that this version cannot tell by their addresses. */
 const FOREIGN_PEERS: Readonly<Record<string, string>> = {
   domainNames: "names of domains are not supported by this version; name addresses as networks",
@@ -35,7 +35,7 @@ export function convertClusterNetworkPolicy(raw: unknown): Conversion<Policy> {
   const metadata = metadataOf(raw);
   if (metadata === null) return out.done<Policy>(null);
   const spec = specOf(raw);
-  const tier = typeof spec["tier"] === "string" ? TIERS[spec["tier"]] : undefined;
+  const tier = typeof spec["tier"] === "string" ? TIERS.get(spec["tier"]) : undefined;
   if (tier === undefined) {
     out.critical("spec.tier", `${show(spec["tier"])} is neither Admin nor Baseline; the policy is not in force`);
     return out.done<Policy>(null);
@@ -88,12 +88,12 @@ function readRules(written: unknown, direction: Direction, isRestricted: boolean
 
 function readOrClose(written: unknown, index: number, field: string, direction: Direction, isRestricted: boolean, out: FindingCollector): Rule[] {
   const name = isObject(written) ? written["action"] : undefined;
-  const action = typeof name === "string" ? ACTIONS[name] : undefined;
+  const action = typeof name === "string" ? ACTIONS.get(name) : undefined;
   const replacement = action === "Allow" ? [] : [ruleForAll("Deny", index)];
   if (isRestricted && action !== "Deny") return replacement;
   try {
     if (!isObject(written)) throw new UnusableRule(field, `a rule is needed, not ${show(written)}`);
-    if (action === undefined) throw new UnusableRule(`${field}.action`, `${show(name)} is none of ${Object.keys(ACTIONS).join(", ")}`);
+    if (action === undefined) throw new UnusableRule(`${field}.action`, `${show(name)} is none of ${[...ACTIONS.keys()].join(", ")}`);
     return readRule(written, action, index, field, direction);
   } catch (error) {
     if (!(error instanceof UnusableRule)) throw error;
@@ -171,7 +171,7 @@ function readProtocols(written: unknown, field: string): PortGroup[] {
 }
 
 function readProtocol(written: unknown, field: string): PortGroup[] {
-  const known = [...Object.keys(PROTOCOLS), "destinationNamedPort"];
+  const known = [...PROTOCOLS.keys(), "destinationNamedPort"];
   if (!isObject(written)) throw new UnusableRule(field, `a protocol is needed, not ${show(written)}`);
   const [unknown] = unknownKeys(written, known);
   if (unknown !== undefined) throw unusableField(`${field}.${unknown}`, suggestField(unknown, known));
@@ -181,10 +181,10 @@ function readProtocol(written: unknown, field: string): PortGroup[] {
   const value = written[key];
   if (key === "destinationNamedPort") {
     if (typeof value !== "string" || value === "") throw new UnusableRule(`${field}.${key}`, `the name of a port is needed, not ${show(value)}`);
-    return Object.values(PROTOCOLS).map((protocol) => ({ protocol, ports: [], namedPorts: [value] }));
+    return [...PROTOCOLS.values()].map((protocol) => ({ protocol, ports: [], namedPorts: [value] }));
   }
   const port = isObject(value) ? value["destinationPort"] : undefined;
-  return [{ protocol: PROTOCOLS[key] ?? null, ports: isAbsent(port) ? [] : [readPort(port, `${field}.${key}.destinationPort`)], namedPorts: [] }];
+  return [{ protocol: PROTOCOLS.get(key) ?? null, ports: isAbsent(port) ? [] : [readPort(port, `${field}.${key}.destinationPort`)], namedPorts: [] }];
 }
 
 function readPort(written: unknown, field: string): PortGroup["ports"][number] {

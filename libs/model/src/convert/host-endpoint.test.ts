@@ -24,10 +24,18 @@ describe("a host endpoint", () => {
   });
 
   test.each([
-    ["spec.node", { node: "" }], ["spec.interfaceName", { interfaceName: "eth0/1" }], ["spec.interfaceName", { interfaceName: "an-interface-with-a-long-name" }], ["spec.interfaceName", { interfaceName: 1 }],
+    ["spec.node", { node: "" }], ["spec.node", { node: "*" }], ["spec.node", { node: "N1" }], ["spec.node", { node: "a..b" }], ["spec.node", { node: ["n1"] }], ["spec.node", { node: `${"a".repeat(253)}b` }], ["spec.interfaceName", { interfaceName: "eth0/1" }], ["spec.interfaceName", { interfaceName: "an-interface-with-a-long-name" }], ["spec.interfaceName", { interfaceName: 1 }],
     ["spec.interfaceName", { interfaceName: "eth*" }], ["spec.interfaceName", { interfaceName: "" }], ["spec.interfaceName", { interfaceName: undefined, expectedIPs: [] }],
   ])("is absent, and critically so, when nobody knows where it is: %s of %j", (field, spec) => {
     expect(hostEndpoint(spec)).toEqual({ value: null, findings: [expect.objectContaining({ severity: "critical", field })] });
+  });
+
+  test("every node is told by its name: who wants one for all is told how", () => {
+    expect(hostEndpoint({ node: "*" }).findings).toEqual([{
+      severity: "critical", field: "spec.node", message: 'the name of a node is needed, not "*"; the host endpoint is not in force',
+      suggestion: "write the name of one Node, and make a host endpoint for each; hostEndpoint.autoCreate of KubeControllersConfiguration makes one for every Node",
+    }]);
+    expect(hostEndpoint({ node: "a-1.example.com" })).toMatchObject({ value: { node: "a-1.example.com" }, findings: [] });
   });
 
   test("what of it cannot be used is left out and reported", () => {
@@ -62,6 +70,10 @@ describe("policies and host endpoints", () => {
   test("rule 8: a global policy without namespaceSelector is for host endpoints too, one with all() is not", () => {
     expect([gnp({ selector: "all()" }), gnp({}), gnp({ selector: "app == 'web'" })].map(matches)).toEqual([true, true, true]);
     expect([gnp({ namespaceSelector: "all()" }), gnp({ namespaceSelector: "team == 'red'" }), gnp({ serviceAccountSelector: "role == 'admin'" }), gnp({ selector: "app == 'db'" })].map(matches)).toEqual([false, false, false, false]);
+  });
+
+  test("a namespaceSelector that matches what has no label is for host endpoints too, unless it asks for a namespace", () => {
+    expect(["team != 'a'", "!has(team)", "team not in {'a'}", "all() || has(team)", "all() && team != 'a'", "all() && !has(team)"].map((namespaceSelector) => matches(gnp({ namespaceSelector })))).toEqual([true, true, true, false, false, false]);
   });
 
   test("namespaced policies and those of Kubernetes never are", () => {

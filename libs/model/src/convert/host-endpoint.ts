@@ -1,7 +1,7 @@
 /** Host endpoints: interfaces of a node itself. */
 import { canonicalAddress, type IpAddress } from "../ip.ts";
 import type { HostEndpoint, NamedPort, ProfileId } from "../model.ts";
-import { DEFAULT_ALLOW_PROFILE, hostEndpointId } from "../names.ts";
+import { DEFAULT_ALLOW_PROFILE, hostEndpointId, isNodeName } from "../names.ts";
 import { FindingCollector, type Conversion } from "./conversion.ts";
 import { withoutInheritedKeys } from "./labels.ts";
 import { isPort } from "./ports.ts";
@@ -22,8 +22,7 @@ export function convertHostEndpoint(raw: unknown): Conversion<HostEndpoint> {
   if (metadata === null) return out.done<HostEndpoint>(null);
   const { name, revision } = metadata;
   const spec = specOf(raw);
-  const node = textOf(spec["node"]);
-  if (node === "") out.critical("spec.node", `the name of a node is needed, not ${show(spec["node"])}; the host endpoint is not in force`);
+  const node = readNode(spec["node"], out);
   const interfaceName = readInterfaceName(spec["interfaceName"], out);
   const expectedIps = readAddresses(spec["expectedIPs"], out);
   if (interfaceName === "" && expectedIps.length === 0) {
@@ -32,8 +31,15 @@ export function convertHostEndpoint(raw: unknown): Conversion<HostEndpoint> {
   const labels = readLabels(metadata, out);
   const profiles = readProfiles(spec["profiles"], out);
   const ports = readPorts(spec["ports"], out);
-  if (node === "" || interfaceName === null || (interfaceName === "" && expectedIps.length === 0)) return out.done<HostEndpoint>(null);
+  if (node === null || interfaceName === null || (interfaceName === "" && expectedIps.length === 0)) return out.done<HostEndpoint>(null);
   return out.done<HostEndpoint>({ id: hostEndpointId(name), name, node, interfaceName, expectedIps, labels, profiles, ports, revision });
+}
+
+/** null: it cannot be read. */
+function readNode(written: unknown, out: FindingCollector): string | null {
+  const node = textOf(written);
+  if (isNodeName(node)) return node;
+  return out.critical("spec.node", `the name of a node is needed, not ${show(written)}; the host endpoint is not in force`, "write the name of one Node, and make a host endpoint for each; hostEndpoint.autoCreate of KubeControllersConfiguration makes one for every Node");
 }
 
 /** null: it cannot be read. */

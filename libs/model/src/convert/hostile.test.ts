@@ -16,7 +16,7 @@ const VALID = {
   metadata: { name: "x", namespace: "shop", uid: "u", resourceVersion: "1", labels: { a: "b", "kubernetes.io/service-name": "web" }, annotations: { "projectcalico.org/IPv4Address": "172.30.0.11/24" } },
   spec: {
     node: "n", interfaceName: "eth0", expectedIPs: ["10.0.0.1"], profiles: ["kns.shop"],
-    nodeName: "n", containers: [{ ports: [{ name: "web", containerPort: 80 }] }], cidr: "10.65.0.0/26", affinity: "host:n", nets: ["10.0.0.0/8"], order: 1, selector: "a == 'b'",
+    nodeName: "n", containers: [{ ports: [{ name: "web", containerPort: 80 }] }], cidr: "10.65.0.0/26", affinity: "host:n", attributes: [{ secondary: { node: "m" } }], allocations: [0, null, 0], nets: ["10.0.0.0/8"], order: 1, selector: "a == 'b'",
     podSelector: { matchLabels: { a: "b" }, matchExpressions: [{ key: "k", operator: "In", values: ["v"] }] }, policyTypes: ["Ingress"], types: ["Ingress"],
     ingress: [{ action: "Allow", protocol: "TCP", source: { nets: ["10.0.0.0/8"], selector: "a == 'b'" }, destination: { ports: [80, "web"] }, from: [{ podSelector: {} }], ports: [{ port: 80 }] }],
     tier: "Admin", priority: 1, subject: { namespaces: {} }, egress: [{ action: "Accept", to: [{ networks: ["10.0.0.0/8"] }], protocols: [{ tcp: { destinationPort: { number: 80 } } }] }],
@@ -38,7 +38,7 @@ function replaced(value: unknown, [key, ...rest]: readonly string[], by: unknown
   return Object.fromEntries(Object.entries(value as object).map(([name, inner]) => [name, name === key ? replaced(inner, rest, by) : (inner as unknown)]));
 }
 
-const junk = fc.oneof(fc.jsonValue({ maxDepth: 3 }), fc.constantFrom<unknown>({ ["__proto__"]: { x: 1 } }, { constructor: null, toString: 1 }, [[[]]], "\ud800", "x".repeat(5_000), -1, 1e308, "__proto__"));
+const junk = fc.oneof(fc.jsonValue({ maxDepth: 3 }), fc.constantFrom<unknown>({ ["__proto__"]: { x: 1 } }, { constructor: null, toString: 1 }, [[[]]], "\ud800", "x".repeat(5_000), -1, 1e308, "__proto__", "constructor", "toString", "*", Array.from({ length: 100 }, () => 0)));
 const mutated = fc.tuple(fc.constantFrom(...pathsOf(VALID)), junk).map(([path, by]) => replaced(VALID, path, by));
 
 describe.each(converters)("%s", (_, convert) => {
@@ -74,4 +74,16 @@ test("damage to a deny rule never opens anything", () => {
     const policy = conversions.convertGlobalNetworkPolicy({ metadata: { name: "x" }, spec: { ingress: [damaged] } }).value as Policy;
     expect(policy.inbound.map(({ action }) => action)).toEqual(["Deny"]);
   }), { numRuns: 1_000 });
+});
+
+/** What the names of an object's own functions give must be a finding, not a value. */
+test("no conversion gives anything but data", () => {
+  const isData = (value: unknown): boolean => typeof value !== "function" && (typeof value !== "object" || value === null || Object.values(value).every(isData));
+  const words = fc.constantFrom("constructor", "toString", "__proto__", "hasOwnProperty", "valueOf");
+  fc.assert(fc.property(fc.constantFrom(...converters), fc.tuple(fc.constantFrom(...pathsOf(VALID)), words).map(([path, by]) => replaced(VALID, path, by)), ([, convert], raw) => {
+    // A selector is a predicate beside its text.
+    const value = JSON.parse(JSON.stringify(convert(raw).value, (key, inner: unknown) => (typeof inner === "function" && key !== "evaluate" ? { unexpected: key } : inner))) as unknown;
+    expect(JSON.stringify(value)).not.toContain('"unexpected"');
+    expect(isData(value)).toBe(true);
+  }), { numRuns: 3_000 });
 });

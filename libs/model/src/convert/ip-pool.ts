@@ -1,6 +1,7 @@
 /** IP pools and the blocks cut from them. */
-import { addressAt, canonicalCidr, parseCidr, type Cidr, type Family } from "../ip.ts";
+import { addressAt, addressCount, canonicalCidr, familyOf, parseCidr, prefixLengthOf, type Cidr, type Family } from "../ip.ts";
 import type { Block, Encapsulation, IpPool } from "../model.ts";
+import { isNodeName } from "../names.ts";
 import { all, parseSelector, type Selector } from "../selector/selector.ts";
 import { FindingCollector, type Conversion } from "./conversion.ts";
 import { isAbsent, listOf, metadataOf, objectOf, show, specOf, textOf, type RawObject } from "./raw.ts";
@@ -112,16 +113,20 @@ export function convertBlock(raw: unknown): Conversion<Block> {
     return out.done<Block>(null);
   }
   const affinity = textOf(spec["affinity"]);
-  const node = affinity.startsWith("host:") ? affinity.slice("host:".length) : "";
+  const node = affinity.startsWith("host:") ? nodeNameIn(affinity.slice("host:".length)) : "";
   return out.done<Block>({ cidr, node: node === "" ? null : node, borrowed: borrowedIn(spec, cidr, node) });
 }
 
+/** The text, or "" when no node can be named that. */
+const nodeNameIn = (text: string): string => (isNodeName(text) ? text : "");
+
 /** What is allocated to pods and tunnels of other nodes than the block's own. */
 function borrowedIn(spec: RawObject, cidr: Cidr, owner: string): Block["borrowed"] {
-  const nodes = listOf(spec["attributes"]).map((attribute) => textOf(objectOf(objectOf(attribute)["secondary"])["node"]));
+  const nodes = listOf(spec["attributes"]).map((attribute) => nodeNameIn(textOf(objectOf(objectOf(attribute)["secondary"])["node"])));
   const foreign = nodes.map((node) => (node === owner ? "" : node));
   if (foreign.every((node) => node === "")) return [];
-  return listOf(spec["allocations"]).flatMap((index, ordinal) => {
+  // What is listed behind the last address is nobody's.
+  return listOf(spec["allocations"]).slice(0, addressCount(familyOf(cidr), prefixLengthOf(cidr))).flatMap((index, ordinal) => {
     const node = typeof index === "number" ? (foreign[index] ?? "") : "";
     return node === "" ? [] : [{ address: addressAt(cidr, ordinal), node }];
   });

@@ -133,6 +133,12 @@ test("VXLAN of an IPv6 pool is not built, and that is said", () => {
   expect(convertIpPool(named({ cidr: "fd00::/48", vxlanMode: "Always" }))).toMatchObject({ value: { vxlanMode: "Always" }, findings: [{ severity: "warning", field: "spec.vxlanMode" }] });
 });
 
+test("a block has no node that cannot be named so, and nothing behind its last address", () => {
+  const borrowed = [{ secondary: { node: "b" } }, { secondary: { node: "*" } }];
+  expect(convertBlock(named({ cidr: "10.65.0.0/31", affinity: "host:*", attributes: borrowed, allocations: [1, 0, 0, 0, null] }))).toEqual({ value: { cidr: "10.65.0.0/31", node: null, borrowed: [{ address: "10.65.0.1", node: "b" }] }, findings: [] });
+  expect(convertBlock(named({ cidr: "10.65.0.2", affinity: "host:a", attributes: borrowed, allocations: [0, 0] })).value).toEqual({ cidr: "10.65.0.2/32", node: "a", borrowed: [{ address: "10.65.0.2", node: "b" }] });
+});
+
 test("a block without a CIDR is reported", () => {
   expect(convertBlock(named({ cidr: "x" }))).toMatchObject({ value: null, findings: [{ severity: "error", field: "spec.cidr" }] });
 });

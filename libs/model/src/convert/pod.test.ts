@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { WorkloadEndpoint } from "../model.ts";
 import { interfaceNameForPod } from "../names.ts";
-import { convertPod, trimPod } from "./pod.ts";
+import { convertPod } from "./pod.ts";
 
 type Parts = { metadata?: object; spec?: object; status?: object };
 
@@ -10,13 +10,7 @@ const podOf = ({ metadata, spec, status }: Parts = {}): object => ({
   spec: { nodeName: "node-a", serviceAccountName: "web", containers: [{ name: "c", image: "i" }], ...spec },
   status: { phase: "Running", podIP: "10.65.0.2", podIPs: [{ ip: "10.65.0.2" }, { ip: "FD00::2" }], ...status },
 });
-/** Converts the whole pod and the trimmed one: both must say the same. */
-function convert(parts?: Parts): ReturnType<typeof convertPod> {
-  const pod = podOf(parts);
-  const converted = convertPod(pod);
-  expect(convertPod(trimPod(pod))).toEqual(converted);
-  return converted;
-}
+const convert = (parts?: Parts): ReturnType<typeof convertPod> => convertPod(podOf(parts));
 const noAddress = { podIP: undefined, podIPs: undefined };
 const annotated = (annotations: object): object => ({ annotations });
 
@@ -41,6 +35,10 @@ test.each<[string, Parts]>([
   ["without a name", { metadata: { name: undefined } }],
 ])("rule 16: a pod %s is no endpoint", (_, parts) => {
   expect(convert(parts)).toEqual({ value: null, findings: [] });
+});
+
+test.each(["*", "Node A", "../a"])("a pod on %j, which no node can be named, is no endpoint, and that is said", (nodeName) => {
+  expect(convert({ spec: { nodeName } })).toEqual({ value: null, findings: [{ severity: "error", field: "spec.nodeName", message: `${JSON.stringify(nodeName)} is not the name of a node; the pod counts as one without` }] });
 });
 
 test("a pod being deleted is an endpoint as long as it has its network", () => {
@@ -90,12 +88,4 @@ test("a pod cannot give itself the labels of another namespace or service accoun
   expect(Object.entries(value?.labels ?? {})).toEqual([
     ["app", "web"], ["__proto__", "odd"], ["projectcalico.org/namespace", "shop"], ["projectcalico.org/orchestrator", "k8s"],
   ]);
-});
-
-test("a trimmed pod holds nothing that is not read", () => {
-  expect(trimPod(podOf({ spec: { containers: [{ image: "i", ports: [{ containerPort: 1 }, { name: "a", containerPort: 2, hostIP: "::" }] }] }, metadata: annotated({ big: "x" }) }))).toEqual({
-    metadata: { name: "web-0", namespace: "shop", uid: "u1", resourceVersion: "9", labels: { app: "web" }, annotations: {} },
-    spec: { nodeName: "node-a", serviceAccountName: "web", initContainers: [], containers: [{ ports: [{ name: "a", containerPort: 2 }] }] },
-    status: { phase: "Running", podIP: "10.65.0.2", podIPs: [{ ip: "10.65.0.2" }, { ip: "FD00::2" }] },
-  });
 });

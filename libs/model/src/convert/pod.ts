@@ -2,7 +2,7 @@
 import { canonicalAddress, canonicalCidr, type Cidr, type IpAddress } from "../ip.ts";
 import type { NamedPort, ProfileId, WorkloadEndpoint } from "../model.ts";
 import { NAMESPACE_LABEL, ORCHESTRATOR_LABEL, SERVICE_ACCOUNT_LABEL } from "../labels.ts";
-import { ALLOWED_SOURCE_PREFIXES_ANNOTATION, CONTAINER_ID_ANNOTATION, interfaceNameForPod, namespaceProfileId, POD_IP_ANNOTATION, POD_IPS_ANNOTATION, serviceAccountProfileId, workloadEndpointId } from "../names.ts";
+import { ALLOWED_SOURCE_PREFIXES_ANNOTATION, interfaceNameForPod, isNodeName, namespaceProfileId, POD_IP_ANNOTATION, POD_IPS_ANNOTATION, serviceAccountProfileId, workloadEndpointId } from "../names.ts";
 import { FindingCollector, type Conversion } from "./conversion.ts";
 import { withoutInheritedKeys } from "./labels.ts";
 import { protocolNumber } from "./protocol.ts";
@@ -22,6 +22,10 @@ export function convertPod(raw: unknown): Conversion<WorkloadEndpoint> {
   const spec = specOf(raw);
   const status = objectOf(objectOf(raw)["status"]);
   const node = textOf(spec["nodeName"]);
+  if (node !== "" && !isNodeName(node)) {
+    out.error("spec.nodeName", `${show(node)} is not the name of a node; the pod counts as one without`);
+    return out.done<WorkloadEndpoint>(null);
+  }
   if (metadata === null || metadata.namespace === "" || node === "" || spec["hostNetwork"] === true || isFinished(metadata, status)) return out.done<WorkloadEndpoint>(null);
   const { namespace, name: pod, uid, revision } = metadata;
   const serviceAccount = textOf(spec["serviceAccountName"]);
@@ -108,31 +112,4 @@ function portsOf(spec: RawObject, list: "containers" | "initContainers"): NamedP
     if (typeof name !== "string" || name === "" || protocol === null || typeof port !== "number" || !Number.isInteger(port) || port < 1 || port > 65_535) return [];
     return [{ name, protocol, port }];
   });
-}
-
-/** A copy with what `convertPod` reads and nothing else: a fraction of the size. Converts to the same endpoint. */
-export function trimPod(raw: unknown): RawObject {
-  const pod = objectOf(raw);
-  const metadata = objectOf(pod["metadata"]);
-  const annotations = Object.fromEntries(
-    [POD_IP_ANNOTATION, POD_IPS_ANNOTATION, CONTAINER_ID_ANNOTATION, ALLOWED_SOURCE_PREFIXES_ANNOTATION].flatMap((name) => {
-      const value = annotationOf(metadata, name);
-      return value === undefined ? [] : [[name, value]];
-    }),
-  );
-  const ports = (list: unknown): RawObject[] => listOf(list).flatMap((container) => {
-    const named = listOf(objectOf(container)["ports"]).filter((port) => textOf(objectOf(port)["name"]) !== "").map((port) => pick(objectOf(port), ["name", "protocol", "containerPort"]));
-    return named.length === 0 ? [] : [{ ports: named }];
-  });
-  const spec = specOf(pod);
-  return {
-    ...pick(pod, ["apiVersion", "kind"]),
-    metadata: { ...pick(metadata, ["name", "namespace", "uid", "resourceVersion", "labels", "deletionTimestamp"]), annotations },
-    spec: { ...pick(spec, ["nodeName", "hostNetwork", "serviceAccountName"]), initContainers: ports(spec["initContainers"]), containers: ports(spec["containers"]) },
-    status: pick(objectOf(pod["status"]), ["phase", "podIP", "podIPs"]),
-  };
-}
-
-function pick(from: RawObject, keys: readonly string[]): RawObject {
-  return Object.fromEntries(keys.flatMap((key) => (from[key] === undefined ? [] : [[key, from[key]]])));
 }

@@ -119,16 +119,15 @@ function checkPorts({ protocol, source, destination }: Rule, field: string): voi
   throw new UnusableRule(`${field}.${side}.ports`, "ports need protocol TCP, UDP or SCTP", "add protocol: TCP to the rule");
 }
 
-/** The one family that a rule is about, or 0. A rule that asks for both at once is a mistake. */
+/** The one family that a rule is about, or 0: CIDRs, also those left out, are of one, and of the other the rule matches nothing. A rule that asks for both at once is a mistake. */
 function ipVersionOf({ protocol, source, destination }: Rule, written: RawObject, field: string): 0 | Family {
   const asked = written["ipVersion"];
   if (!isAbsent(asked) && asked !== 4 && asked !== 6) throw new UnusableRule(`${field}.ipVersion`, `${show(asked)} is neither 4 nor 6`);
-  const stated = new Set<Family>(isAbsent(asked) ? [] : [asked]);
-  if (protocol === ICMP) stated.add(4);
-  if (protocol === ICMPV6) stated.add(6);
-  const families = new Set(stated);
+  const families = new Set<Family>(isAbsent(asked) ? [] : [asked]);
+  if (protocol === ICMP) families.add(4);
+  if (protocol === ICMPV6) families.add(6);
   for (const net of [source.nets, source.notNets, destination.nets, destination.notNets].flat()) families.add(familyOf(net));
   if (families.size > 1) throw new UnusableRule(field, "asks for IPv4 and IPv6 at once (ipVersion, protocol and nets together)", "make one rule for each");
-  const [version] = stated;
+  const [version] = families;
   return version ?? 0;
 }

@@ -22,7 +22,8 @@ export function selectorIn(holder: RawObject, key: string, path: string, options
 
 /**
  * Whom a policy applies to. A namespaced policy applies in its namespace alone. In a global one, a namespaceSelector
- * leaves out whatever is in no namespace, such as host endpoints. Throws an UnusableRule.
+ * leaves out whatever is in no namespace, such as host endpoints, unless it matches where labels are absent: "team != 'a'" does,
+ * "all() && team != 'a'" does not. Throws an UnusableRule.
  */
 export function policySelector(spec: RawObject, namespace: string | null): Selector {
   const own = selectorIn(spec, "selector", "spec");

@@ -26,7 +26,7 @@ test("a whole policy", () => {
     id: "GlobalNetworkPolicy//p", kind: "GlobalNetworkPolicy", namespace: "", name: "p", tier: "security", order: 10.5, selector: 'app == "web"',
     ingress: true, egress: true, doNotTrack: false, preDnat: false, applyOnForward: true, revision: "7",
     inbound: [{
-      ...ruleForAll("Deny", 0), protocol: 6, source: { ...ANYONE, notNets: ["10.0.0.0/8"] },
+      ...ruleForAll("Deny", 0), ipVersion: 4, protocol: 6, source: { ...ANYONE, notNets: ["10.0.0.0/8"] },
       destination: { ...ANYONE, ports: [{ first: 80, last: 80 }, { first: 8000, last: 8080 }], namedPorts: ["web"] },
     }],
     outbound: [ruleForAll("Pass", 0)],
@@ -109,10 +109,18 @@ test("rule 14: HTTP is a proxy's business, with a word about it; elsewhere than 
   expect(findings.map(({ severity, field }) => [severity, field])).toEqual([["warning", "spec.ingress[0].http"], ["error", "spec.ingress[1].http"], ["error", "spec.egress[0].http"]]);
 });
 
+test.each<[object, 0 | 4 | 6]>([
+  [{}, 0], [{ source: { selector: "all()" } }, 0], [{ source: { nets: ["10.0.0.0/8"] } }, 4], [{ source: { notNets: ["10.0.0.0/8"] } }, 4], [{ destination: { notNets: ["fd00::/8"] } }, 6], [{ source: { nets: ["fd00::/8"] }, destination: { notNets: ["fd01::/16"] } }, 6],
+  [{ protocol: "ICMPv6" }, 6], [{ ipVersion: 4 }, 4], [{ ipVersion: 6, source: { notNets: ["fd00::/8"] } }, 6],
+])("rule 10: %j is about the one family of its CIDRs, or both", (rule, ipVersion) => {
+  expect(global({ ingress: [{ action: "Allow", ...rule }] }).value?.inbound.map((each) => each.ipVersion)).toEqual([ipVersion]);
+});
+
 /** Rules that cannot be used, with the field to be named. */
 const UNUSABLE: readonly [string, Record<string, unknown>, string][] = [
   ["a placeholder for a CIDR", { source: { nets: ["/32"] } }, "source.nets[0]"],
   ["both families", { source: { nets: ["10.0.0.0/8", "fd00::/8"] } }, ""],
+  ["nets of one family and others left out of the other", { source: { nets: ["10.0.0.0/8"] }, destination: { notNets: ["fd00::/8"] } }, ""],
   ["nets against ipVersion", { ipVersion: 6, destination: { nets: ["10.0.0.0/8"] } }, ""],
   ["nets against ICMP", { protocol: "ICMP", source: { notNets: ["fd00::/8"] } }, ""],
   ["everything left out", { source: { notNets: ["0.0.0.0/0"] } }, "source.notNets[0]"],
@@ -193,6 +201,16 @@ test("findings that change nothing", () => {
 test("rule 18: stages of host policies", () => {
   expect(global({ preDNAT: true, applyOnForward: true })).toMatchObject({ value: { preDnat: true, doNotTrack: false, applyOnForward: true }, findings: [] });
   expect(global({ doNotTrack: true })).toMatchObject({ value: { doNotTrack: true, applyOnForward: true }, findings: [{ severity: "warning", field: "spec.applyOnForward" }] });
-  expect(global({ doNotTrack: true, preDNAT: true, applyOnForward: true })).toMatchObject({ value: { doNotTrack: false, preDnat: false, applyOnForward: true }, findings: [{ severity: "error", field: "spec.preDNAT" }] });
   expect(global({ order: "first" })).toMatchObject({ value: { order: null }, findings: [{ severity: "error", field: "spec.order" }] });
+});
+
+test.each<[object, string[]]>([
+  [{ doNotTrack: true, preDNAT: true, applyOnForward: true }, ["spec.preDNAT"]], [{ doNotTrack: "true" }, ["spec.doNotTrack"]], [{ preDNAT: 1, applyOnForward: true }, ["spec.preDNAT"]], [{ applyOnForward: "true" }, ["spec.applyOnForward"]],
+  [{ doNotTrack: true, preDNAT: "no", applyOnForward: {} }, ["spec.preDNAT", "spec.applyOnForward"]],
+])("rule 18: with a stage that cannot be used the policy closes and opens nothing: %j", (stage, fields) => {
+  const rules = ["Allow", "Deny", "Log", "Pass"].map((action) => ({ action }));
+  const { value, findings } = global({ ...stage, ingress: rules, egress: rules });
+  const closing = [ruleForAll("Deny", 1), ruleForAll("Deny", 3)];
+  expect(value).toMatchObject({ doNotTrack: false, preDnat: false, applyOnForward: true, inbound: closing, outbound: closing });
+  expect(findings.map(({ severity, field }) => [severity, field])).toEqual(fields.map((field) => ["error", field]));
 });

@@ -49,7 +49,8 @@ function convert(raw: unknown, { name, namespace: inNamespace, revision }: Metad
   const selector = readSelector(written, namespace, out);
   if (tier === null || selector === null) return out.done<Policy>(null);
   const types = readTypes(written, out);
-  const context = { namespace, isRestricted: unknown.length > 0 };
+  const { isContradictory, ...stage } = readStage(isGlobal ? written : {}, out);
+  const context = { namespace, isRestricted: unknown.length > 0 || isContradictory };
   return out.done<Policy>({
     id: policyId(kind, namespace ?? "", name),
     kind,
@@ -60,7 +61,7 @@ function convert(raw: unknown, { name, namespace: inNamespace, revision }: Metad
     ...types,
     inbound: types.ingress ? readPolicyRules(written["ingress"], "spec.ingress", { ...context, direction: "ingress" }, out) : [],
     outbound: types.egress ? readPolicyRules(written["egress"], "spec.egress", { ...context, direction: "egress" }, out) : [],
-    ...readStage(isGlobal ? written : {}, out),
+    ...stage,
     revision,
   });
 }
@@ -105,18 +106,20 @@ function readTypes({ types, ingress, egress }: RawObject, out: FindingCollector)
 
 type Stage = Pick<Policy, "doNotTrack" | "preDnat" | "applyOnForward">;
 
-/** Where a policy on host endpoints acts. When that is contradictory it acts as an ordinary one, on forwarded traffic too. */
-function readStage(spec: RawObject, out: FindingCollector): Stage {
-  const [doNotTrack, preDnat, applyOnForward] = (["doNotTrack", "preDNAT", "applyOnForward"] as const).map((key) => {
-    const written = spec[key];
-    if (!isAbsent(written) && typeof written !== "boolean") out.error(`spec.${key}`, `${show(written)} is neither true nor false; it counts as false`);
-    return written === true;
-  });
-  if (doNotTrack === true && preDnat === true) {
-    out.error("spec.preDNAT", "a policy cannot have both doNotTrack and preDNAT; it acts as one with neither", "make two policies of it");
-    return { doNotTrack: false, preDnat: false, applyOnForward: true };
-  }
-  const isEarly = doNotTrack === true || preDnat === true;
-  if (isEarly && applyOnForward !== true) out.warning("spec.applyOnForward", "must be true with doNotTrack or preDNAT and counts as true");
-  return { doNotTrack: doNotTrack === true, preDnat: preDnat === true, applyOnForward: isEarly || applyOnForward === true };
+const STAGE_FIELDS = ["doNotTrack", "preDNAT", "applyOnForward"] as const;
+const CLOSES = "it acts as one with neither, on forwarded traffic too; its Allow rules are left out and its Pass rules deny";
+
+/**
+ * Where a policy on host endpoints acts. When that cannot be read or is contradictory it acts as an ordinary one, on forwarded traffic too: since
+ * it is then for others than was meant, it opens nothing.
+ */
+function readStage(spec: RawObject, out: FindingCollector): Stage & { readonly isContradictory: boolean } {
+  const unreadable = STAGE_FIELDS.filter((key) => !isAbsent(spec[key]) && typeof spec[key] !== "boolean");
+  for (const key of unreadable) out.error(`spec.${key}`, `${show(spec[key])} is neither true nor false; ${CLOSES}`);
+  const [doNotTrack, preDnat] = [spec["doNotTrack"] === true, spec["preDNAT"] === true];
+  if (doNotTrack && preDnat) out.error("spec.preDNAT", `a policy cannot have both doNotTrack and preDNAT; ${CLOSES}`, "make two policies of it");
+  if (unreadable.length > 0 || (doNotTrack && preDnat)) return { doNotTrack: false, preDnat: false, applyOnForward: true, isContradictory: true };
+  const isEarly = doNotTrack || preDnat;
+  if (isEarly && spec["applyOnForward"] !== true) out.warning("spec.applyOnForward", "must be true with doNotTrack or preDNAT and counts as true");
+  return { doNotTrack, preDnat, applyOnForward: isEarly || spec["applyOnForward"] === true, isContradictory: false };
 }

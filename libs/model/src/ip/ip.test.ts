@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
-  addressAt, blockAt, blockCount, blocksIn, canonicalAddress, canonicalCidr, cidrOf, contains, createCidrTrie, disjointCover, formatAddress, ordinalOf,
+  addressAt, blockAt, blockCount, blocksIn, canonicalAddress, canonicalCidr, cidrOf, contains, disjointCover, formatAddress, ordinalOf,
   overlaps, parseAddress, parseCidr,
 } from "../ip.ts";
 
@@ -87,21 +87,5 @@ describe("covers", () => {
   test("the end of the address space has no end", () => {
     expect(disjointCover(["0.0.0.0/0"], 4)).toEqual([{ start: Uint8Array.of(0, 0, 0, 0), end: null }]);
     expect(disjointCover(["255.255.255.255", "255.255.255.254"], 4)).toEqual([{ start: Uint8Array.of(255, 255, 255, 254), end: null }]);
-  });
-});
-
-describe("trie", () => {
-  test("finds the longest of the CIDRs around an address", () => {
-    const cidr = fc.tuple(v4, fc.integer({ min: 0, max: 32 })).map(([bytes, length]) => cidrOf(formatAddress(Uint8Array.of(10, 0, bytes[2] ?? 0, bytes[3] ?? 0)), length));
-    fc.assert(fc.property(fc.array(cidr, { maxLength: 12 }), v4, (cidrs, bytes) => {
-      const trie = createCidrTrie<string>();
-      for (const each of cidrs) trie.set(each, each);
-      const wanted = formatAddress(Uint8Array.of(10, 0, bytes[2] ?? 0, bytes[3] ?? 0));
-      const holding = cidrs.filter((each) => contains(each, wanted)).sort((a, b) => Number(b.split("/")[1]) - Number(a.split("/")[1]));
-      expect(trie.longestMatch(wanted)).toBe(holding[0]);
-      expect(trie.size).toBe(new Set(cidrs).size);
-      for (const each of cidrs) trie.delete(each);
-      expect([trie.size, trie.longestMatch(wanted)]).toEqual([0, undefined]);
-    }));
   });
 });

@@ -1,5 +1,6 @@
 /** NetworkSet, GlobalNetworkSet, HostEndpoint. */
 import { z } from "zod";
+import { NODE_NAME } from "../names.ts";
 import { address, net, portNumber } from "./shapes.ts";
 import { trap, withRules } from "./rules.ts";
 
@@ -10,7 +11,7 @@ export const networkSetSpec = z.strictObject({
 
 export const hostEndpointSpec = withRules(
   z.strictObject({
-    node: z.string().min(1).max(253),
+    node: z.string().max(253).regex(NODE_NAME, "the name of one Node is needed; make a host endpoint for each, or set hostEndpoint.autoCreate of KubeControllersConfiguration"),
     interfaceName: z.string().max(15, "the name of an interface has at most 15 characters").optional(),
     expectedIPs: z.array(address).max(256).optional(),
     profiles: z.array(z.string().max(253)).max(64).optional(),

@@ -8,7 +8,6 @@ import type { globalNetworkPolicySpec, networkPolicySpec } from "./policy.ts";
 export { admissionManifests, tierRefusal, withAdmissionDefaults, type AdmissionManifest, type Operation, type Refusal } from "./admission.ts";
 export { crdManifests, type Manifest } from "./crd.ts";
 export { API_GROUP, API_VERSION, kindNamed, kinds, type Column, type Kind } from "./kinds.ts";
-export { asNumberOf } from "./shapes.ts";
 export { validateResource, type Issue, type Validation } from "./validate.ts";
 export type IpPoolSpec = z.input<typeof ipPoolSpec>;
 export type BgpConfigurationSpec = z.input<typeof bgpConfigurationSpec>;

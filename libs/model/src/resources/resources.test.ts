@@ -39,9 +39,11 @@ describe("validateResource", () => {
       'spec.peerIP: an IP address is needed, alone or with a port: "192.0.2.1", "192.0.2.1:1790", "[2001:db8::1]:1790"',
       'spec.asNumber: an AS number from 1 to 4294967295 is needed, such as 64512 or "1.10"',
     ]],
+    ["BGPConfiguration", { asNumber: "9999999999" }, ['spec.asNumber: an AS number from 1 to 4294967295 is needed, such as 64512 or "1.10"']],
     ["KubeControllersConfiguration", { controllers: { node: { hostEndpoint: { templates: [{ generateName: "lan", interfaceCIDRs: ["10.0.0.0/8"], interfacePattern: "eth.*" }] } } } },
       ["spec.controllers.node.hostEndpoint.templates[0].interfacePattern: the interfaces of other nodes are not known here; write interfaceCIDRs with the networks that they are in"]],
     ["HostEndpoint", { node: "a", interfaceName: "eth0", profiles: ["mine"] }, ['spec.profiles[0]: "mine" is no profile of this product (profiles are projectcalico-default-allow, kns.NAMESPACE and ksa.NAMESPACE.SERVICEACCOUNT; for rules of your own make a GlobalNetworkPolicy)']],
+    ["HostEndpoint", { node: "*", interfaceName: "eth0" }, ["spec.node: the name of one Node is needed; make a host endpoint for each, or set hostEndpoint.autoCreate of KubeControllersConfiguration"]],
     ["HostEndpoint", { node: "a" }, ["spec.interfaceName: a host endpoint needs an interfaceName or expectedIPs"]],
   ])("refuses a %s with the field and the remedy", (kind, spec, expected) => expect(issues(kind, spec)).toEqual(expected));
 

@@ -1,5 +1,6 @@
 /** Fields that several kinds have. */
 import { z } from "zod";
+import { asNumberOf } from "../convert/as-number.ts";
 import { canonicalAddress, parseCidr } from "../ip.ts";
 import { PARENTHESES_OUTSIDE_QUOTES, selectorOutline, STARTS_WITH_OPERATOR } from "../selector/outline.ts";
 import { MAX_SELECTOR_LENGTH, parseSelector } from "../selector/selector.ts";
@@ -54,26 +55,17 @@ export const portOrZero = z.int().min(0).max(65_535);
 
 /** A number or a text. The API server calls this int-or-string. */
 export const intOrString = z.union([z.int(), z.string().max(256)]).meta({ "x-kubernetes-int-or-string": true });
+const UP_TO_65535 = "6553[0-5]|655[0-2]\\d|65[0-4]\\d\\d|6[0-4]\\d{3}|[0-5]\\d{4}|\\d{1,4}";
 const AS_NUMBER = 'an AS number from 1 to 4294967295 is needed, such as 64512 or "1.10"';
 /** An AS number: 1 to 4294967295, also as "64512" or "1.10". */
 export const asNumber = z.union([z.int(), z.string().max(256)]).refine((value) => asNumberOf(value) !== null, AS_NUMBER).meta({
   "x-kubernetes-int-or-string": true,
-  "x-kubernetes-validations": [{ rule: "type(self) == int ? self >= 1 && self <= 4294967295 : string(self).matches('^[0-9]{1,10}$|^[0-9]{1,5}[.][0-9]{1,5}$')", message: AS_NUMBER }],
+  // Two rules, since the API server reckons the cost of each with the longest text that there could be.
+  "x-kubernetes-validations": [
+    { rule: `type(self) == int || string(self).matches(r'^\\d{1,10}$|^\\d{1,5}[.](${UP_TO_65535})$')`, message: AS_NUMBER },
+    { rule: "type(self) == int ? self >= 1 && self <= 4294967295 : !string(self).matches('^[0-9]+([.][0-9]+)?$') || (double(string(self)) > 0.0 && double(string(self)) < (string(self).contains('.') ? 65536.0 : 4294967296.0))", message: AS_NUMBER },
+  ],
 });
-
-/** The number of an AS as people write it: plain, or as two halves ("1.10"); null for anything else. */
-export function asNumberOf(written: unknown): number | null {
-  if (typeof written === "string") {
-    const [, high, low] = /^(\d{1,5})\.(\d{1,5})$/.exec(written) ?? [];
-    if (high !== undefined && low !== undefined) return Number(high) > 65_535 || Number(low) > 65_535 ? null : inRange(Number(high) * 65_536 + Number(low));
-    return /^\d{1,10}$/.test(written) ? inRange(Number(written)) : null;
-  }
-  return typeof written === "number" && Number.isInteger(written) ? inRange(written) : null;
-}
-
-function inRange(number: number): number | null {
-  return number >= 1 && number <= 4_294_967_295 ? number : null;
-}
 
 export const secretKeyRef = z.strictObject({ name: z.string().max(253), key: z.string().max(253), optional: z.boolean().optional() });
 export const labels = z.record(z.string(), z.string());

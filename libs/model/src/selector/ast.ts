@@ -16,7 +16,7 @@ export type SelectorNode =
   | { readonly op: "and"; readonly operands: readonly SelectorNode[] }
   | { readonly op: "or"; readonly operands: readonly SelectorNode[] };
 
-/** Canonical text: equal text means an equal tree. It parses back to the same tree. */
+/** Canonical text: equal text means an equal tree. It parses back to the same tree, but may be longer than what people may write. */
 export function renderSelector(node: SelectorNode): string {
   switch (node.op) {
     case "all": return "all()";

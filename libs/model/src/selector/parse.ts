@@ -10,12 +10,22 @@ import { SelectorSyntaxError, tokenize, type Token, type TokenKind } from "./tok
 /** Longest selector that Calico accepts, in characters. */
 export const MAX_SELECTOR_LENGTH = 1024;
 
-/** Parses a selector to its tree. `global()` is refused unless `allowGlobal`. Throws a SelectorSyntaxError. */
-export function parseSelectorTree(text: string, allowGlobal: boolean): SelectorNode {
-  if (text.length > MAX_SELECTOR_LENGTH) {
+/** Parentheses and negations inside each other: what people write cannot have more, and the stack holds them. */
+const MAX_DEPTH = MAX_SELECTOR_LENGTH;
+
+export type ParseOptions = {
+  /** Else `global()` is refused. */
+  readonly allowGlobal?: boolean;
+  /** The text is one that this project rendered, of any length. */
+  readonly isCanonical?: boolean;
+};
+
+/** Parses a selector to its tree. Throws a SelectorSyntaxError. */
+export function parseSelectorTree(text: string, { allowGlobal = false, isCanonical = false }: ParseOptions): SelectorNode {
+  if (!isCanonical && text.length > MAX_SELECTOR_LENGTH) {
     throw new SelectorSyntaxError(`a selector has at most ${MAX_SELECTOR_LENGTH} characters, this one has ${text.length}`, MAX_SELECTOR_LENGTH);
   }
-  const tokens = tokenize(text);
+  const tokens = tokenize(text, isCanonical);
   if (tokens.length === 1) return { op: "all" };
   const parser = new Parser(tokens, allowGlobal);
   const tree = parser.or();
@@ -27,6 +37,7 @@ class Parser {
   readonly #tokens: readonly Token[];
   readonly #allowGlobal: boolean;
   #at = 0;
+  #depth = 0;
 
   constructor(tokens: readonly Token[], allowGlobal: boolean) {
     this.#tokens = tokens;
@@ -49,10 +60,12 @@ class Parser {
   }
 
   #not(): SelectorNode {
-    let negations = 0;
-    while (this.#take("!") !== null) negations += 1;
+    const outside = this.#depth;
+    while (this.#take("!") !== null) this.#deeper();
+    const negations = this.#depth - outside;
     let node = this.#primary();
-    for (; negations > 0; negations -= 1) node = { op: "not", operand: node };
+    for (let i = 0; i < negations; i += 1) node = { op: "not", operand: node };
+    this.#depth = outside;
     return node;
   }
 
@@ -60,6 +73,7 @@ class Parser {
     const token = this.#next();
     switch (token.kind) {
       case "(": {
+        this.#deeper();
         const inner = this.or();
         this.expect(")", "the parenthesis is not closed");
         return inner;
@@ -123,6 +137,12 @@ class Parser {
     const token = this.#peek();
     if (token.kind !== kind) throw new SelectorSyntaxError(message, token.offset, suggestion);
     return this.#next();
+  }
+
+  /** `#not` comes back from where this goes. */
+  #deeper(): void {
+    this.#depth += 1;
+    if (this.#depth > MAX_DEPTH) throw new SelectorSyntaxError(`a selector has at most ${MAX_DEPTH} parentheses and negations inside each other`, this.#peek().offset);
   }
 
   #take(kind: TokenKind): Token | null {

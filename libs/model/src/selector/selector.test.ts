@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { all, and, labelRestrictions, not, overNamespaces, overServiceAccounts, parseSelector, selector, selectorOf, sortedValues, type SelectorNode } from "./selector.ts";
+import { all, and, labelRestrictions, not, overNamespaces, overServiceAccounts, parseCanonicalSelector, parseSelector, selector, selectorOf, sortedValues, type SelectorNode } from "./selector.ts";
 
 const key = fc.constantFrom("app", "role", "projectcalico.org/name", "__proto__", "in", "a-b_c.d/e");
 const value = fc.constantFrom("", "web", "db", "it's", 'say "x"', "web-1");
@@ -45,9 +45,26 @@ describe("text", () => {
   test("canonical text parses back to the same selector", () => {
     fc.assert(fc.property(tree, (ast) => {
       const made = selectorOf(ast);
-      const result = parseSelector(made.text);
-      if (made.text.length <= 1024 && !made.text.includes(`'say "x"`)) expect(result.ok && result.selector === made).toBe(true);
+      const result = parseCanonicalSelector(made.text);
+      expect(result.ok && result.selector === made).toBe(true);
     }));
+  });
+
+  test("also where it is longer than what people may write", () => {
+    const longest = `app in {${Array.from({ length: 169 }, (_, i) => `'${String(i).padStart(3, "0")}'`).join(",")}}`;
+    const made = [
+      and(overNamespaces(selector(longest)), selector(longest)), overNamespaces(selector(`has(${"k".repeat(512)})`)), selectorOf({ op: "in", key: "app", values: sortedValues(Array.from({ length: 50_000 }, (_, i) => `value-${i}`)) }),
+      and(selector(`${"!".repeat(1018)}has(a)`), not(selector("has(b)"))), and(selector(`${"(has(a) && ".repeat(70)}has(b)${")".repeat(70)}`), selector("has(c)")),
+    ];
+    expect(made.map(({ text }) => { const result = parseCanonicalSelector(text); return result.ok ? result.selector : result; })).toEqual(made);
+    expect(made.map(({ text }) => parseSelector(text).ok)).toEqual([false, false, false, false, true]);
+  });
+
+  test("a text of any depth is answered", () => {
+    const message = "a selector has at most 1024 parentheses and negations inside each other";
+    for (const text of [`${"(".repeat(100_000)}has(a)${")".repeat(100_000)}`, `${"!".repeat(100_000)}has(a)`, `${"!(".repeat(600)}has(a)${")".repeat(600)}`]) expect(parseCanonicalSelector(text)).toMatchObject({ ok: false, message });
+    const flat = `(${Array.from({ length: 10_000 }, () => '!(has(a) || !has(b))').join(" && ")})`;
+    expect(parseCanonicalSelector(flat)).toMatchObject({ ok: true });
   });
 
   test("no text makes the parser throw", () => {

@@ -5,7 +5,7 @@ import { NAMESPACE_LABEL, NAMESPACE_LABEL_PREFIX, SERVICE_ACCOUNT_LABEL_PREFIX }
 import type { Labels } from "../labels.ts";
 import { keysOf, mapGlobals, mapKeys, renderSelector, type SelectorNode } from "./ast.ts";
 import { compile } from "./evaluate.ts";
-import { parseSelectorTree } from "./parse.ts";
+import { parseSelectorTree, type ParseOptions } from "./parse.ts";
 import { restrictionsOf, type LabelRestrictions } from "./restrictions.ts";
 import { SelectorSyntaxError } from "./tokens.ts";
 
@@ -18,7 +18,7 @@ export type SelectorId = string & { readonly brand: "SelectorId" };
 
 /** A parsed selector. Selectors of equal canonical text are one object. */
 export interface Selector {
-  /** Canonical text; it parses back to this selector. */
+  /** Canonical text; `parseCanonicalSelector` makes this selector of it. */
   readonly text: string;
   readonly id: SelectorId;
   readonly ast: SelectorNode;
@@ -40,8 +40,17 @@ const forgotten = new FinalizationRegistry<string>((text) => {
  * namespaceSelector of a rule may use.
  */
 export function parseSelector(text: string, options: { readonly allowGlobal?: boolean } = {}): SelectorResult {
+  return parse(text, options);
+}
+
+/** Parses the canonical text of a selector, which may be longer than what people may write. Never throws. */
+export function parseCanonicalSelector(text: string): SelectorResult {
+  return parse(text, { allowGlobal: true, isCanonical: true });
+}
+
+function parse(text: string, options: ParseOptions): SelectorResult {
   try {
-    return { ok: true, selector: selectorOf(parseSelectorTree(text, options.allowGlobal ?? false)) };
+    return { ok: true, selector: selectorOf(parseSelectorTree(text, options)) };
   } catch (error) {
     if (!(error instanceof SelectorSyntaxError)) throw error;
     const failure = { ok: false as const, message: error.message, offset: error.offset };

@@ -21,6 +21,8 @@ export class SelectorSyntaxError extends Error {
 
 const SYMBOLS = ["==", "!=", "&&", "||", "!", "(", ")", "{", "}", ","] as const;
 const IDENTIFIER = /[A-Za-z0-9_./-]{1,512}/y;
+/** In canonical text a prefix may have made the longest one longer. */
+const ANY_IDENTIFIER = /[A-Za-z0-9_./-]+/y;
 /** Operators made of words; only where a comparison may stand (after an identifier). */
 const WORD_OPERATORS: readonly { readonly kind: TokenKind; readonly pattern: RegExp }[] = [
   { kind: "not in", pattern: /not[ \t]*in(?![A-Za-z0-9_./-])/y },
@@ -39,7 +41,7 @@ const MISTAKES: readonly (readonly [RegExp, string, string])[] = [
 ];
 
 /** Splits a selector into tokens, the last of kind "end". Throws a SelectorSyntaxError. */
-export function tokenize(text: string): Token[] {
+export function tokenize(text: string, isCanonical = false): Token[] {
   const tokens: Token[] = [];
   let at = 0;
   const push = (kind: TokenKind, value: string, length: number): void => {
@@ -74,7 +76,7 @@ export function tokenize(text: string): Token[] {
       push(name, name, call.length - 1);
       continue;
     }
-    const identifier = match(IDENTIFIER, text, at);
+    const identifier = match(isCanonical ? ANY_IDENTIFIER : IDENTIFIER, text, at);
     if (identifier === null) throw unexpected(text, at);
     push("identifier", identifier, identifier.length);
   }

@@ -60,6 +60,10 @@ describe("explicit peers", () => {
     expect(one({ peerIP }).peers.map((peer) => [peer.address, peer.port])).toEqual([[address, port]]);
   });
 
+  it("reads an AS number in two halves", () => {
+    expect(one({ peerIP: "192.0.2.1", asNumber: "1.10" }).peers.map(({ asNumber }) => asNumber)).toEqual([65_546]);
+  });
+
   it("takes the port of an IPv6 address in brackets", () => {
     const nodes = [peerNode("a", { ipv6: cidr("fd00::1/64") })];
     expect(one({ peerIP: "[fd00::9]:1179", sourceAddress: "None" }, nodes).peers).toEqual([
@@ -77,6 +81,7 @@ describe("explicit peers", () => {
     [{ peerIP: "10.0.0.1" }, "spec.peerIP", "is this node itself"],
     [{ peerIP: "192.0.2.1", asNumber: 0 }, "spec.asNumber", "0 is no AS number"],
     [{ peerIP: "192.0.2.1", asNumber: 4_294_967_296 }, "spec.asNumber", "4294967296 is no AS number"],
+    [{ peerIP: "192.0.2.1", asNumber: "9999999999" }, "spec.asNumber", '"9999999999" is no AS number'],
     [{ peerIP: "192.0.2.1", asNumber: [65_000] }, "spec.asNumber", "[65000] is no AS number"],
     [{ peerIP: "192.0.2.1", asNumber: true }, "spec.asNumber", "true is no AS number"],
     [{ peerIP: "192.0.2.1", localASNumber: 0 }, "spec.localASNumber", "0 is no AS number"],

@@ -1,5 +1,5 @@
 /** Whom this node talks BGP with. */
-import { addressOf, canonicalAddress, familyOf, parseSelector, type Family, type IpAddress } from "@calico/model";
+import { addressOf, asNumberOf, canonicalAddress, familyOf, parseSelector, type Family, type IpAddress } from "@calico/model";
 import type { BgpSpeaker, PeerNode } from "@calico/calc";
 import { secondsOf } from "./durations.ts";
 import { passwordOf, passwordReference } from "./secrets.ts";
@@ -109,7 +109,7 @@ function createCluster(view: ClusterView, own: PeerNode) {
     /** Whom a BGPPeer of this node means; null: it is for other nodes. */
     endsOf({ spec }: ExplicitPeer): Ends | Refusal | null {
       if (!selects(spec, own)) return null;
-      const localAs = asNumberOf(spec["localASNumber"]);
+      const localAs = optionalAsNumber(spec["localASNumber"]);
       if (localAs === undefined) return { field: "spec.localASNumber", reason: `${JSON.stringify(spec["localASNumber"])} is no AS number` };
       const type = isGlobal(spec) ? "global" : "node specific";
       if (spec["peerSelector"] !== undefined) {
@@ -126,7 +126,7 @@ function createCluster(view: ClusterView, own: PeerNode) {
     otherEndsOf({ spec }: ExplicitPeer): Ends | Refusal | null {
       if (spec["peerSelector"] === undefined || spec["peerIP"] !== undefined || spec["asNumber"] !== undefined || spec["reversePeering"] === "Manual") return null;
       if (selectorOf(spec["peerSelector"])?.(own) !== true) return null;
-      const theirAs = asNumberOf(spec["localASNumber"]);
+      const theirAs = optionalAsNumber(spec["localASNumber"]);
       if (theirAs === undefined) return { field: "spec.localASNumber", reason: `${JSON.stringify(spec["localASNumber"])} is no AS number` };
       return { ends: others.filter((node) => selects(spec, node)).flatMap((node) => endsAt(node, theirAs ?? undefined)), localAs: null, type: "node specific" };
     },
@@ -190,18 +190,16 @@ function endAtAddress(spec: ExplicitPeer["spec"], own: PeerNode, nodes: readonly
   if (port !== null && (port < 1 || port > 65_535)) return { field: "spec.peerIP", reason: `${port} is no port` };
   const family = familyOf(address);
   if ((family === 4 ? own.ipv4 : own.ipv6) === null) return { field: "spec.peerIP", reason: `this node has no IPv${family} address` };
-  const asNumber = asNumberOf(spec["asNumber"]);
+  const asNumber = optionalAsNumber(spec["asNumber"]);
   if (asNumber === undefined) return { field: "spec.asNumber", reason: `${JSON.stringify(spec["asNumber"])} is no AS number` };
   const node = nodes.find((candidate) => [candidate.ipv4, candidate.ipv6].some((cidr) => cidr !== null && addressOf(cidr) === address));
   if (node?.name === own.name) return { field: "spec.peerIP", reason: "is this node itself" };
   return { family, address, port: port ?? (node === undefined ? 179 : speakerOf(node).listenPort), asNumber: asNumber ?? view.bgp.asNumber, node: node?.name ?? "" };
 }
 
-/** A number or its decimal text; null: not given; undefined: given and none. */
-function asNumberOf(value: unknown): number | null | undefined {
-  if (value === undefined || value === null) return null;
-  const number = typeof value === "number" || (typeof value === "string" && /^\d{1,10}$/.test(value)) ? Number(value) : Number.NaN;
-  return Number.isInteger(number) && number >= 1 && number <= 4_294_967_295 ? number : undefined;
+/** null: not given; undefined: given and no AS number. */
+function optionalAsNumber(value: unknown): number | null | undefined {
+  return value === undefined || value === null ? null : (asNumberOf(value) ?? undefined);
 }
 
 /** "10.0.0.1", "10.0.0.1:1790", "[fd00::1]:1790". */

@@ -23,8 +23,8 @@ export function policyEval({ files, probes: file, staged, output }: Extract<Comm
   };
   if (staged) show(answerStaged(manifests, read.probes), renderStaged);
   else show(answerProbes(manifests, read.probes), renderAnswers);
-  if (!staged && manifests.staged.length > 0 && output !== "json") process.stderr.write(`${manifests.staged.length} staged policies are not in force; --staged shows what they would change\n`);
-  if (manifests.passedOver.size > 0 && output !== "json") process.stderr.write(`passed over, because policy does not depend on them: ${[...manifests.passedOver].map(([kind, count]) => `${count} ${kind}`).join(", ")}\n`);
+  if (!staged && manifests.staged.length > 0) process.stderr.write(`${manifests.staged.length} staged policies are not in force; --staged shows what they would change\n`);
+  if (manifests.passedOver.size > 0) process.stderr.write(`passed over, because policy does not depend on them: ${[...manifests.passedOver].map(([kind, count]) => `${count} ${kind}`).join(", ")}\n`);
 }
 
 const MOST_SHOWN = 50;

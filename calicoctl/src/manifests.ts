@@ -10,6 +10,7 @@ import type { Item } from "./documents.ts";
 import { readHostSettings, type HostSettings } from "./host-settings.ts";
 import { hasName, problemsOf, shapeProblem } from "./files.ts";
 import { sliceOf } from "./service-slice.ts";
+import { refusalOfKind } from "./unknown-kinds.ts";
 
 export type Manifests = {
   readonly world: World;
@@ -28,11 +29,6 @@ export type Manifests = {
   readonly passedOver: ReadonlyMap<string, number>;
 };
 
-/** Kinds that change verdicts and that this version does not evaluate: an answer without them would be wrong. */
-const NOT_EVALUATED: Readonly<Record<string, string>> = {
-  "policy.networking.k8s.io/v1alpha1 AdminNetworkPolicy": "is not enforced; ClusterNetworkPolicy has taken its place",
-  "policy.networking.k8s.io/v1alpha1 BaselineAdminNetworkPolicy": "is not enforced; a ClusterNetworkPolicy of tier Baseline has taken its place",
-};
 const CLUSTER_SCOPED = new Set(["Namespace", "Node", "ClusterNetworkPolicy", "GlobalNetworkPolicy", "StagedGlobalNetworkPolicy", "GlobalNetworkSet", "HostEndpoint", "FelixConfiguration", "Tier"]);
 /** An address for who has none: of a range that no network has. */
 const NOBODYS = { pods: "240.0", nodes: "240.128" } as const;
@@ -130,9 +126,11 @@ function collectOne(object: KubeObject, { at, placeOf }: Item, origin: Origin, {
     case "projectcalico.org/v3 GlobalNetworkSet": networkSets.push(...checked(convertGlobalNetworkSet)); break;
     case "projectcalico.org/v3 HostEndpoint": hostEndpoints.push(...checked(convertHostEndpoint)); break;
     case "projectcalico.org/v3 FelixConfiguration": felixConfigurations.push(...checked((raw): Conversion<HostSettings> => ({ value: { name: raw.metadata.name, at, spec: specOf(raw) }, findings: [] }))); break;
-    default:
-      if (NOT_EVALUATED[type] !== undefined) problems.push(`${at}: ${object.kind} ${object.metadata.name}: ${NOT_EVALUATED[type]}`);
+    default: {
+      const refusal = refusalOfKind(object);
+      if (refusal !== null) problems.push(`${placeOf(refusal.field)}: ${object.kind} ${object.metadata.name}: ${refusal.message}`);
       else passedOver.set(object.kind, (passedOver.get(object.kind) ?? 0) + 1);
+    }
   }
 }
 

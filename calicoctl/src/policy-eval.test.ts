@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import fc from "fast-check";
 import { stringify } from "yaml";
 import { policyEval } from "./eval-command.ts";
@@ -165,6 +165,22 @@ describe("policy eval", () => {
       expect.stringMatching(/^all\.yaml:\d+: kind is missing$/),
       expect.stringMatching(/^all\.yaml:\d+: FelixConfiguration node\.n1: failsafe ports of one node are not evaluated by this version$/),
     ]);
+  });
+
+  it("refuses what looks like policy and is not, and says on standard error what it passed over, in JSON too", () => {
+    const typo = calico("GlobalNetworkPolicies", "all", { selector: "all()", ingress: [{ action: "Deny" }] });
+    const old = { apiVersion: "crd.projectcalico.org/v1", kind: "GlobalNetworkPolicy", metadata: { name: "old" }, spec: { selector: "all()" } };
+    expect(refusal([web, typo, old], [])).toEqual([
+      expect.stringMatching(/^all\.yaml:\d+: GlobalNetworkPolicies all: is no kind of projectcalico\.org\/v3; did you mean GlobalNetworkPolicy\?$/),
+      expect.stringMatching(/^all\.yaml:\d+: GlobalNetworkPolicy old: crd\.projectcalico\.org\/v1 is not read; use apiVersion: projectcalico\.org\/v3$/),
+    ]);
+    const errors = vi.spyOn(process.stderr, "write").mockReturnValue(true);
+    try {
+      evaluate([web, db, { apiVersion: "apps/v1", kind: "Deployment", metadata: { name: "x" } }, calico("StagedNetworkPolicy", "p", { selector: "all()" }, "shop")], [{ from: "shop/web", to: "shop/db", port: 1 }]);
+      expect(errors.mock.calls.map(([text]) => text)).toEqual(["1 staged policies are not in force; --staged shows what they would change\n", "passed over, because policy does not depend on them: 1 Deployment\n"]);
+    } finally {
+      errors.mockRestore();
+    }
   });
 
   it("names the probes that it cannot answer", () => {

@@ -41,6 +41,8 @@ describe("validateResource", () => {
     ]],
     ["KubeControllersConfiguration", { controllers: { node: { hostEndpoint: { templates: [{ generateName: "lan", interfaceCIDRs: ["10.0.0.0/8"], interfacePattern: "eth.*" }] } } } },
       ["spec.controllers.node.hostEndpoint.templates[0].interfacePattern: the interfaces of other nodes are not known here; write interfaceCIDRs with the networks that they are in"]],
+    ["KubeControllersConfiguration", { controllers: { node: { hostEndpoint: { templates: [{ generateName: "lan", interfaceCIDRs: ["10.0.0.0/8"] }, { generateName: "lan", interfaceCIDRs: ["fd00::/8"] }] } } } },
+      ["spec.controllers.node.hostEndpoint.templates: two templates have one generateName, and their host endpoints would have one name; give each its own"]],
     ["HostEndpoint", { node: "a", interfaceName: "eth0", profiles: ["mine"] }, ['spec.profiles[0]: "mine" is no profile of this product (profiles are projectcalico-default-allow, kns.NAMESPACE and ksa.NAMESPACE.SERVICEACCOUNT; for rules of your own make a GlobalNetworkPolicy)']],
     ["HostEndpoint", { node: "a" }, ["spec.interfaceName: a host endpoint needs an interfaceName or expectedIPs"]],
   ])("refuses a %s with the field and the remedy", (kind, spec, expected) => expect(issues(kind, spec)).toEqual(expected));

@@ -123,6 +123,30 @@ describe("policy eval", () => {
     ].join("\n"));
   });
 
+  it("ICMP is asked over IPv4 and ICMPv6 over IPv6, of pods with both families too", () => {
+    const dual = (key: string, ...ips: string[]): object => pod(key, {}, {}, { status: { podIPs: ips.map((ip) => ({ ip })) } });
+    const [x, y, four] = [dual("shop/x", "10.0.0.1", "fd00::1"), dual("shop/y", "10.0.0.2", "fd00::2"), dual("shop/four", "10.0.0.4")];
+    const deny = (ipVersion: number): object => calico("NetworkPolicy", `v${ipVersion}`, { order: ipVersion, selector: "all()", ingress: [{ action: "Deny", ipVersion }] }, "shop");
+    expect(verdicts([x, y, deny(6)], ["shop/x", "shop/y", 0, "ICMP"], ["shop/x", "shop/y", 0, "ICMPv6"])).toEqual([[false, ":Profile/kns.shop:0", "default::"], [false, ":Profile/kns.shop:0", "default:NetworkPolicy/shop/v6:0"]]);
+    expect(verdicts([x, y, deny(4)], ["shop/x", "shop/y", 0, "ICMP"], ["shop/x", "shop/y", 0, "58"])).toEqual([[false, ":Profile/kns.shop:0", "default:NetworkPolicy/shop/v4:0"], [false, ":Profile/kns.shop:0", "default::"]]);
+    expect(refusal([x, four], [{ from: "shop/x", to: "shop/four", protocol: "ICMPv6" }, { from: "fd00::9", to: "shop/x", protocol: "ICMP" }])).toEqual([
+      "probes.json: [0].to: shop/four has no IPv6 address, and ICMPv6 is of IPv6; ask for ICMP", "probes.json: [1].from: fd00::9 has no IPv4 address, and ICMP is of IPv4; ask for ICMPv6",
+    ]);
+  });
+
+  it("pods without an address are in no net but those that hold every address, and can be asked about both families", () => {
+    const bogons = calico("GlobalNetworkSet", "bogons", { nets: ["0.0.0.0/8", "10.0.0.0/8", "240.0.0.0/4", "4000::/3"] });
+    Object.assign((bogons as { metadata: object }).metadata, { labels: { bogon: "yes" } });
+    const drop = calico("GlobalNetworkPolicy", "no-bogons", { order: 1, selector: "app == 'db'", types: ["Ingress"], ingress: [{ action: "Deny", source: { selector: "bogon == 'yes'" } }, { action: "Allow", source: { nets: ["0.0.0.0/0"] } }, { action: "Allow", source: { nets: ["::/0"] } }] });
+    const rule = "default:GlobalNetworkPolicy/no-bogons:";
+    expect(verdicts([web, db, bogons, drop], ["shop/web", "shop/db"], ["fd00::9", "shop/db"], ["shop/web", "shop/db", 0, "ICMPv6"], ["240.0.0.1", "shop/db"])).toEqual([
+      [true, ":Profile/kns.shop:0", `${rule}1`], [true, null, `${rule}2`], [true, ":Profile/kns.shop:0", `${rule}2`], [false, null, "default:GlobalNetworkPolicy/no-bogons:0"],
+    ]);
+    expect(refusal([web, db, calico("GlobalNetworkSet", "all", { nets: ["0.0.0.0/1", "128.0.0.0/1"] })], [])).toEqual([
+      "all.yaml:1: shop/web has no address, and the nets of the manifests leave none that could stand for it; give Pods status.podIPs and Nodes status.addresses",
+    ]);
+  });
+
   it("what administrators say comes before and after everybody else", () => {
     const cluster = (name: string, spec: object): object => ({ apiVersion: "policy.networking.k8s.io/v1alpha2", kind: "ClusterNetworkPolicy", metadata: { name }, spec: { priority: 1, subject: { namespaces: {} }, ...spec } });
     const other = pod("other/client");
@@ -188,8 +212,8 @@ describe("policy eval", () => {
       "probes.json: [0]: from and to are needed: namespace/pod, node:NAME or an address", "probes.json: [1].porty: there is no such field; a probe has from, to, port and protocol",
       "probes.json: [2].port: 70000 is no port", 'probes.json: [3].protocol: "QUIC" is no protocol', "probes.json: [4]: from and to are needed: namespace/pod, node:NAME or an address",
     ]);
-    expect(refusal([web], [{ from: "shop/webb", to: "10.0.0.1" }, { from: "node:n1", to: "shop/web" }, { from: "fd00::1", to: "shop/web" }])).toEqual([
-      'probes.json: [0].from: "shop/webb" is no pod that takes part; did you mean shop/web?', "probes.json: [1].from: there is no Node n1", "probes.json: [2].to: shop/web and fd00::1 have no addresses of one family",
+    expect(refusal([web], [{ from: "shop/webb", to: "10.0.0.1" }, { from: "node:n1", to: "shop/web" }, { from: "fd00::1", to: "10.0.0.1" }])).toEqual([
+      'probes.json: [0].from: "shop/webb" is no pod that takes part; did you mean shop/web?', "probes.json: [1].from: there is no Node n1", "probes.json: [2].to: 10.0.0.1 and fd00::1 have no addresses of one family",
     ]);
   });
 

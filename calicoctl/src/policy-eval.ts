@@ -1,6 +1,6 @@
 /** `policy eval`: what policies in files mean for connections, without a cluster. Pure. */
 import { createEvaluator, hostEndpointOf, type Evaluator, type HostPath, type NearestMiss, type Packet, type Verdict } from "@calico/calc";
-import { canonicalAddress, familyOf, nearest, parsePolicyId, protocolNumber, type HostEndpoint, type IpAddress, type WorkloadEndpoint } from "@calico/model";
+import { canonicalAddress, familyOf, nearest, parsePolicyId, protocolNumber, type Family, type HostEndpoint, type IpAddress, type WorkloadEndpoint } from "@calico/model";
 import type { Manifests } from "./manifests.ts";
 import { grid } from "./print.ts";
 
@@ -44,6 +44,7 @@ type Place = { readonly addresses: readonly IpAddress[]; readonly pod: WorkloadE
 
 const SOURCE_PORT = 40_000;
 const ICMP_TYPES = new Map([[1, 8], [58, 128]]);
+const FAMILY_OF_ICMP = new Map<number, Family>([[1, 4], [58, 6]]);
 
 /** Answers probes in order; what cannot be answered, with their numbers. */
 export function answerProbes(manifests: Manifests, probes: readonly Probe[]): { answers: ProbeAnswer[]; problems: string[] } {
@@ -66,10 +67,17 @@ class UnknownPlace extends Error {}
 function answer(manifests: Manifests, evaluator: Evaluator, probe: Probe): ProbeAnswer {
   const from = placeOf(manifests, evaluator, probe.from, "from");
   const to = placeOf(manifests, evaluator, probe.to, "to");
-  const pair = from.addresses.flatMap((source) => to.addresses.filter((destination) => familyOf(destination) === familyOf(source)).map((destination) => ({ source, destination })))[0];
   for (const [field, { addresses }] of [["from", from], ["to", to]] as const) if (addresses.length === 0) throw new UnknownPlace(`${field}: ${probe[field]} has no address yet`);
-  if (pair === undefined) throw new UnknownPlace(`to: ${probe.to} and ${probe.from} have no addresses of one family`);
   const protocol = protocolNumber(probe.protocol) ?? 0;
+  const family = FAMILY_OF_ICMP.get(protocol);
+  const usable = ({ addresses }: Place, field: "from" | "to"): readonly IpAddress[] => {
+    const its = family === undefined ? addresses : addresses.filter((address) => familyOf(address) === family);
+    if (its.length === 0) throw new UnknownPlace(`${field}: ${probe[field]} has no IPv${family} address, and ${probe.protocol} is of IPv${family}; ask for ${family === 6 ? "ICMP" : "ICMPv6"}`);
+    return its;
+  };
+  const [sources, destinations] = [usable(from, "from"), usable(to, "to")];
+  const pair = sources.flatMap((source) => destinations.filter((destination) => familyOf(destination) === familyOf(source)).map((destination) => ({ source, destination })))[0];
+  if (pair === undefined) throw new UnknownPlace(`to: ${probe.to} and ${probe.from} have no addresses of one family`);
   const echo = ICMP_TYPES.get(protocol);
   const packet: Packet = { protocol, source: { address: pair.source, port: SOURCE_PORT }, destination: { address: pair.destination, port: probe.port }, ...(echo === undefined ? {} : { icmp: { type: echo, code: 0 } }) };
   const podSide = (pod: WorkloadEndpoint, direction: "ingress" | "egress"): Side => {

@@ -47,7 +47,8 @@ export function readManifests(items: readonly Item[], origin: Origin = "files"):
   const addressless = [...giveAddresses(nodes, placeholders), ...(origin === "files" ? giveAddresses(pods, placeholders) : [])];
   if (addressless.length > 0) problems.push(`${items[0]?.at ?? ""}: ${addressless[0]} has no address, and the nets of the manifests leave none that could stand for it; give Pods status.podIPs and Nodes status.addresses`);
   const known = new Set(slices.map(({ service }) => `${service.namespace}/${service.name}`));
-  const derived = services.filter(({ metadata }) => !known.has(`${metadata.namespace ?? ""}/${metadata.name}`)).flatMap((service) => sliceOf(service, rawPods, pods));
+  const podsByNamespace = Map.groupBy(rawPods, ({ metadata }) => metadata.namespace ?? "");
+  const derived = services.filter(({ metadata }) => !known.has(`${metadata.namespace ?? ""}/${metadata.name}`)).flatMap((service) => sliceOf(service, podsByNamespace.get(service.metadata.namespace ?? "") ?? [], pods));
   return {
     world: { policies, tiers: [...tiers.values()], profiles: [...profiles.values()], endpoints: [...pods.values()], hostEndpoints, failsafes, networkSets, serviceSlices: [...slices, ...derived], nodes: [...nodes.values()] },
     staged, pods, hostPods, nodes: new Map([...nodes].map(([name, { addresses }]) => [name, addresses])), endpointToHost, problems, passedOver,

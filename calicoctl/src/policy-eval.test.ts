@@ -51,7 +51,7 @@ describe("policy eval", () => {
     ["with empty policyTypes isolates as without", { podSelector: { matchLabels: { app: "db" } }, policyTypes: [], egress: [] }, [true, ":Profile/kns.shop:0"], [false, "default::"]],
     ["of type Egress leaves ingress alone", { podSelector: { matchLabels: { app: "db" } }, policyTypes: ["Egress"], egress: [{}] }, [true, "default:KubernetesNetworkPolicy/shop/db:0"], [true, ":Profile/kns.shop:0"]],
   ])("a policy of Kubernetes %s, as the API server fills it in", (_, spec, egressOfDb, ingressOfDb) => {
-    const [from, to] = evaluate([web, db, kubernetes("db", spec)], [{ from: "shop/db", to: "shop/web" }, { from: "shop/web", to: "shop/db" }]).map(brief) as [unknown[], unknown[]];
+    const [from, to] = evaluate([web, db, kubernetes("db", spec)], [{ from: "shop/db", to: "shop/web", port: 80 }, { from: "shop/web", to: "shop/db", port: 80 }]).map(brief) as [unknown[], unknown[]];
     expect([[from[0], from[1]], [to[0], to[2]]]).toEqual([egressOfDb, ingressOfDb]);
   });
 
@@ -212,7 +212,11 @@ describe("policy eval", () => {
       "probes.json: [0]: from and to are needed: namespace/pod, node:NAME or an address", "probes.json: [1].porty: there is no such field; a probe has from, to, port and protocol",
       "probes.json: [2].port: 70000 is no port", 'probes.json: [3].protocol: "QUIC" is no protocol', "probes.json: [4]: from and to are needed: namespace/pod, node:NAME or an address",
     ]);
-    expect(refusal([web], [{ from: "shop/webb", to: "10.0.0.1" }, { from: "node:n1", to: "shop/web" }, { from: "fd00::1", to: "10.0.0.1" }])).toEqual([
+    expect(refusal([web], ["TCP", "UDP", "sctp", "ICMP", undefined].map((protocol) => ({ from: "shop/web", to: "10.0.0.1", protocol })))).toEqual([
+      "probes.json: [0].port: is needed for TCP", "probes.json: [1].port: is needed for UDP", "probes.json: [2].port: is needed for sctp", "probes.json: [4].port: is needed for TCP",
+    ]);
+    for (const nothing of [[], null]) expect(refusal([web], nothing)).toEqual(["no probes in probes.json"]);
+    expect(refusal([web], [{ from: "shop/webb", to: "10.0.0.1", port: 1 }, { from: "node:n1", to: "shop/web", port: 1 }, { from: "fd00::1", to: "10.0.0.1", port: 1 }])).toEqual([
       'probes.json: [0].from: "shop/webb" is no pod that takes part; did you mean shop/web?', "probes.json: [1].from: there is no Node n1", "probes.json: [2].to: 10.0.0.1 and fd00::1 have no addresses of one family",
     ]);
   });

@@ -3,6 +3,7 @@ import { createEvaluator, hostEndpointOf, type Evaluator, type HostPath, type Ne
 import { canonicalAddress, familyOf, nearest, parsePolicyId, protocolNumber, type Family, type HostEndpoint, type IpAddress, type WorkloadEndpoint } from "@calico/model";
 import type { Manifests } from "./manifests.ts";
 import { grid } from "./print.ts";
+import { printableLines } from "./printable.ts";
 
 export type Probe = { readonly from: string; readonly to: string; readonly port: number; readonly protocol: string };
 
@@ -21,18 +22,23 @@ export type Hop = Side & { readonly node: string; readonly direction: "out" | "i
 /** A side is null when no policy is asked there: that of a node without a host endpoint, or of an address that nobody has. */
 export type ProbeAnswer = Probe & { readonly allow: boolean; readonly egress: Side | null; readonly ingress: Side | null; readonly forwarded: readonly Hop[] };
 
+/** TCP, UDP, SCTP, UDPLite. */
+const WITH_PORTS = new Set([6, 17, 132, 136]);
+
 /** The probes of a list; what is wrong with them, with their numbers. */
 export function readProbes(written: unknown): { probes: Probe[]; problems: string[] } {
   if (!Array.isArray(written)) return { probes: [], problems: ["a list of probes is needed: [{from: shop/web, to: shop/db, port: 5432, protocol: TCP}]"] };
   const probes: Probe[] = [];
   const problems: string[] = [];
   for (const [i, probe] of written.entries()) {
-    const { from, to, port = 0, protocol = "TCP", ...more } = (typeof probe === "object" && probe !== null ? probe : {}) as Record<string, unknown>;
+    const { from, to, port, protocol = "TCP", ...more } = (typeof probe === "object" && probe !== null ? probe : {}) as Record<string, unknown>;
     const [unknown] = Object.keys(more);
     const number = protocolNumber(protocol);
     if (typeof from !== "string" || typeof to !== "string") problems.push(`[${i}]: from and to are needed: namespace/pod, node:NAME or an address`);
     else if (unknown !== undefined) problems.push(`[${i}].${unknown}: there is no such field; a probe has from, to, port and protocol`);
     else if (number === null) problems.push(`[${i}].protocol: ${JSON.stringify(protocol)} is no protocol`);
+    else if (port === undefined && WITH_PORTS.has(number)) problems.push(`[${i}].port: is needed for ${String(protocol)}`);
+    else if (port === undefined) probes.push({ from, to, port: 0, protocol: String(protocol) });
     else if (typeof port !== "number" || !Number.isInteger(port) || port < 0 || port > 65_535) problems.push(`[${i}].port: ${JSON.stringify(port)} is no port`);
     else probes.push({ from, to, port, protocol: String(protocol) });
   }
@@ -206,5 +212,5 @@ export function renderAnswer({ from, to, port, protocol, allow, egress, ingress,
   const side = (title: string, of: Side | null, lines: readonly string[]): string[] => [`  ${title}  ${of === null ? "no policy is asked there" : words(of)}`, ...lines, ...miss(of)];
   const width = Math.max(from.length, to.length);
   const hops = forwarded.flatMap((hop) => [`  forwarded ${hopWords(hop)}`, ...miss(hop)]);
-  return `${[`${from} > ${to} ${port === 0 ? "" : `port ${port} `}${protocol}: ${allow ? "allow" : "deny"}`, ...side(`egress of ${from.padEnd(width)} `, egress, more.egress), ...hops, ...side(`ingress of ${to.padEnd(width)}`, ingress, more.ingress)].join("\n")}\n`;
+  return printableLines(`${[`${from} > ${to} ${port === 0 ? "" : `port ${port} `}${protocol}: ${allow ? "allow" : "deny"}`, ...side(`egress of ${from.padEnd(width)} `, egress, more.egress), ...hops, ...side(`ingress of ${to.padEnd(width)}`, ingress, more.ingress)].join("\n")}\n`);
 }

@@ -48,7 +48,7 @@ function parseSource({ name, text }: Source, items: Item[], problems: string[]):
     if (value === null || value === undefined) continue;
     const start = document.contents?.range?.[0] ?? document.range?.[0] ?? 0;
     const at = lineOf(start);
-    if (isList(value)) items.push(...value.items.map((item) => ({ value: item, at, placeOf: () => at })));
+    if (isList(value)) for (const item of value.items) items.push({ value: item, at, placeOf: () => at });
     else items.push({ value, at, placeOf: (path) => lineOf(offsetOf(document, path) ?? start) });
   }
 }

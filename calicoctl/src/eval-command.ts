@@ -3,6 +3,7 @@ import type { Command } from "./arguments.ts";
 import { readItems } from "./documents.ts";
 import { readManifests } from "./manifests.ts";
 import { answerProbes, readProbes, renderAnswers } from "./policy-eval.ts";
+import { printable } from "./printable.ts";
 import { answerStaged, renderStaged } from "./staged.ts";
 import { CommandError } from "./usage.ts";
 
@@ -15,6 +16,7 @@ export function policyEval({ files, probes: file, staged, output }: Extract<Comm
   refuse(written.problems);
   const [only, ...more] = written.items;
   const list = more.length === 0 && Array.isArray(only?.value) ? only.value : written.items.map(({ value }) => value);
+  if (list.length === 0) throw new CommandError(`no probes in ${file}`);
   const read = readProbes(list);
   refuse(read.problems.map((problem) => `${file}: ${problem}`));
   const show = <Answer>({ answers, problems: unanswered }: { answers: Answer[]; problems: string[] }, render: (answers: readonly Answer[]) => string): void => {
@@ -23,8 +25,8 @@ export function policyEval({ files, probes: file, staged, output }: Extract<Comm
   };
   if (staged) show(answerStaged(manifests, read.probes), renderStaged);
   else show(answerProbes(manifests, read.probes), renderAnswers);
-  if (!staged && manifests.staged.length > 0 && output !== "json") process.stderr.write(`${manifests.staged.length} staged policies are not in force; --staged shows what they would change\n`);
-  if (manifests.passedOver.size > 0 && output !== "json") process.stderr.write(`passed over, because policy does not depend on them: ${[...manifests.passedOver].map(([kind, count]) => `${count} ${kind}`).join(", ")}\n`);
+  if (!staged && manifests.staged.length > 0) process.stderr.write(`${manifests.staged.length} staged policies are not in force; --staged shows what they would change\n`);
+  if (manifests.passedOver.size > 0) process.stderr.write(`passed over, because policy does not depend on them: ${[...manifests.passedOver].map(([kind, count]) => `${count} ${printable(kind)}`).join(", ")}\n`);
 }
 
 const MOST_SHOWN = 50;

@@ -5,6 +5,7 @@ import { VERSION } from "./commands.ts";
 import type { Item } from "./documents.ts";
 import { readManifests } from "./manifests.ts";
 import { answerProbes, renderAnswer } from "./policy-eval.ts";
+import { printable, printableLines } from "./printable.ts";
 import { findNats, openQueries, type Environment } from "./queries.ts";
 import { countersRequest, countIn, renderCount, wantedCounters, type Direction, type SideCount, type Wanted } from "./rule-counters.ts";
 import { CommandError } from "./usage.ts";
@@ -31,7 +32,7 @@ export async function explain(command: Explain, datastore: Datastore, env: Envir
   const counts = await countersOf(command, wantedCounters(manifests, answer), datastore, env);
   const linesOf = (direction: "egress" | "ingress"): string[] => (counts[direction] === undefined ? [] : [renderCount(counts[direction])]);
   say(output === "json" ? `${JSON.stringify({ ...answer, counters: counts }, null, 2)}\n` : renderAnswer(answer, { egress: linesOf("egress"), ingress: linesOf("ingress") }));
-  if (manifests.problems.length > 0) process.stderr.write(`${manifests.problems.map((problem) => `note: ${problem}`).join("\n")}\n`);
+  if (manifests.problems.length > 0) process.stderr.write(`${manifests.problems.map((problem) => `note: ${printable(problem)}`).join("\n")}\n`);
 }
 
 /** Nodes are asked for what they counted; that NATS is not there is said, and no failure. */
@@ -46,7 +47,7 @@ async function countersOf({ nats, timeoutMs }: Explain, wanted: readonly Wanted[
     }
   } catch (error) {
     if (!(error instanceof CommandError)) throw error;
-    process.stderr.write(`note: no counters: ${error.message}\n`);
+    process.stderr.write(`note: no counters: ${printableLines(error.message)}\n`);
     return {};
   }
 }

@@ -1,5 +1,6 @@
 /** calicoctl: parses, runs, ends with 0 (done), 1 (not done) or 2 (not understood). */
 import { parseCommand } from "./arguments.ts";
+import { printableLines } from "./printable.ts";
 import { CommandError, USAGE, UsageError } from "./usage.ts";
 
 process.exitCode = await main(process.argv.slice(2));
@@ -34,9 +35,9 @@ async function main(argv: readonly string[]): Promise<number> {
     });
     return 0;
   } catch (error) {
-    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    process.stderr.write(`${printableLines(error instanceof Error ? error.message : String(error))}\n`);
     if (error instanceof UsageError) return 2;
-    if (!(error instanceof CommandError) && !(error instanceof Error && error.name === "DatastoreError")) process.stderr.write(`${error instanceof Error ? (error.stack ?? "") : ""}\n`);
+    if (!(error instanceof CommandError) && !(error instanceof Error && error.name === "DatastoreError")) process.stderr.write(`${printableLines(error instanceof Error ? (error.stack ?? "") : "")}\n`);
     return 1;
   }
 }

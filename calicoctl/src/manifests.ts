@@ -1,5 +1,5 @@
 /** Objects of files or of a cluster, as the calculation sees them: what policy means for the pods among them. */
-import type { EndpointToHostAction, World } from "@calico/calc";
+import type { EndpointToHostAction, Failsafes, World } from "@calico/calc";
 import type { KubeObject } from "@calico/datastore";
 import {
   builtInProfiles, builtInTiers, convertClusterNetworkPolicy, convertEndpointSlice, convertGlobalNetworkPolicy, convertGlobalNetworkSet, convertHostEndpoint, convertKubernetesNetworkPolicy, convertNamespace, convertNetworkPolicy, convertNetworkSet,
@@ -9,7 +9,9 @@ import {
 import type { Item } from "./documents.ts";
 import { readHostSettings, type HostSettings } from "./host-settings.ts";
 import { hasName, problemsOf, shapeProblem } from "./files.ts";
+import { createPlaceholders } from "./placeholders.ts";
 import { sliceOf } from "./service-slice.ts";
+import { refusalOfKind } from "./unknown-kinds.ts";
 
 export type Manifests = {
   readonly world: World;
@@ -28,15 +30,7 @@ export type Manifests = {
   readonly passedOver: ReadonlyMap<string, number>;
 };
 
-/** Kinds that change verdicts and that this version does not evaluate: an answer without them would be wrong. */
-const NOT_EVALUATED: Readonly<Record<string, string>> = {
-  "policy.networking.k8s.io/v1alpha1 AdminNetworkPolicy": "is not enforced; ClusterNetworkPolicy has taken its place",
-  "policy.networking.k8s.io/v1alpha1 BaselineAdminNetworkPolicy": "is not enforced; a ClusterNetworkPolicy of tier Baseline has taken its place",
-};
 const CLUSTER_SCOPED = new Set(["Namespace", "Node", "ClusterNetworkPolicy", "GlobalNetworkPolicy", "StagedGlobalNetworkPolicy", "GlobalNetworkSet", "HostEndpoint", "FelixConfiguration", "Tier"]);
-/** An address for who has none: of a range that no network has. */
-const NOBODYS = { pods: "240.0", nodes: "240.128" } as const;
-
 /**
  * Where objects come from. Files are read as the API server would: checked, with its defaults, and with the namespaces,
  * accounts and addresses that pods presuppose. What a cluster has is taken as it is, and as far as it can be used.
@@ -49,8 +43,12 @@ export function readManifests(items: readonly Item[], origin: Origin = "files"):
   if (origin === "files") presupposeNodes(hostEndpoints, nodes);
   const { failsafes, endpointToHost } = readHostSettings(felixConfigurations, problems);
   const { pods, hostPods } = readPods(rawPods, profiles, origin);
+  const placeholders = createPlaceholders(netsOf(collected, pods, failsafes));
+  const addressless = [...giveAddresses(nodes, placeholders), ...(origin === "files" ? giveAddresses(pods, placeholders) : [])];
+  if (addressless.length > 0) problems.push(`${items[0]?.at ?? ""}: ${addressless[0]} has no address, and the nets of the manifests leave none that could stand for it; give Pods status.podIPs and Nodes status.addresses`);
   const known = new Set(slices.map(({ service }) => `${service.namespace}/${service.name}`));
-  const derived = services.filter(({ metadata }) => !known.has(`${metadata.namespace ?? ""}/${metadata.name}`)).flatMap((service) => sliceOf(service, rawPods, pods));
+  const podsByNamespace = Map.groupBy(rawPods, ({ metadata }) => metadata.namespace ?? "");
+  const derived = services.filter(({ metadata }) => !known.has(`${metadata.namespace ?? ""}/${metadata.name}`)).flatMap((service) => sliceOf(service, podsByNamespace.get(service.metadata.namespace ?? "") ?? [], pods));
   return {
     world: { policies, tiers: [...tiers.values()], profiles: [...profiles.values()], endpoints: [...pods.values()], hostEndpoints, failsafes, networkSets, serviceSlices: [...slices, ...derived], nodes: [...nodes.values()] },
     staged, pods, hostPods, nodes: new Map([...nodes].map(([name, { addresses }]) => [name, addresses])), endpointToHost, problems, passedOver,
@@ -116,7 +114,7 @@ function collectOne(object: KubeObject, { at, placeOf }: Item, origin: Origin, {
     case "v1 Service": services.push(object); break;
     case "v1 Namespace": for (const profile of use(convertNamespace(named(object)))) profiles.set(profile.id, profile); break;
     case "v1 ServiceAccount": for (const profile of use(convertServiceAccount(object))) profiles.set(profile.id, profile); break;
-    case "v1 Node": nodes.set(object.metadata.name, nodeOf(object, nodes.size)); break;
+    case "v1 Node": nodes.set(object.metadata.name, nodeOf(object)); break;
     case "discovery.k8s.io/v1 EndpointSlice": slices.push(...use(convertEndpointSlice(object))); break;
     case "networking.k8s.io/v1 NetworkPolicy": policies.push(...use(convertKubernetesNetworkPolicy(object))); break;
     case "policy.networking.k8s.io/v1alpha2 ClusterNetworkPolicy": policies.push(...use(convertClusterNetworkPolicy(object))); break;
@@ -130,14 +128,16 @@ function collectOne(object: KubeObject, { at, placeOf }: Item, origin: Origin, {
     case "projectcalico.org/v3 GlobalNetworkSet": networkSets.push(...checked(convertGlobalNetworkSet)); break;
     case "projectcalico.org/v3 HostEndpoint": hostEndpoints.push(...checked(convertHostEndpoint)); break;
     case "projectcalico.org/v3 FelixConfiguration": felixConfigurations.push(...checked((raw): Conversion<HostSettings> => ({ value: { name: raw.metadata.name, at, spec: specOf(raw) }, findings: [] }))); break;
-    default:
-      if (NOT_EVALUATED[type] !== undefined) problems.push(`${at}: ${object.kind} ${object.metadata.name}: ${NOT_EVALUATED[type]}`);
+    default: {
+      const refusal = refusalOfKind(object);
+      if (refusal !== null) problems.push(`${placeOf(refusal.field)}: ${object.kind} ${object.metadata.name}: ${refusal.message}`);
       else passedOver.set(object.kind, (passedOver.get(object.kind) ?? 0) + 1);
+    }
   }
 }
 
 /** Pods as endpoints; the namespaces and accounts that they presuppose join the profiles. */
-function readPods(rawPods: readonly KubeObject[], profiles: Map<string, Profile>, origin: Origin): Pick<Manifests, "pods" | "hostPods"> {
+function readPods(rawPods: readonly KubeObject[], profiles: Map<string, Profile>, origin: Origin): { pods: Map<string, WorkloadEndpoint>; hostPods: Map<string, string> } {
   const pods = new Map<string, WorkloadEndpoint>();
   const hostPods = new Map<string, string>();
   for (const raw of rawPods) {
@@ -159,7 +159,7 @@ function readPods(rawPods: readonly KubeObject[], profiles: Map<string, Profile>
     }
     const presupposed = [convertNamespace(named({ apiVersion: "v1", kind: "Namespace", metadata: { name: namespace } } as KubeObject)), convertServiceAccount({ metadata: { namespace, name: account } })];
     for (const { value: profile } of presupposed) if (profile !== null && !profiles.has(profile.id)) profiles.set(profile.id, profile);
-    pods.set(key, { ...value, node, addresses: value.addresses.length > 0 ? value.addresses : [nobodys("pods", pods.size)] });
+    pods.set(key, { ...value, node });
   }
   return { pods, hostPods };
 }
@@ -168,8 +168,7 @@ function readPods(rawPods: readonly KubeObject[], profiles: Map<string, Profile>
 function presupposeNodes(hostEndpoints: readonly HostEndpoint[], nodes: Collected["nodes"]): void {
   for (const [node, its] of Map.groupBy(hostEndpoints, (endpoint) => endpoint.node)) {
     if (nodes.has(node)) continue;
-    const addresses = [...new Set(its.flatMap(({ expectedIps }) => expectedIps))];
-    nodes.set(node, { labels: {}, addresses: addresses.length > 0 ? addresses : [nobodys("nodes", nodes.size)] });
+    nodes.set(node, { labels: {}, addresses: [...new Set(its.flatMap(({ expectedIps }) => expectedIps))] });
   }
 }
 
@@ -179,9 +178,29 @@ function named(namespace: KubeObject): KubeObject {
   return { ...namespace, metadata: { ...namespace.metadata, labels: { ...objectOf(namespace.metadata.labels), "kubernetes.io/metadata.name": name } } };
 }
 
-function nodeOf(object: KubeObject, index: number): World["nodes"][number] {
+function nodeOf(object: KubeObject): World["nodes"][number] {
   const { labels = {}, addresses = [] } = convertNode(object).value ?? {};
-  return { labels, addresses: addresses.length > 0 ? addresses : [nobodys("nodes", index)] };
+  return { labels, addresses };
 }
 
-const nobodys = (of: keyof typeof NOBODYS, index: number): IpAddress => `${NOBODYS[of]}.${(index >> 8) & 255}.${index & 255}` as IpAddress;
+/** All that tells addresses apart. */
+function netsOf({ policies, staged, networkSets, slices, hostEndpoints, nodes }: Collected, pods: Manifests["pods"], { inbound, outbound }: Failsafes): string[] {
+  const rules = [...policies, ...staged.flatMap(({ policy }) => policy ?? [])].flatMap((policy) => [...policy.inbound, ...policy.outbound]);
+  return [
+    ...rules.flatMap(({ source, destination }) => [source, destination]).flatMap(({ nets, notNets }) => [...nets, ...notNets]),
+    ...networkSets.flatMap(({ nets }) => nets), ...[...inbound, ...outbound].flatMap(({ net }) => net ?? []),
+    ...[...slices, ...nodes.values(), ...pods.values()].flatMap(({ addresses }) => addresses), ...hostEndpoints.flatMap(({ expectedIps }) => expectedIps),
+  ];
+}
+
+/** Gives those without an address one of each family that nobody has; the names of those that cannot have them. */
+function giveAddresses<T extends { readonly addresses: readonly IpAddress[] }>(all: Map<string, T>, next: () => IpAddress[]): string[] {
+  const without: string[] = [];
+  for (const [name, value] of all) {
+    if (value.addresses.length > 0) continue;
+    const addresses = next();
+    if (addresses.length < 2) without.push(name);
+    all.set(name, { ...value, addresses });
+  }
+  return without;
+}

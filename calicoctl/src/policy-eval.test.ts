@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import fc from "fast-check";
 import { stringify } from "yaml";
 import { policyEval } from "./eval-command.ts";
@@ -51,7 +51,7 @@ describe("policy eval", () => {
     ["with empty policyTypes isolates as without", { podSelector: { matchLabels: { app: "db" } }, policyTypes: [], egress: [] }, [true, ":Profile/kns.shop:0"], [false, "default::"]],
     ["of type Egress leaves ingress alone", { podSelector: { matchLabels: { app: "db" } }, policyTypes: ["Egress"], egress: [{}] }, [true, "default:KubernetesNetworkPolicy/shop/db:0"], [true, ":Profile/kns.shop:0"]],
   ])("a policy of Kubernetes %s, as the API server fills it in", (_, spec, egressOfDb, ingressOfDb) => {
-    const [from, to] = evaluate([web, db, kubernetes("db", spec)], [{ from: "shop/db", to: "shop/web" }, { from: "shop/web", to: "shop/db" }]).map(brief) as [unknown[], unknown[]];
+    const [from, to] = evaluate([web, db, kubernetes("db", spec)], [{ from: "shop/db", to: "shop/web", port: 80 }, { from: "shop/web", to: "shop/db", port: 80 }]).map(brief) as [unknown[], unknown[]];
     expect([[from[0], from[1]], [to[0], to[2]]]).toEqual([egressOfDb, ingressOfDb]);
   });
 
@@ -123,6 +123,30 @@ describe("policy eval", () => {
     ].join("\n"));
   });
 
+  it("ICMP is asked over IPv4 and ICMPv6 over IPv6, of pods with both families too", () => {
+    const dual = (key: string, ...ips: string[]): object => pod(key, {}, {}, { status: { podIPs: ips.map((ip) => ({ ip })) } });
+    const [x, y, four] = [dual("shop/x", "10.0.0.1", "fd00::1"), dual("shop/y", "10.0.0.2", "fd00::2"), dual("shop/four", "10.0.0.4")];
+    const deny = (ipVersion: number): object => calico("NetworkPolicy", `v${ipVersion}`, { order: ipVersion, selector: "all()", ingress: [{ action: "Deny", ipVersion }] }, "shop");
+    expect(verdicts([x, y, deny(6)], ["shop/x", "shop/y", 0, "ICMP"], ["shop/x", "shop/y", 0, "ICMPv6"])).toEqual([[false, ":Profile/kns.shop:0", "default::"], [false, ":Profile/kns.shop:0", "default:NetworkPolicy/shop/v6:0"]]);
+    expect(verdicts([x, y, deny(4)], ["shop/x", "shop/y", 0, "ICMP"], ["shop/x", "shop/y", 0, "58"])).toEqual([[false, ":Profile/kns.shop:0", "default:NetworkPolicy/shop/v4:0"], [false, ":Profile/kns.shop:0", "default::"]]);
+    expect(refusal([x, four], [{ from: "shop/x", to: "shop/four", protocol: "ICMPv6" }, { from: "fd00::9", to: "shop/x", protocol: "ICMP" }])).toEqual([
+      "probes.json: [0].to: shop/four has no IPv6 address, and ICMPv6 is of IPv6; ask for ICMP", "probes.json: [1].from: fd00::9 has no IPv4 address, and ICMP is of IPv4; ask for ICMPv6",
+    ]);
+  });
+
+  it("pods without an address are in no net but those that hold every address, and can be asked about both families", () => {
+    const bogons = calico("GlobalNetworkSet", "bogons", { nets: ["0.0.0.0/8", "10.0.0.0/8", "240.0.0.0/4", "4000::/3"] });
+    Object.assign((bogons as { metadata: object }).metadata, { labels: { bogon: "yes" } });
+    const drop = calico("GlobalNetworkPolicy", "no-bogons", { order: 1, selector: "app == 'db'", types: ["Ingress"], ingress: [{ action: "Deny", source: { selector: "bogon == 'yes'" } }, { action: "Allow", source: { nets: ["0.0.0.0/0"] } }, { action: "Allow", source: { nets: ["::/0"] } }] });
+    const rule = "default:GlobalNetworkPolicy/no-bogons:";
+    expect(verdicts([web, db, bogons, drop], ["shop/web", "shop/db"], ["fd00::9", "shop/db"], ["shop/web", "shop/db", 0, "ICMPv6"], ["240.0.0.1", "shop/db"])).toEqual([
+      [true, ":Profile/kns.shop:0", `${rule}1`], [true, null, `${rule}2`], [true, ":Profile/kns.shop:0", `${rule}2`], [false, null, "default:GlobalNetworkPolicy/no-bogons:0"],
+    ]);
+    expect(refusal([web, db, calico("GlobalNetworkSet", "all", { nets: ["0.0.0.0/1", "128.0.0.0/1"] })], [])).toEqual([
+      "all.yaml:1: shop/web has no address, and the nets of the manifests leave none that could stand for it; give Pods status.podIPs and Nodes status.addresses",
+    ]);
+  });
+
   it("what administrators say comes before and after everybody else", () => {
     const cluster = (name: string, spec: object): object => ({ apiVersion: "policy.networking.k8s.io/v1alpha2", kind: "ClusterNetworkPolicy", metadata: { name }, spec: { priority: 1, subject: { namespaces: {} }, ...spec } });
     const other = pod("other/client");
@@ -167,13 +191,33 @@ describe("policy eval", () => {
     ]);
   });
 
+  it("refuses what looks like policy and is not, and says on standard error what it passed over, in JSON too", () => {
+    const typo = calico("GlobalNetworkPolicies", "all", { selector: "all()", ingress: [{ action: "Deny" }] });
+    const old = { apiVersion: "crd.projectcalico.org/v1", kind: "GlobalNetworkPolicy", metadata: { name: "old" }, spec: { selector: "all()" } };
+    expect(refusal([web, typo, old], [])).toEqual([
+      expect.stringMatching(/^all\.yaml:\d+: GlobalNetworkPolicies all: is no kind of projectcalico\.org\/v3; did you mean GlobalNetworkPolicy\?$/),
+      expect.stringMatching(/^all\.yaml:\d+: GlobalNetworkPolicy old: crd\.projectcalico\.org\/v1 is not read; use apiVersion: projectcalico\.org\/v3$/),
+    ]);
+    const errors = vi.spyOn(process.stderr, "write").mockReturnValue(true);
+    try {
+      evaluate([web, db, { apiVersion: "apps/v1", kind: "Deployment", metadata: { name: "x" } }, calico("StagedNetworkPolicy", "p", { selector: "all()" }, "shop")], [{ from: "shop/web", to: "shop/db", port: 1 }]);
+      expect(errors.mock.calls.map(([text]) => text)).toEqual(["1 staged policies are not in force; --staged shows what they would change\n", "passed over, because policy does not depend on them: 1 Deployment\n"]);
+    } finally {
+      errors.mockRestore();
+    }
+  });
+
   it("names the probes that it cannot answer", () => {
     expect(refusal([web], [{ from: "shop/web" }, { from: "shop/web", to: "x", porty: 1 }, { from: "shop/web", to: "10.0.0.1", port: 70_000 }, { from: "shop/web", to: "10.0.0.1", protocol: "QUIC" }, 1])).toEqual([
       "probes.json: [0]: from and to are needed: namespace/pod, node:NAME or an address", "probes.json: [1].porty: there is no such field; a probe has from, to, port and protocol",
       "probes.json: [2].port: 70000 is no port", 'probes.json: [3].protocol: "QUIC" is no protocol', "probes.json: [4]: from and to are needed: namespace/pod, node:NAME or an address",
     ]);
-    expect(refusal([web], [{ from: "shop/webb", to: "10.0.0.1" }, { from: "node:n1", to: "shop/web" }, { from: "fd00::1", to: "shop/web" }])).toEqual([
-      'probes.json: [0].from: "shop/webb" is no pod that takes part; did you mean shop/web?', "probes.json: [1].from: there is no Node n1", "probes.json: [2].to: shop/web and fd00::1 have no addresses of one family",
+    expect(refusal([web], ["TCP", "UDP", "sctp", "ICMP", undefined].map((protocol) => ({ from: "shop/web", to: "10.0.0.1", protocol })))).toEqual([
+      "probes.json: [0].port: is needed for TCP", "probes.json: [1].port: is needed for UDP", "probes.json: [2].port: is needed for sctp", "probes.json: [4].port: is needed for TCP",
+    ]);
+    for (const nothing of [[], null]) expect(refusal([web], nothing)).toEqual(["no probes in probes.json"]);
+    expect(refusal([web], [{ from: "shop/webb", to: "10.0.0.1", port: 1 }, { from: "node:n1", to: "shop/web", port: 1 }, { from: "fd00::1", to: "10.0.0.1", port: 1 }])).toEqual([
+      'probes.json: [0].from: "shop/webb" is no pod that takes part; did you mean shop/web?', "probes.json: [1].from: there is no Node n1", "probes.json: [2].to: 10.0.0.1 and fd00::1 have no addresses of one family",
     ]);
   });
 

@@ -1,8 +1,9 @@
 /** `policy eval`: what policies in files mean for connections, without a cluster. Pure. */
 import { createEvaluator, hostEndpointOf, type Evaluator, type HostPath, type NearestMiss, type Packet, type Verdict } from "@calico/calc";
-import { canonicalAddress, familyOf, nearest, parsePolicyId, protocolNumber, type HostEndpoint, type IpAddress, type WorkloadEndpoint } from "@calico/model";
+import { canonicalAddress, familyOf, nearest, parsePolicyId, protocolNumber, type Family, type HostEndpoint, type IpAddress, type WorkloadEndpoint } from "@calico/model";
 import type { Manifests } from "./manifests.ts";
 import { grid } from "./print.ts";
+import { printableLines } from "./printable.ts";
 
 export type Probe = { readonly from: string; readonly to: string; readonly port: number; readonly protocol: string };
 
@@ -21,18 +22,23 @@ export type Hop = Side & { readonly node: string; readonly direction: "out" | "i
 /** A side is null when no policy is asked there: that of a node without a host endpoint, or of an address that nobody has. */
 export type ProbeAnswer = Probe & { readonly allow: boolean; readonly egress: Side | null; readonly ingress: Side | null; readonly forwarded: readonly Hop[] };
 
+/** TCP, UDP, SCTP, UDPLite. */
+const WITH_PORTS = new Set([6, 17, 132, 136]);
+
 /** The probes of a list; what is wrong with them, with their numbers. */
 export function readProbes(written: unknown): { probes: Probe[]; problems: string[] } {
   if (!Array.isArray(written)) return { probes: [], problems: ["a list of probes is needed: [{from: shop/web, to: shop/db, port: 5432, protocol: TCP}]"] };
   const probes: Probe[] = [];
   const problems: string[] = [];
   for (const [i, probe] of written.entries()) {
-    const { from, to, port = 0, protocol = "TCP", ...more } = (typeof probe === "object" && probe !== null ? probe : {}) as Record<string, unknown>;
+    const { from, to, port, protocol = "TCP", ...more } = (typeof probe === "object" && probe !== null ? probe : {}) as Record<string, unknown>;
     const [unknown] = Object.keys(more);
     const number = protocolNumber(protocol);
     if (typeof from !== "string" || typeof to !== "string") problems.push(`[${i}]: from and to are needed: namespace/pod, node:NAME or an address`);
     else if (unknown !== undefined) problems.push(`[${i}].${unknown}: there is no such field; a probe has from, to, port and protocol`);
     else if (number === null) problems.push(`[${i}].protocol: ${JSON.stringify(protocol)} is no protocol`);
+    else if (port === undefined && WITH_PORTS.has(number)) problems.push(`[${i}].port: is needed for ${String(protocol)}`);
+    else if (port === undefined) probes.push({ from, to, port: 0, protocol: String(protocol) });
     else if (typeof port !== "number" || !Number.isInteger(port) || port < 0 || port > 65_535) problems.push(`[${i}].port: ${JSON.stringify(port)} is no port`);
     else probes.push({ from, to, port, protocol: String(protocol) });
   }
@@ -44,6 +50,7 @@ type Place = { readonly addresses: readonly IpAddress[]; readonly pod: WorkloadE
 
 const SOURCE_PORT = 40_000;
 const ICMP_TYPES = new Map([[1, 8], [58, 128]]);
+const FAMILY_OF_ICMP = new Map<number, Family>([[1, 4], [58, 6]]);
 
 /** Answers probes in order; what cannot be answered, with their numbers. */
 export function answerProbes(manifests: Manifests, probes: readonly Probe[]): { answers: ProbeAnswer[]; problems: string[] } {
@@ -66,10 +73,17 @@ class UnknownPlace extends Error {}
 function answer(manifests: Manifests, evaluator: Evaluator, probe: Probe): ProbeAnswer {
   const from = placeOf(manifests, evaluator, probe.from, "from");
   const to = placeOf(manifests, evaluator, probe.to, "to");
-  const pair = from.addresses.flatMap((source) => to.addresses.filter((destination) => familyOf(destination) === familyOf(source)).map((destination) => ({ source, destination })))[0];
   for (const [field, { addresses }] of [["from", from], ["to", to]] as const) if (addresses.length === 0) throw new UnknownPlace(`${field}: ${probe[field]} has no address yet`);
-  if (pair === undefined) throw new UnknownPlace(`to: ${probe.to} and ${probe.from} have no addresses of one family`);
   const protocol = protocolNumber(probe.protocol) ?? 0;
+  const family = FAMILY_OF_ICMP.get(protocol);
+  const usable = ({ addresses }: Place, field: "from" | "to"): readonly IpAddress[] => {
+    const its = family === undefined ? addresses : addresses.filter((address) => familyOf(address) === family);
+    if (its.length === 0) throw new UnknownPlace(`${field}: ${probe[field]} has no IPv${family} address, and ${probe.protocol} is of IPv${family}; ask for ${family === 6 ? "ICMP" : "ICMPv6"}`);
+    return its;
+  };
+  const [sources, destinations] = [usable(from, "from"), usable(to, "to")];
+  const pair = sources.flatMap((source) => destinations.filter((destination) => familyOf(destination) === familyOf(source)).map((destination) => ({ source, destination })))[0];
+  if (pair === undefined) throw new UnknownPlace(`to: ${probe.to} and ${probe.from} have no addresses of one family`);
   const echo = ICMP_TYPES.get(protocol);
   const packet: Packet = { protocol, source: { address: pair.source, port: SOURCE_PORT }, destination: { address: pair.destination, port: probe.port }, ...(echo === undefined ? {} : { icmp: { type: echo, code: 0 } }) };
   const podSide = (pod: WorkloadEndpoint, direction: "ingress" | "egress"): Side => {
@@ -198,5 +212,5 @@ export function renderAnswer({ from, to, port, protocol, allow, egress, ingress,
   const side = (title: string, of: Side | null, lines: readonly string[]): string[] => [`  ${title}  ${of === null ? "no policy is asked there" : words(of)}`, ...lines, ...miss(of)];
   const width = Math.max(from.length, to.length);
   const hops = forwarded.flatMap((hop) => [`  forwarded ${hopWords(hop)}`, ...miss(hop)]);
-  return `${[`${from} > ${to} ${port === 0 ? "" : `port ${port} `}${protocol}: ${allow ? "allow" : "deny"}`, ...side(`egress of ${from.padEnd(width)} `, egress, more.egress), ...hops, ...side(`ingress of ${to.padEnd(width)}`, ingress, more.ingress)].join("\n")}\n`;
+  return printableLines(`${[`${from} > ${to} ${port === 0 ? "" : `port ${port} `}${protocol}: ${allow ? "allow" : "deny"}`, ...side(`egress of ${from.padEnd(width)} `, egress, more.egress), ...hops, ...side(`ingress of ${to.padEnd(width)}`, ingress, more.ingress)].join("\n")}\n`);
 }

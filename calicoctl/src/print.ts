@@ -3,6 +3,7 @@ import type { KubeObject } from "@calico/datastore";
 import { stringify } from "yaml";
 import type { Output } from "./arguments.ts";
 import type { Columns, CtlKind } from "./kinds.ts";
+import { printable } from "./printable.ts";
 
 /** The answer to a `get`: one object as it is, several as a list. */
 export function render(kind: CtlKind, objects: readonly KubeObject[], output: Output, single: boolean): string {
@@ -22,8 +23,8 @@ function table(columns: Columns, objects: readonly KubeObject[]): string {
 
 /** Rows under their headings, in columns. */
 export function grid(headings: readonly string[], cells: readonly (readonly string[])[]): string {
-  const rows = [headings, ...cells];
-  const widths = headings.map((_, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0)));
+  const rows = [headings, ...cells].map((row) => row.map(printable));
+  const widths = headings.map((_, i) => rows.reduce((widest, row) => Math.max(widest, row[i]?.length ?? 0), 0));
   return rows.map((row) => `${row.map((text, i) => text.padEnd(widths[i] ?? 0)).join("   ").trimEnd()}\n`).join("");
 }
 

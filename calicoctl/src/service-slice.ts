@@ -2,16 +2,17 @@
 import type { KubeObject } from "@calico/datastore";
 import { listOf, objectOf, protocolNumber, specOf, type ServiceSlice, type WorkloadEndpoint } from "@calico/model";
 
-/** One slice for each pod that the Service selects: a named target port may be another number in each. None without a selector. */
+/** One slice for each of its namespace's pods that the Service selects: a named target port may be another number in each. None without a selector. */
 export function sliceOf(service: KubeObject, rawPods: readonly KubeObject[], pods: ReadonlyMap<string, WorkloadEndpoint>): ServiceSlice[] {
   const { selector, ports } = specOf(service);
   const wanted = Object.entries(objectOf(selector));
   const { namespace = "", name } = service.metadata;
   if (wanted.length === 0) return [];
   return rawPods.flatMap((raw) => {
-    const pod = pods.get(`${namespace}/${raw.metadata.name}`);
     const labels = objectOf(raw.metadata.labels);
-    if (raw.metadata.namespace !== namespace || pod === undefined || !wanted.every(([key, value]) => labels[key] === value)) return [];
+    if (!wanted.every(([key, value]) => labels[key] === value)) return [];
+    const pod = pods.get(`${namespace}/${raw.metadata.name}`);
+    if (pod === undefined) return [];
     const containerPorts = listOf(specOf(raw)["containers"]).flatMap((container) => listOf(objectOf(container)["ports"])).map(objectOf);
     return [{ id: `${namespace}/${name}-${pod.pod}`, service: { namespace, name }, addresses: pod.addresses, ports: listOf(ports).flatMap((port) => servedBy(objectOf(port), containerPorts)) }];
   });

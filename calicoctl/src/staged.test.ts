@@ -48,6 +48,30 @@ describe("policy eval --staged", () => {
     ]);
   });
 
+  it("shows what a node on the way would cut off", () => {
+    const objects = [
+      { ...pod("x"), spec: { nodeName: "n1", containers: [{ name: "c", image: "x" }] } }, { ...pod("y"), spec: { nodeName: "n2", containers: [{ name: "c", image: "x" }] } },
+      ...["n1", "n2"].map((node) => ({ apiVersion: "projectcalico.org/v3", kind: "HostEndpoint", metadata: { name: `${node}-all`, labels: { of: node } }, spec: { node, interfaceName: "*" } })),
+    ];
+    const forward = { selector: "of == 'n2'", applyOnForward: true, types: ["Ingress"], ingress: [{ action: "Deny", protocol: "UDP" }, { action: "Allow" }] };
+    const all = manifests(...objects, calico("StagedGlobalNetworkPolicy", "hosts", forward));
+    const { answers } = answerStaged(all, [{ from: "shop/x", to: "shop/y", port: 53, protocol: "UDP" }, { from: "shop/x", to: "shop/y", port: 80, protocol: "TCP" }, { from: "shop/y", to: "shop/x", port: 53, protocol: "UDP" }]);
+    const open = { allow: true, tier: null, policy: null, rule: null, because: "no policy with applyOnForward decides", nearest: null };
+    const decided = (rule: number, allow: boolean) => ({ allow, tier: "default", policy: "StagedGlobalNetworkPolicy/hosts", rule, because: `rule ${rule} of StagedGlobalNetworkPolicy/hosts`, nearest: null, hostEndpoint: "n2-all", node: "n2", direction: "in" });
+    const out = { ...open, hostEndpoint: "n1-all", node: "n1", direction: "out" };
+    expect(answers.map(({ allow, forwarded, staged }) => [allow, forwarded, staged?.allow ?? null, staged?.forwarded ?? null])).toEqual([
+      [true, [out, { ...open, hostEndpoint: "n2-all", node: "n2", direction: "in" }], false, [out, decided(0, false)]],
+      [true, [out, { ...open, hostEndpoint: "n2-all", node: "n2", direction: "in" }], true, [out, decided(1, true)]],
+      [true, [{ ...open, hostEndpoint: "n2-all", node: "n2", direction: "out" }, { ...open, hostEndpoint: "n1-all", node: "n1", direction: "in" }], null, null],
+    ]);
+    expect(renderStaged(answers).split("\n").slice(1).map((line) => line.replaceAll(/ {2,}/g, "  ").trimEnd())).toEqual([
+      "shop/x  shop/y  53  UDP  allow  deny  forwarded in at n2 deny: rule 0 of StagedGlobalNetworkPolicy/hosts",
+      "shop/x  shop/y  80  TCP  allow  allow  forwarded in at n2 allow: rule 1 of StagedGlobalNetworkPolicy/hosts",
+      "shop/y  shop/x  53  UDP  allow  same",
+      "",
+    ]);
+  });
+
   it("reports a staged policy that cannot be used, with its place", () => {
     expect(manifests(calico("StagedNetworkPolicy", "db", { selector: "a = 'b'" }), calico("StagedGlobalNetworkPolicy", "x", { stagedAction: "Sett" }), calico("StagedKubernetesNetworkPolicy", "y", { podSelector: {}, ingress: [{ from: [{}] }] })).problems).toEqual([
       `x:2 spec.selector: StagedNetworkPolicy db: spec.selector: "a = 'b'": a single "=" is not an operator at character 3; use "=="`,

@@ -1,10 +1,11 @@
 /** What staged policies would change if they were enforced. Pure. */
 import type { Manifests } from "./manifests.ts";
-import { answerProbes, policyName, type Probe, type ProbeAnswer, type Side } from "./policy-eval.ts";
+import { answerProbes, policyName, type Hop, type Probe, type ProbeAnswer, type Side } from "./policy-eval.ts";
 import { grid } from "./print.ts";
 
 /** An answer as things are, and as they would be: null where nothing would be decided otherwise. */
-export type StagedAnswer = ProbeAnswer & { readonly staged: Pick<ProbeAnswer, "allow" | "egress" | "ingress"> | null };
+export type StagedAnswer = ProbeAnswer & { readonly staged: Decisions | null };
+type Decisions = Pick<ProbeAnswer, "allow" | "egress" | "ingress" | "forwarded">;
 
 /** Every staged policy as its action says: Set takes the place of the enforced one of its kind and name, Delete takes that away, Learn and Ignore do nothing. */
 function enforced({ world, staged, ...rest }: Manifests): Manifests {
@@ -23,15 +24,15 @@ export function answerStaged(manifests: Manifests, probes: readonly Probe[]): { 
     problems: [],
     answers: answers.map((now, i) => {
       const would = then[i];
-      const isSame = would === undefined || (decidesSame(now.egress, would.egress) && decidesSame(now.ingress, would.ingress));
-      return { ...now, staged: isSame ? null : { allow: would.allow, egress: named(would.egress, names), ingress: named(would.ingress, names) } };
+      const isSame = would === undefined || isSameDecision(now, would);
+      return { ...now, staged: isSame ? null : { allow: would.allow, egress: named(would.egress, names), ingress: named(would.ingress, names), forwarded: would.forwarded.map((hop) => ({ ...hop, ...named(hop, names) })) } };
     }),
   };
 }
 
 /** A side that a staged policy would decide names that one. */
-function named(side: Side | null, names: ReadonlyMap<string, string>): Side | null {
-  if (side === null) return null;
+function named<S extends Side | null>(side: S, names: ReadonlyMap<string, string>): S {
+  if (side === null) return side;
   const nameOf = (policy: string): string => names.get(policy) ?? policy;
   const { policy, nearest, because } = side;
   return {
@@ -40,23 +41,34 @@ function named(side: Side | null, names: ReadonlyMap<string, string>): Side | nu
   };
 }
 
+/** Whether everybody on the way decides the same for the same reason. */
+function isSameDecision(now: Decisions, then: Decisions): boolean {
+  return now.allow === then.allow && decidesSame(now.egress, then.egress) && decidesSame(now.ingress, then.ingress)
+    && now.forwarded.length === then.forwarded.length && then.forwarded.every((hop) => decidesSame(sameHop(now, hop), hop));
+}
+
+/** What the same host endpoint says as things are. */
+const sameHop = ({ forwarded }: Decisions, { node, direction, hostEndpoint }: Hop): Hop | null => forwarded.find((hop) => hop.node === node && hop.direction === direction && hop.hostEndpoint === hostEndpoint) ?? null;
+
 /** Whether the same decides in the same way; which rule came near does not matter. */
 function decidesSame(now: Side | null, then: Side | null): boolean {
   return now?.allow === then?.allow && now?.because === then?.because;
 }
 
 export function renderStaged(answers: readonly StagedAnswer[]): string {
-  return grid(["FROM", "TO", "PORT", "PROTOCOL", "VERDICT", "STAGED", "BECAUSE"], answers.map(({ from, to, port, protocol, allow, egress, ingress, staged }) => [
-    from, to, String(port), protocol, verdict(allow), staged === null ? "same" : verdict(staged.allow), staged === null ? "" : reasons({ egress, ingress }, staged),
+  return grid(["FROM", "TO", "PORT", "PROTOCOL", "VERDICT", "STAGED", "BECAUSE"], answers.map(({ staged, ...now }) => [
+    now.from, now.to, String(now.port), now.protocol, verdict(now.allow), staged === null ? "same" : verdict(staged.allow), staged === null ? "" : reasons(now, staged),
   ]));
 }
 
 const verdict = (allow: boolean): string => (allow ? "allow" : "deny");
 
-/** What would decide otherwise, side by side: "ingress deny: rule 0 of StagedNetworkPolicy/shop/db". */
-function reasons(now: Pick<ProbeAnswer, "egress" | "ingress">, then: Pick<ProbeAnswer, "egress" | "ingress">): string {
-  return (["egress", "ingress"] as const).flatMap((direction) => {
-    const side = then[direction];
-    return side === null || side.because === now[direction]?.because ? [] : [`${direction} ${verdict(side.allow)}: ${side.because}`];
-  }).join("; ");
+/** What would decide otherwise, in the order of the way: "ingress deny: rule 0 of StagedNetworkPolicy/shop/db". */
+function reasons(now: Decisions, then: Decisions): string {
+  const changed = (title: string, before: Side | null, side: Side | null): string[] => (side === null || decidesSame(before, side) ? [] : [`${title} ${verdict(side.allow)}: ${side.because}`]);
+  return [
+    ...changed("egress", now.egress, then.egress),
+    ...then.forwarded.flatMap((hop) => changed(`forwarded ${hop.direction} at ${hop.node}`, sameHop(now, hop), hop)),
+    ...changed("ingress", now.ingress, then.ingress),
+  ].join("; ");
 }

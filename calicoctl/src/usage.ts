@@ -20,9 +20,9 @@ usage: calicoctl <command> [arguments]
   ipam check               whether allocations agree with pods, nodes and handles   -o json
   ipam release --ip ADDRESS  frees an address that no pod has   --force: also one that a pod has
   node status [NODE...]    what felix, BIRD, ipam and cni of each node say   -o json|yaml, --timeout SECONDS
-  policy status [KIND/NAME]    on how many nodes policies are in force   -n NAMESPACE, -o json|yaml, --wait SECONDS
+  policy status [KIND/NAME]    on how many nodes policies are in force   -n NAMESPACE, -o json|yaml, --timeout SECONDS, --wait SECONDS
   policy eval -f FILE --probes FILE    what policies in files mean for connections, without a cluster   --staged  -o json
-  explain FROM TO PORT[/PROTOCOL]      why a connection is allowed or denied, and by what little it misses   -o json
+  explain FROM TO PORT[/PROTOCOL]      why a connection is allowed or denied, and by what little it misses   -o json, --timeout SECONDS
   version                  of this program and of the cluster
 
 FROM and TO are NAMESPACE/POD, node:NAME or an address. FILE is a YAML or JSON file, a folder of such, or - for standard input. A file is checked as a whole before anything is written.

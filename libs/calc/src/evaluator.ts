@@ -70,7 +70,7 @@ export interface Evaluator {
   hostVerdict(endpoint: HostEndpoint, path: HostPath, packet: Packet, translated?: Packet): Verdict;
   /** The verdict on a packet of a pod to its own node: the pod's egress policy, then the action; for Return, the host endpoint for all interfaces if there is one. */
   toOwnHost(pod: WorkloadEndpoint, action: EndpointToHostAction, host: HostEndpoint | null, packet: Packet): Verdict;
-  /** Of the policies that an endpoint has in a direction, the Allow rule that misses a packet by least; the first of such. Null: there is none. */
+  /** Of the Allow rules of an endpoint's policies that a packet meets before its fate is decided, the one that misses it by least; the first of such. Null: there is none. */
   nearestMiss(endpoint: WorkloadEndpoint, direction: Direction, packet: Packet): NearestMiss | null;
   /** The same of a host endpoint. */
   hostNearestMiss(endpoint: HostEndpoint, path: HostPath, packet: Packet): NearestMiss | null;
@@ -91,6 +91,7 @@ export function hostEndpointOf(hostEndpoints: readonly HostEndpoint[], node: str
 }
 
 type Labelled = { readonly labels: Labels; readonly profiles: readonly ProfileId[] };
+type PolicyRule = { readonly policy: PolicyId; readonly rule: Rule };
 type OrderedTier = { readonly name: string; readonly defaultAction: "Deny" | "Pass"; readonly policies: readonly Policy[] };
 
 export function createEvaluator({ policies, tiers, profiles, endpoints, hostEndpoints = [], failsafes = defaultFailsafes, networkSets, serviceSlices, nodes }: World): Evaluator {
@@ -247,16 +248,45 @@ export function createEvaluator({ policies, tiers, profiles, endpoints, hostEndp
     return action === "Return" && host !== null ? normalVerdict(host, "ingress", packet) : { allowed: action !== "Drop", by: { kind: "endpoint to host", action } };
   }
 
-  function nearestOf(list: readonly Policy[], direction: Direction, packet: Packet): NearestMiss | null {
-    const allowing = list.filter((policy) => policy[direction]).flatMap((policy) => rulesOf(policy, direction).filter(({ action }) => action === "Allow").map((rule) => ({ policy: policy.id, rule })));
-    const misses = allowing.map(({ policy, rule }): NearestMiss => ({ policy, rule: rule.index, misses: missesOf(rule, packet, { whoIsAt, hasNamedPort, isBehind, isOfNode }) }));
+  /** The Allow rules that a packet meets, and that do not match, up to what decides about it; and whether something does. */
+  function allowsInFront(tiersInOrder: readonly OrderedTier[], direction: Direction, packet: Packet, ending: "with default action" | "open"): { allows: PolicyRule[]; isDecided: boolean } {
+    const allows: PolicyRule[] = [];
+    for (const tier of tiersInOrder) {
+      const applying = tier.policies.filter((policy) => policy[direction]);
+      const rules = applying.flatMap((policy) => rulesOf(policy, direction).map((rule): PolicyRule => ({ policy: policy.id, rule })));
+      const match = firstMatch(rules.map(({ rule }) => rule), packet);
+      const inFront = match === undefined ? rules : rules.slice(0, rules.findIndex(({ rule }) => rule === match));
+      allows.push(...inFront.filter(({ rule }) => rule.action === "Allow"));
+      const isDecided = match === undefined ? applying.length > 0 && ending === "with default action" && tier.defaultAction === "Deny" : match.action !== "Pass";
+      if (isDecided) return { allows, isDecided };
+    }
+    return { allows, isDecided: false };
+  }
+
+  function nearestOf(allows: readonly PolicyRule[], packet: Packet): NearestMiss | null {
+    const misses = allows.map(({ policy, rule }): NearestMiss => ({ policy, rule: rule.index, misses: missesOf(rule, packet, { whoIsAt, hasNamedPort, isBehind, isOfNode }) }));
     return misses.filter((miss) => miss.misses.length > 0).reduce<NearestMiss | null>((best, miss) => (best === null || miss.misses.length < best.misses.length ? miss : best), null);
   }
 
+  /** Through the stages of `hostVerdict`. */
   function hostNearestMiss(endpoint: HostEndpoint, path: HostPath, packet: Packet): NearestMiss | null {
-    const { normal, forward } = hostTiersOf(endpoint);
-    const tiersInOrder = path === "to host" || path === "from host" ? normal : forward;
-    return nearestOf(tiersInOrder.flatMap((tier) => tier.policies), path === "to host" || path === "forwarded in" ? "ingress" : "egress", packet);
+    const { untracked, preDnat, normal, forward } = hostTiersOf(endpoint);
+    const comesIn = path === "to host" || path === "forwarded in";
+    const direction = comesIn ? "ingress" : "egress";
+    const [own, others] = comesIn ? [failsafes.inbound, failsafes.outbound] : [failsafes.outbound, failsafes.inbound];
+    const open = isFailsafe(packet, own, comesIn);
+    const stages = [
+      ...(path === "forwarded out" || open || isFailsafeAnswer(packet, others, comesIn) ? [] : [{ tiersInOrder: untracked, ending: "open" as const }]),
+      ...(comesIn && !open ? [{ tiersInOrder: preDnat, ending: "open" as const }] : []),
+      { tiersInOrder: path === "to host" || path === "from host" ? normal : forward, ending: "with default action" as const },
+    ];
+    const met: PolicyRule[] = [];
+    for (const { tiersInOrder, ending } of stages) {
+      const { allows, isDecided } = allowsInFront(tiersInOrder, direction, packet, ending);
+      met.push(...allows);
+      if (isDecided) break;
+    }
+    return nearestOf(met, packet);
   }
 
   function whoIsAt(address: IpAddress): { name: string; labels: Labels }[] {
@@ -271,7 +301,7 @@ export function createEvaluator({ policies, tiers, profiles, endpoints, hostEndp
     verdict,
     hostVerdict,
     toOwnHost,
-    nearestMiss: (endpoint, direction, packet) => nearestOf(tiersOf(endpoint).flatMap((tier) => tier.policies), direction, packet),
+    nearestMiss: (endpoint, direction, packet) => nearestOf(allowsInFront(tiersOf(endpoint), direction, packet, "with default action").allows, packet),
     hostNearestMiss,
     endpointsAt,
     passes: (packet, hosts = []) =>

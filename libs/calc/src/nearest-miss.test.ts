@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { createEvaluator, type Packet, type World } from "./evaluator.ts";
 import type { NearestMiss } from "./nearest-miss.ts";
-import { clusterChange, endpoint, policy, profile, rule } from "./testing/objects.ts";
+import { clusterChange, endpoint, hostEndpoint, policy, profile, rule, stage } from "./testing/objects.ts";
 
 const at = (address: string, port: number): Packet["source"] => ({ address: address as IpAddress, port });
 const tcp = (from: string, to: string, port: number): Packet => ({ protocol: 6, source: at(from, 40_000), destination: at(to, port) });
@@ -47,4 +47,53 @@ it("a rule has no miss exactly when it matches", () => {
     const evaluator = createEvaluator({ ...world([policy("p", "all()", inbound)]), serviceSlices: [{ id: "a/1", service: { namespace: "a", name: "v" }, addresses: ["10.0.0.1" as IpAddress], ports: [{ protocol: 6, port: 80 }] }], nodes: [{ labels: { app: "web" }, addresses: ["10.0.0.1" as IpAddress] }] });
     expect(evaluator.nearestMiss({ ...x, profiles: ["kns.a" as ProfileId] }, "ingress", each) === null).toBe(evaluator.verdict(x, "ingress", each).allowed);
   }), { numRuns: 1_000 });
+});
+
+it("is a rule in front of what decides: one behind a Deny or a Pass, in a later policy or a later tier would change nothing", () => {
+  const udp = { ...rule({}), protocol: 17 };
+  const inTier = (tier: string, name: string, order: number, rules: readonly Rule[]): Policy => ({ ...policy(name, "all()", rules.map((each, index) => ({ ...each, index }))), tier, order });
+  const all = (action: Rule["action"]): Rule => ({ ...rule({}), action });
+  const of = (policies: readonly Policy[], defaultAction: "Deny" | "Pass" = "Deny"): string | null => {
+    const tiers = [{ name: "first", order: 1, defaultAction }, { name: "default", order: 2, defaultAction: "Deny" as const }];
+    const miss = createEvaluator({ ...world(policies), tiers }).nearestMiss(x, "ingress", tcp("10.0.0.2", "10.0.0.1", 80));
+    return miss === null ? null : `${miss.policy} ${miss.rule}`;
+  };
+  expect([
+    of([inTier("default", "p", 1, [all("Deny"), udp])]),
+    of([inTier("default", "p", 1, [all("Deny")]), inTier("default", "q", 2, [udp])]),
+    of([inTier("first", "p", 1, [all("Deny")]), inTier("default", "q", 2, [udp])]),
+    of([inTier("first", "p", 1, [{ ...udp, action: "Deny" }]), inTier("default", "q", 2, [udp])]),
+    of([inTier("first", "p", 1, [{ ...udp, action: "Deny" }]), inTier("default", "q", 2, [udp])], "Pass"),
+    of([inTier("first", "p", 1, [all("Pass"), udp]), inTier("default", "q", 2, [all("Deny")])]),
+    of([inTier("first", "p", 1, [udp, all("Pass"), udp]), inTier("default", "q", 2, [all("Log"), all("Deny")])]),
+  ]).toEqual([null, null, null, null, "NetworkPolicy/a/q 0", null, "NetworkPolicy/a/p 0"]);
+});
+
+describe("an Allow rule is named exactly when it would allow if it matched", () => {
+  const written = fc.record({
+    tier: fc.constantFrom("first", "default"), order: fc.constantFrom(1, 2, null), stage,
+    rules: fc.array(fc.tuple(fc.constantFrom<Rule["action"]>("Allow", "Deny", "Pass", "Log"), fc.boolean()).map(([action, matches]): Rule => ({ ...rule({}), action, protocol: matches ? 6 : 17 })), { maxLength: 4 }),
+  });
+  const worlds = fc.tuple(fc.array(written, { maxLength: 5 }), fc.constantFrom<"Deny" | "Pass">("Deny", "Pass")).map(([list, defaultAction]): World => ({
+    ...world(list.map(({ tier, order, rules, stage: its }, i) => ({ ...policy(`p${i}`, "all()", rules.map((each, index) => ({ ...each, index }))), tier, order, ...its }))),
+    tiers: [{ name: "first", order: 1, defaultAction }, { name: "default", order: 2, defaultAction: "Deny" }],
+  }));
+  const host = hostEndpoint("h");
+  const packet = tcp("10.0.0.2", "10.0.0.1", 80);
+  it.each([["a pod"], ["a host"], ["what a host forwards"]])("of %s", (whose) => {
+    fc.assert(fc.property(worlds, (all) => {
+      const asked = (of: World): [boolean, NearestMiss | null] => {
+        const evaluator = createEvaluator(of);
+        if (whose === "a pod") return [evaluator.verdict(x, "ingress", packet).allowed, evaluator.nearestMiss(x, "ingress", packet)];
+        const path = whose === "a host" ? "to host" : "forwarded in";
+        return [evaluator.hostVerdict(host, path, packet).allowed, evaluator.hostNearestMiss(host, path, packet)];
+      };
+      const [allowed, miss] = asked(all);
+      if (allowed) return;
+      const cures = all.policies.flatMap(({ id, inbound }) => inbound.filter(({ action, protocol }) => action === "Allow" && protocol === 17).map(({ index }) => ({ id, index })))
+        .filter(({ id, index }) => asked({ ...all, policies: all.policies.map((each) => (each.id === id ? { ...each, inbound: each.inbound.map((one) => (one.index === index ? { ...one, protocol: 6 } : one)) } : each)) })[0]);
+      if (cures.length === 0) expect(miss).toBeNull();
+      else expect(cures).toContainEqual({ id: miss?.policy, index: miss?.rule });
+    }), { numRuns: 2_000 });
+  });
 });

@@ -28,6 +28,23 @@ describe("automatic host endpoints", () => {
     ]);
   });
 
+  it("of a template that cannot be used are none, and it is told why; of two with one name the first counts", () => {
+    const { templates, unreadable, issues } = settingsOf({
+      autoCreate: "Enabled",
+      templates: [
+        { generateName: "good", interfaceCIDRs: ["192.0.2.0/24"] }, { generateName: "net", interfaceCIDRs: ["192.0.2.0/24", "10.0.0.0/33"] }, { generateName: "nodes", interfaceCIDRs: ["192.0.2.0/24"], nodeSelector: "a in {'x' 'y'}" },
+        { generateName: "good", interfaceCIDRs: ["203.0.113.0/24"] },
+      ],
+    });
+    expect(templates.map(({ generateName, interfaceCidrs }) => [generateName, interfaceCidrs])).toEqual([["good", ["192.0.2.0/24"]]]);
+    expect([...unreadable]).toEqual(["net", "nodes", "good"]);
+    expect(issues).toEqual([
+      { field: "controllers.node.hostEndpoint.templates[1].interfaceCIDRs[1]", message: '"10.0.0.0/33" is not a CIDR' },
+      { field: "controllers.node.hostEndpoint.templates[2].nodeSelector", message: expect.stringMatching(/^"a in \{'x' 'y'\}": ./) },
+      { field: "controllers.node.hostEndpoint.templates[3].generateName", message: 'another template is "good" already' },
+    ]);
+  });
+
   it("know all addresses of a node, each once, whatever order they are reported in", () => {
     const node = (...addresses: { type: string; address: string }[]): KubeObject => ({
       apiVersion: "v1", kind: "Node", metadata: { name: "n1", labels: { a: "b" }, annotations: { "projectcalico.org/IPv4Address": "192.0.2.1/24", "projectcalico.org/IPv6Address": "FD00::1/64", "projectcalico.org/IPv4VXLANTunnelAddr": "10.65.0.1" } }, status: { addresses },

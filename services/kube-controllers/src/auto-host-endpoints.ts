@@ -15,7 +15,12 @@ export type HostEndpointSettings = {
   /** The one for all interfaces of a node. */
   readonly createDefault: boolean;
   readonly templates: readonly HostEndpointTemplate[];
+  /** Names of the templates that cannot be used: what was made from them stays as it is. */
+  readonly unreadable: ReadonlySet<string>;
+  /** Why they cannot. */
+  readonly issues: readonly TemplateIssue[];
 };
+export type TemplateIssue = { readonly field: string; readonly message: string };
 
 /** A Node, as far as its host endpoints depend on it. */
 export type NodeView = { readonly name: string; readonly labels: Labels; readonly addresses: readonly IpAddress[] };
@@ -29,17 +34,31 @@ export type AutoHostEndpoint = {
 const CREATED_BY_LABEL = "projectcalico.org/created-by";
 const CREATED_BY = "calico-kube-controllers";
 const SUFFIX = "auto-hep";
+const nameOf = (node: string, generateName: string): string => `${node}-${generateName}-${SUFFIX}`;
 
-/** What the configuration asks for; the API server has checked it. A template that cannot be read is none. */
+/** What the configuration asks for. The API server has checked it as far as it can; a template that cannot be used is told, and counts as none. Of two with one name the first counts. */
 export function settingsOf({ autoCreate, createDefaultHostEndpoint, templates = [] }: Written): HostEndpointSettings {
-  return {
-    autoCreate: autoCreate === "Enabled",
-    createDefault: createDefaultHostEndpoint !== "Disabled",
-    templates: templates.flatMap(({ generateName, interfaceCIDRs, labels = {}, nodeSelector = "" }) => {
-      const selector = parseSelector(nodeSelector);
-      return selector.ok ? [{ generateName, interfaceCidrs: interfaceCIDRs.flatMap((text) => parseCidr(text)?.cidr ?? []), labels, nodeSelector: selector.selector }] : [];
-    }),
-  };
+  const usable: HostEndpointTemplate[] = [];
+  const unreadable = new Set<string>();
+  const issues: TemplateIssue[] = [];
+  const names = new Set<string>();
+  for (const [i, { generateName, interfaceCIDRs, labels = {}, nodeSelector = "" }] of templates.entries()) {
+    const found: TemplateIssue[] = [];
+    const refuse = (field: string, message: string): void => void found.push({ field: `controllers.node.hostEndpoint.templates[${i}].${field}`, message });
+    if (names.has(generateName)) refuse("generateName", `another template is ${JSON.stringify(generateName)} already`);
+    names.add(generateName);
+    const interfaceCidrs = interfaceCIDRs.flatMap((text, j) => {
+      const parsed = parseCidr(text);
+      if (parsed === null) refuse(`interfaceCIDRs[${j}]`, `${JSON.stringify(text)} is not a CIDR`);
+      return parsed === null ? [] : [parsed.cidr];
+    });
+    const selector = parseSelector(nodeSelector);
+    if (!selector.ok) refuse("nodeSelector", `${JSON.stringify(nodeSelector)}: ${selector.message}`);
+    if (found.length > 0) unreadable.add(generateName);
+    else if (selector.ok) usable.push({ generateName, interfaceCidrs, labels, nodeSelector: selector.selector });
+    issues.push(...found);
+  }
+  return { autoCreate: autoCreate === "Enabled", createDefault: createDefaultHostEndpoint !== "Disabled", templates: usable, unreadable, issues };
 }
 
 /** The addresses that the Node reports or is annotated with, its end of the overlay included; in order. */
@@ -65,7 +84,7 @@ export function wantedHostEndpoints(nodes: Iterable<NodeView>, { autoCreate, cre
     if (createDefault) add(node, `${node.name}-${SUFFIX}`, {}, node.addresses, "*");
     for (const { generateName, interfaceCidrs, labels, nodeSelector } of templates) {
       const matching = node.addresses.filter((address) => interfaceCidrs.some((cidr) => contains(cidr, address)));
-      if (matching.length > 0 && nodeSelector.evaluate(node.labels)) add(node, `${node.name}-${generateName}-${SUFFIX}`, labels, matching);
+      if (matching.length > 0 && nodeSelector.evaluate(node.labels)) add(node, nameOf(node.name, generateName), labels, matching);
     }
   }
   return wanted;
@@ -74,6 +93,12 @@ export function wantedHostEndpoints(nodes: Iterable<NodeView>, { autoCreate, cre
 /** True for one that this program made: it has its label and a name of its making. */
 export function isAuto({ metadata }: KubeObject): boolean {
   return metadata.labels?.[CREATED_BY_LABEL] === CREATED_BY && metadata.name.endsWith(`-${SUFFIX}`);
+}
+
+/** True for one that a template made which cannot be used at the moment, of a node that is there: nobody can tell whether it is still wanted. */
+export function isUndecided({ metadata, spec }: KubeObject, nodes: ReadonlyMap<string, NodeView>, { autoCreate, unreadable }: HostEndpointSettings): boolean {
+  const { node = "" } = (spec ?? {}) as { node?: string };
+  return autoCreate && nodes.has(node) && [...unreadable].some((generateName) => metadata.name === nameOf(node, generateName));
 }
 
 /** True when the object says what is wanted. */

@@ -27,5 +27,5 @@ export const controllersParams = defineParams({
 });
 export const ENV_PREFIX = "KUBECONTROLLERS_";
 export const description: ServiceDescription = {
-  name: "kube-controllers", does: "makes the default objects and nodes' host endpoints, and releases what vanished pods and nodes held", params: controllersParams, envPrefix: ENV_PREFIX,
+  name: "kube-controllers", does: "makes the default objects and nodes' host endpoints, keeps tiers that have policies, and releases what vanished pods and nodes held", params: controllersParams, envPrefix: ENV_PREFIX,
 };

@@ -79,6 +79,17 @@ describe("keeping them", () => {
     expect(store.done).toEqual(['delete n1-auto-hep {"uid":"u-n1","resourceVersion":"7"}']);
   });
 
+  it("keeps what a template made while it cannot be read, but not of nodes that are gone, and not when all are disabled", async () => {
+    const made = (node: string, template: string): KubeObject => ({ ...auto(node), metadata: { ...auto(node).metadata, name: `${node}-${template}-auto-hep` } });
+    const templates = [{ generateName: "lan", interfaceCIDRs: ["10.0.0.0/33"] }];
+    const objects = [made("n1", "lan"), made("n1", "wan"), made("gone", "lan")];
+    const store = cluster(objects, ["n1"]);
+    expect(await pass(store, [view("n1")], settingsOf({ autoCreate: "Enabled", createDefaultHostEndpoint: "Disabled", templates }))).toBe(true);
+    expect([...store.present.keys()]).toEqual(["n1-lan-auto-hep"]);
+    expect(await pass(store, [view("n1")], settingsOf({ autoCreate: "Disabled", templates }))).toBe(true);
+    expect([...store.present.keys()]).toEqual([]);
+  });
+
   it("never touches what somebody else made, by whatever name or label", async () => {
     const mine = { ...auto("n1", { interfaceName: "eth0" }), metadata: { name: "n1-auto-hep", labels: {} } };
     const labelled = { ...auto("n2"), metadata: { name: "n2-eth0", labels: CREATED_BY } };
@@ -100,16 +111,15 @@ describe("keeping them", () => {
   });
 });
 
-it("the keeper waits until it knows what is wanted and what there is, and then follows changes", async () => {
-  const store = cluster([], ["n1", "n2"]);
+/** A keeper of a cluster whose informers see what it holds. */
+function keeperOf(store: ReturnType<typeof cluster>, nodes: readonly string[], log = silentLogger) {
   const sinks = new Map<string, WatchSink<KubeObject>>();
   const listed = Promise.withResolvers<void>();
-  const node = (name: string, resourceVersion: string): KubeObject => ({ apiVersion: "v1", kind: "Node", metadata: { name, resourceVersion, labels: {} } });
   const datastore = {
     ...(store.api as Datastore),
     async *listPages({ kind }: ResourceType) {
       if (kind === "HostEndpoint") await listed.promise;
-      yield { items: (kind === "Node" ? [node("n1", "1")] : []) as never[], resourceVersion: "1" };
+      yield { items: (kind === "Node" ? nodes.map((name) => node(name, "1")) : [...store.present.values()]) as never[], resourceVersion: "1" };
     },
     watch({ kind }: ResourceType, _: unknown, sink: unknown) {
       sinks.set(kind, sink as WatchSink<KubeObject>);
@@ -117,7 +127,13 @@ it("the keeper waits until it knows what is wanted and what there is, and then f
     },
   } as Datastore;
   const clock = createFakeClock();
-  const keeper = createHostEndpointKeeper({ datastore, clock, log: silentLogger });
+  return { sinks, listed, clock, keeper: createHostEndpointKeeper({ datastore, clock, log }) };
+}
+const node = (name: string, resourceVersion: string): KubeObject => ({ apiVersion: "v1", kind: "Node", metadata: { name, resourceVersion, labels: {} } });
+
+it("the keeper waits until it knows what is wanted and what there is, and then follows changes", async () => {
+  const store = cluster([], ["n1", "n2"]);
+  const { sinks, listed, clock, keeper } = keeperOf(store, ["n1"]);
   const stop = new AbortController();
   const running = keeper.run(stop.signal);
   keeper.configure(enabled);
@@ -134,4 +150,49 @@ it("the keeper waits until it knows what is wanted and what there is, and then f
   await expect.poll(() => store.done).toEqual(["create n1-auto-hep", "create n2-auto-hep"]);
   stop.abort();
   await running;
+});
+
+it("a keeper that leads again waits for what is wanted now", async () => {
+  const store = cluster([], ["n1"]);
+  const { listed, clock, keeper, sinks } = keeperOf(store, ["n1"]);
+  listed.resolve();
+  const term = async (act: () => Promise<void>): Promise<void> => {
+    const stop = new AbortController();
+    const running = keeper.run(stop.signal);
+    await act();
+    stop.abort();
+    await running;
+  };
+  await term(async () => {
+    keeper.configure(enabled);
+    await expect.poll(() => {
+      clock.advance(500);
+      return store.done;
+    }).toEqual(["create n1-auto-hep"]);
+  });
+  keeper.configure(settingsOf({}));
+  sinks.clear();
+  await term(async () => {
+    await expect.poll(() => sinks.size).toBe(2);
+    for (let i = 0; i < 20; i += 1) {
+      clock.advance(1_000);
+      await Promise.resolve();
+    }
+    expect(store.done).toEqual(["create n1-auto-hep"]);
+    keeper.configure(enabled);
+    sinks.get("Node")?.onEvent({ type: "ADDED", object: node("n2", "3") });
+    await expect.poll(() => {
+      clock.advance(500);
+      return store.done;
+    }).toEqual(["create n1-auto-hep", "create n2-auto-hep"]);
+  });
+});
+
+it("the keeper says once what is wrong with a template, and again after a change", () => {
+  const said: unknown[] = [];
+  const { keeper } = keeperOf(cluster([], []), [], { ...silentLogger, warn: (message, fields) => void said.push([message, fields]) });
+  const configure = (...interfaceCIDRs: string[]): void => keeper.configure(settingsOf({ autoCreate: "Enabled", templates: [{ generateName: "lan", interfaceCIDRs }] }));
+  for (const net of ["10.0.0.0/33", "10.0.0.0/33", "10.0.0.0/8", "10.0.0.0/33"]) configure(net);
+  const warning = ["A template of host endpoints cannot be used; those that it made stay as they are", { field: "controllers.node.hostEndpoint.templates[0].interfaceCIDRs[0]", message: '"10.0.0.0/33" is not a CIDR' }];
+  expect(said).toEqual([warning, warning]);
 });

@@ -1,10 +1,10 @@
 /** Makes the host endpoints that nodes have of themselves, keeps them as they are to be, and takes them away again. */
 import { calicoTypes, coreTypes, createInformer, isDatastoreError, type Datastore, type KubeObject } from "@calico/datastore";
 import { createBackoff, delay, type Clock, type Logger } from "@calico/service-kit";
-import { isAsWanted, isAuto, nodeViewOf, wantedHostEndpoints, type AutoHostEndpoint, type HostEndpointSettings, type NodeView } from "./auto-host-endpoints.ts";
+import { isAsWanted, isAuto, isUndecided, nodeViewOf, wantedHostEndpoints, type AutoHostEndpoint, type HostEndpointSettings, type NodeView } from "./auto-host-endpoints.ts";
 
 export interface HostEndpointKeeper {
-  /** Nothing is done before the first call. */
+  /** Nothing is done before the first call within a run: what was wanted in an earlier one may have changed since. */
   configure(settings: HostEndpointSettings): void;
   /** Keeps them until the signal. */
   run(signal: AbortSignal): Promise<void>;
@@ -19,13 +19,19 @@ const LOOK_AGAIN_MS = 500;
 
 export function createHostEndpointKeeper({ datastore, clock, log }: KeeperOptions): HostEndpointKeeper {
   let settings: HostEndpointSettings | null = null;
+  /** What was said of templates, so that each change is told once. */
+  let told = "[]";
   let wake = Promise.withResolvers<void>();
   return {
     configure(next) {
+      const issues = JSON.stringify(next.issues);
+      if (issues !== told) for (const issue of next.issues) log.warn("A template of host endpoints cannot be used; those that it made stay as they are", { ...issue });
+      told = issues;
       settings = next;
       wake.resolve();
     },
     async run(signal) {
+      settings = null;
       const nodes = new Map<string, NodeView>();
       const present = new Map<string, KubeObject>();
       const foreign = new Set<string>();
@@ -117,7 +123,7 @@ export async function reconcile(api: Api, { nodes, present, settings }: View, fo
       foreign.add(name);
     } else if (!isAsWanted(object, endpoint)) await attempt(name, () => correct(api, object, endpoint, log, signal));
   }
-  for (const [name, object] of present) if (!wanted.has(name) && isAuto(object)) await attempt(name, () => remove(api, object, nodes, settings, log, signal));
+  for (const [name, object] of present) if (!wanted.has(name) && isAuto(object) && !isUndecided(object, nodes, settings)) await attempt(name, () => remove(api, object, nodes, settings, log, signal));
   return isDone;
 }
 

@@ -55,7 +55,9 @@ export async function followTiers({ datastore, clock, log }: TierOptions, signal
     for (const informer of informers) informer.stop();
   }
 
+  /** Throws the first failure, after the other tiers. */
   async function reconcile(): Promise<void> {
+    const failures: unknown[] = [];
     const policies = Map.groupBy(tierByPolicy.keys(), (key) => tierByPolicy.get(key) ?? "");
     for (const tier of tiers.values()) {
       if (signal.aborted) return;
@@ -63,22 +65,26 @@ export async function followTiers({ datastore, clock, log }: TierOptions, signal
         await bringAbout(tier, policies.get(tier.name) ?? []);
       } catch (error) {
         // Somebody was faster: what that changed comes along the watch.
-        if (!isDatastoreError(error, "NotFound", "Conflict", "Aborted")) throw error;
+        if (!isDatastoreError(error, "NotFound", "Conflict", "Aborted")) failures.push(error);
       }
     }
+    if (failures.length > 0) throw failures[0];
   }
 
+  /** Writes with the revision that was seen, so that nothing is taken away that somebody just added. */
   async function bringAbout(tier: TierView, policies: readonly string[]): Promise<void> {
     const key = { name: tier.name };
     const { finalizers, ready } = planTier(tier, policies);
+    let seen = tier;
     if (finalizers !== null && !(tier.isDeleting && (await hasPolicies(tier.name)))) {
-      // With the revision, so that nothing is taken away that somebody just added.
-      await datastore.patch(calicoTypes.tiers, key, { metadata: { resourceVersion: tier.revision, finalizers } }, { type: "merge", signal });
+      seen = tierView(await datastore.patch<KubeObject>(calicoTypes.tiers, key, { metadata: { resourceVersion: tier.revision, finalizers } }, { type: "merge", signal }));
       if (tier.isDeleting) log.info("An empty tier is let go", { tier: tier.name });
     }
     if (ready === null) return;
     const lastTransitionTime = tier.ready?.status === ready.status ? tier.ready.lastTransitionTime : new Date(clock.now()).toISOString();
-    await datastore.patch(calicoTypes.tiers, key, { status: { conditions: [{ type: "Ready", ...ready, lastTransitionTime }] } }, { type: "merge", subresource: "status", signal });
+    // A merge patch replaces a list as a whole.
+    const conditions = [...seen.otherConditions, { type: "Ready", ...ready, lastTransitionTime }];
+    await datastore.patch(calicoTypes.tiers, key, { metadata: { resourceVersion: seen.revision }, status: { conditions } }, { type: "merge", subresource: "status", signal });
   }
 
   /** Asks the API server itself, because an informer may be behind. */

@@ -4,7 +4,7 @@ import { planTier, tierOf, tierView, type Ready, type TierView } from "./tiers.t
 
 const FINALIZER = "projectcalico.org/tier-controller";
 const well: Ready = { status: "True", reason: "Ready", message: "the policies in the tier are evaluated", lastTransitionTime: "2026-01-01T00:00:00Z" };
-const tier = (over: Partial<TierView> = {}): TierView => ({ name: "security", revision: "1", isDeleting: false, finalizers: [FINALIZER], ready: well, ...over });
+const tier = (over: Partial<TierView> = {}): TierView => ({ name: "security", revision: "1", isDeleting: false, finalizers: [FINALIZER], ready: well, otherConditions: [], ...over });
 
 describe("planTier", () => {
   it("holds a tier, empty or not, and says that it is ready", () => {
@@ -30,7 +30,7 @@ describe("planTier", () => {
   });
 
   it("never lets go of a tier with policies, nor takes what is another's", () => {
-    const view = fc.record({ name: fc.constantFrom("security", "default"), revision: fc.constant("1"), isDeleting: fc.boolean(), finalizers: fc.subarray([FINALIZER, "other/one"]), ready: fc.constantFrom(null, well) });
+    const view = fc.record({ name: fc.constantFrom("security", "default"), revision: fc.constant("1"), isDeleting: fc.boolean(), finalizers: fc.subarray([FINALIZER, "other/one"]), ready: fc.constantFrom(null, well), otherConditions: fc.constant([]) });
     fc.assert(fc.property(view, fc.array(fc.constantFrom("a", "b")), (before, policies) => {
       const { finalizers } = planTier(before, policies);
       if (finalizers === null) return;
@@ -44,8 +44,8 @@ describe("views", () => {
   const object = { apiVersion: "projectcalico.org/v3", kind: "Tier" };
 
   it("of a tier and of a policy of any shape are answered", () => {
-    expect(tierView({ ...object, metadata: { name: "a", resourceVersion: "7", deletionTimestamp: "2026-01-01T00:00:00Z", finalizers: [FINALIZER] }, status: { conditions: [{ type: "Other" }, { type: "Ready", ...well }] } })).toEqual({ name: "a", revision: "7", isDeleting: true, finalizers: [FINALIZER], ready: well });
-    expect(tierView({ ...object, metadata: { name: "a" }, status: 7 })).toEqual({ name: "a", revision: "", isDeleting: false, finalizers: [], ready: null });
+    expect(tierView({ ...object, metadata: { name: "a", resourceVersion: "7", deletionTimestamp: "2026-01-01T00:00:00Z", finalizers: [FINALIZER] }, status: { conditions: [{ type: "Other" }, { type: "Ready", ...well }] } })).toEqual({ name: "a", revision: "7", isDeleting: true, finalizers: [FINALIZER], ready: well, otherConditions: [{ type: "Other" }] });
+    expect(tierView({ ...object, metadata: { name: "a" }, status: 7 })).toEqual({ name: "a", revision: "", isDeleting: false, finalizers: [], ready: null, otherConditions: [] });
     expect([tierOf({ spec: { tier: "x" } }), tierOf({ spec: { tier: "" } }), tierOf({}), tierOf({ spec: [] })]).toEqual(["x", "default", "default", "default"]);
   });
 });

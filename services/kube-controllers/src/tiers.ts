@@ -1,6 +1,6 @@
 /** What a tier's object should say, by what is in the tier. Pure. */
 import type { KubeObject } from "@calico/datastore";
-import { builtInTiers, DEFAULT_TIER, objectOf, specOf, textOf, TIER_FINALIZER } from "@calico/model";
+import { builtInTiers, DEFAULT_TIER, listOf, objectOf, specOf, textOf, TIER_FINALIZER } from "@calico/model";
 
 export type TierView = {
   readonly name: string;
@@ -8,6 +8,8 @@ export type TierView = {
   readonly isDeleting: boolean;
   readonly finalizers: readonly string[];
   readonly ready: Ready | null;
+  /** Conditions of other controllers, as they are. */
+  readonly otherConditions: readonly unknown[];
 };
 
 /** The condition Ready. */
@@ -53,10 +55,13 @@ function waiting(policies: readonly string[]): Omit<Ready, "lastTransitionTime">
 /** What of a tier's object matters here. */
 export function tierView(raw: KubeObject): TierView {
   const { name, resourceVersion, deletionTimestamp, finalizers } = raw.metadata;
-  const conditions = objectOf(raw["status"])["conditions"];
-  const condition = Array.isArray(conditions) ? conditions.map(objectOf).find(({ type }) => type === "Ready") : undefined;
+  const conditions = listOf(objectOf(raw["status"])["conditions"]);
+  const isReady = (each: unknown): boolean => objectOf(each)["type"] === "Ready";
+  const written = conditions.find(isReady);
+  const condition = written === undefined ? undefined : objectOf(written);
   return {
     name, revision: textOf(resourceVersion), isDeleting: deletionTimestamp !== undefined, finalizers: Array.isArray(finalizers) ? finalizers.filter((finalizer) => typeof finalizer === "string") : [],
     ready: condition === undefined ? null : { status: textOf(condition["status"]), reason: textOf(condition["reason"]), message: textOf(condition["message"]), lastTransitionTime: textOf(condition["lastTransitionTime"]) },
+    otherConditions: conditions.filter((each) => !isReady(each)),
   };
 }

@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { convertNetworkPolicy } from "../convert/policy.ts";
 import { convertStagedKubernetesNetworkPolicy } from "../convert/staged-policy.ts";
 import { admissionManifests, tierRefusal, withAdmissionDefaults } from "./admission.ts";
+import { validateResource } from "./validate.ts";
 
 const object = (kind: string, spec?: unknown, metadata: object = {}) => ({ apiVersion: "projectcalico.org/v3", kind, metadata: { name: "x", namespace: "shop", ...metadata }, ...(spec === undefined ? {} : { spec }) });
 const rule = { action: "Allow" };
@@ -26,6 +27,16 @@ describe("withAdmissionDefaults", () => {
 
   it("leaves everything else alone", () => {
     for (const other of [object("Tier", { order: 1 }), { ...object("NetworkPolicy", {}), apiVersion: "networking.k8s.io/v1" }, object("IPPool"), object("NetworkPolicy", "all")]) expect(withAdmissionDefaults(other)).toBe(other);
+  });
+
+  it.each<[string, object]>([
+    ["NetworkPolicy", { types: "Egress" }], ["GlobalNetworkPolicy", { tier: 5 }], ["NetworkPolicy", { egress: {} }], ["StagedNetworkPolicy", { ingress: "all" }], ["StagedGlobalNetworkPolicy", { tier: ["default"], types: ["Ingress"] }],
+    ["StagedKubernetesNetworkPolicy", { policyTypes: "Egress" }], ["StagedKubernetesNetworkPolicy", { egress: {} }],
+  ])("leaves a %s with %j to the schema, which refuses it", (kind, spec) => {
+    const written = object(kind, spec);
+    expect(withAdmissionDefaults(written)).toBe(written);
+    const checked = validateResource(written);
+    expect(checked.ok ? [] : checked.issues.map(({ path }) => path)).toContain(`spec.${Object.keys(spec)[0]}`);
   });
 
   it("changes no verdict: what the conversion makes of a policy stays the same, and a second time nothing is filled in", () => {

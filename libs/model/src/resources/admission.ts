@@ -21,23 +21,33 @@ export type Operation = "CREATE" | "UPDATE" | "DELETE";
 /** Why a write is forbidden. */
 export type Refusal = { readonly by: string; readonly message: string };
 
+/** Fields of a spec that the defaults read. When one is not what it should be, the object stays as it is: the schema refuses it, and names the field. */
+type Read = { readonly texts: readonly string[]; readonly lists: readonly string[] };
+const POLICY_READ: Read = { texts: ["tier"], lists: ["types", "ingress", "egress"] };
+const KUBERNETES_READ: Read = { texts: [], lists: ["policyTypes", "egress"] };
+
 /** The object with what follows from the rest of it: tier, types and label of a policy. Any other object is returned as it is. */
 export function withAdmissionDefaults<T extends RawObject>(object: T): T {
   if (object["apiVersion"] !== `${API_GROUP}/${API_VERSION}`) return object;
-  if (object["kind"] === "StagedKubernetesNetworkPolicy") return withSpec(object, "policyTypes", ({ egress }) => (hasEntries(egress) ? ["Ingress", "Egress"] : ["Ingress"]));
-  if (!TIERED_KINDS.has(textOf(object["kind"])) || !isObject(object["spec"] ?? {})) return object;
-  const typed = withSpec(object, "types", ({ ingress, egress }) => (!hasEntries(egress) ? ["Ingress"] : hasEntries(ingress) ? ["Ingress", "Egress"] : ["Egress"]));
+  const spec = object["spec"] ?? {};
+  if (object["kind"] === "StagedKubernetesNetworkPolicy") return !isReadable(spec, KUBERNETES_READ) ? object : withSpec(object, spec, "policyTypes", ({ egress }) => (hasEntries(egress) ? ["Ingress", "Egress"] : ["Ingress"]));
+  if (!TIERED_KINDS.has(textOf(object["kind"])) || !isReadable(spec, POLICY_READ)) return object;
+  const typed = withSpec(object, spec, "types", ({ ingress, egress }) => (!hasEntries(egress) ? ["Ingress"] : hasEntries(ingress) ? ["Ingress", "Egress"] : ["Egress"]));
   const tier = textOf(specOf(typed)["tier"]) || DEFAULT_TIER;
   const metadata = objectOf(object["metadata"]);
   return { ...typed, spec: { ...specOf(typed), tier }, metadata: { ...metadata, labels: { ...objectOf(metadata["labels"]), [TIER_LABEL]: tier } } };
 }
 
+/** null is as absent: the API server prunes it before. */
+function isReadable(spec: unknown, { texts, lists }: Read): spec is RawObject {
+  return isObject(spec) && texts.every((field) => typeof (spec[field] ?? "") === "string") && lists.every((field) => Array.isArray(spec[field] ?? []));
+}
+
 const hasEntries = (list: unknown): boolean => Array.isArray(list) && list.length > 0;
 
 /** The object with a list in its spec, unless there is one with entries. */
-function withSpec<T extends RawObject>(object: T, field: string, listOf: (spec: RawObject) => readonly string[]): T {
-  const spec = object["spec"] ?? {};
-  return !isObject(spec) || hasEntries(spec[field]) ? object : { ...object, spec: { ...spec, [field]: listOf(spec) } };
+function withSpec<T extends RawObject>(object: T, spec: RawObject, field: string, listOf: (spec: RawObject) => readonly string[]): T {
+  return hasEntries(spec[field]) ? object : { ...object, spec: { ...spec, [field]: listOf(spec) } };
 }
 
 /** Why a write would take a built-in tier away, or change what is fixed of it; null: it does not. Of a DELETE, `object` is what would be deleted. */
@@ -60,7 +70,7 @@ const TIERS = "calico-tiers";
 const TIER_RIGHTS = "calico-tier-rights";
 
 export function admissionManifests(): AdmissionManifests {
-  return { defaults: [...mutating(DEFAULTS, TIERED, ["tier"], ["types", "ingress", "egress"], policyDefaults()), ...mutating(KUBERNETES_DEFAULTS, ["stagedkubernetesnetworkpolicies"], [], ["policyTypes", "egress"], kubernetesDefaults())], tiers: validating(TIERS, ["tiers"], tierRules()), "tier-rights": validating(TIER_RIGHTS, TIERED, rightsRules()) };
+  return { defaults: [...mutating(DEFAULTS, TIERED, POLICY_READ, policyDefaults()), ...mutating(KUBERNETES_DEFAULTS, ["stagedkubernetesnetworkpolicies"], KUBERNETES_READ, kubernetesDefaults())], tiers: validating(TIERS, ["tiers"], tierRules()), "tier-rights": validating(TIER_RIGHTS, TIERED, rightsRules()) };
 }
 
 function manifest(kind: string, name: string, spec: Readonly<Record<string, unknown>>): AdmissionManifest {
@@ -69,8 +79,8 @@ function manifest(kind: string, name: string, spec: Readonly<Record<string, unkn
 
 const matching = (resources: readonly string[], operations: readonly Operation[]): object => ({ resourceRules: [{ apiGroups: [API_GROUP], apiVersions: [API_VERSION], operations, resources, scope: "*" }], matchPolicy: "Equivalent" });
 
-/** A policy that changes objects, and what puts it in force. It passes over an object of which a text or a list that it reads is none: the schema refuses that one, and names the field. */
-function mutating(name: string, resources: readonly string[], texts: readonly string[], lists: readonly string[], patches: readonly string[]): AdmissionManifest[] {
+/** A policy that changes objects, and what puts it in force. */
+function mutating(name: string, resources: readonly string[], { texts, lists }: Read, patches: readonly string[]): AdmissionManifest[] {
   const isOf = (type: string) => (field: string): string => `(!has(object.spec.${field}) || type(object.spec.${field}) == ${type})`;
   const readable = ["type(object.spec) == map", ...texts.map(isOf("string")), ...lists.map(isOf("list"))].join(" && ");
   return [

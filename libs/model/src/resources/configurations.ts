@@ -50,6 +50,7 @@ export const felixConfigurationSpec = z.strictObject({
 });
 
 const enabled = z.enum(["Enabled", "Disabled"]).optional();
+const ONE_NAME = "two templates have one generateName, and their host endpoints would have one name; give each its own";
 const hostEndpoint = z.strictObject({
   autoCreate: enabled,
   createDefaultHostEndpoint: enabled,
@@ -59,7 +60,8 @@ const hostEndpoint = z.strictObject({
     interfacePattern: trap(z.string().max(256), "the interfaces of other nodes are not known here; write interfaceCIDRs with the networks that they are in").optional(),
     labels: labels.optional(),
     nodeSelector: selector.optional(),
-  })).max(64).optional(),
+  })).max(64).refine((templates) => new Set(templates.map(({ generateName }) => generateName)).size === templates.length, ONE_NAME)
+    .meta({ "x-kubernetes-validations": [{ rule: "self.all(one, self.exists_one(other, other.generateName == one.generateName))", message: ONE_NAME }] }).optional(),
 });
 
 const controller = z.strictObject({ reconcilerPeriod: duration.optional() }).optional();

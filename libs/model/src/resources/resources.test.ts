@@ -42,6 +42,8 @@ describe("validateResource", () => {
     ["BGPConfiguration", { asNumber: "9999999999" }, ['spec.asNumber: an AS number from 1 to 4294967295 is needed, such as 64512 or "1.10"']],
     ["KubeControllersConfiguration", { controllers: { node: { hostEndpoint: { templates: [{ generateName: "lan", interfaceCIDRs: ["10.0.0.0/8"], interfacePattern: "eth.*" }] } } } },
       ["spec.controllers.node.hostEndpoint.templates[0].interfacePattern: the interfaces of other nodes are not known here; write interfaceCIDRs with the networks that they are in"]],
+    ["KubeControllersConfiguration", { controllers: { node: { hostEndpoint: { templates: [{ generateName: "lan", interfaceCIDRs: ["10.0.0.0/8"] }, { generateName: "lan", interfaceCIDRs: ["fd00::/8"] }] } } } },
+      ["spec.controllers.node.hostEndpoint.templates: two templates have one generateName, and their host endpoints would have one name; give each its own"]],
     ["HostEndpoint", { node: "a", interfaceName: "eth0", profiles: ["mine"] }, ['spec.profiles[0]: "mine" is no profile of this product (profiles are projectcalico-default-allow, kns.NAMESPACE and ksa.NAMESPACE.SERVICEACCOUNT; for rules of your own make a GlobalNetworkPolicy)']],
     ["HostEndpoint", { node: "*", interfaceName: "eth0" }, ["spec.node: the name of one Node is needed; make a host endpoint for each, or set hostEndpoint.autoCreate of KubeControllersConfiguration"]],
     ["HostEndpoint", { node: "a" }, ["spec.interfaceName: a host endpoint needs an interfaceName or expectedIPs"]],

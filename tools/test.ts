@@ -44,11 +44,12 @@ if (wants("netns")) {
   for (const dir of projectsWith("**/*.netns.test.ts")) ok = run(`kernel tests of ${dir}`, "npm", ["run", "--silent", "test-netns"], join(root, dir)) && ok;
   collect("test-netns", ok);
 }
-if (wants("fv")) collect("fv", run("fv tests", "npm", ["run", "--silent", "fv"], e2e));
+const missing = existsSync("/usr/bin/etcd") ? "it could not be built (it needs Go 1.26 and, the first time, Go's modules)" : "etcd is not installed";
+const isThere = (wants("kubernetes") || wants("cluster")) && existsSync("/usr/bin/etcd") && run("Kubernetes' own programs", "npm", ["run", "--silent", "kubernetes"], e2e);
+// A suite that is for Kubernetes' own API server is not run before the embedded one as well, if there is the other.
+if (wants("fv")) collect("fv", run("fv tests", "npm", ["run", "--silent", isThere && wants("kubernetes") ? "fv-embedded" : "fv"], e2e));
 
 if (wants("kubernetes") || wants("cluster")) {
-  const missing = existsSync("/usr/bin/etcd") ? "it could not be built (it needs Go 1.26 and, the first time, Go's modules)" : "etcd is not installed";
-  const isThere = existsSync("/usr/bin/etcd") && run("Kubernetes' own programs", "npm", ["run", "--silent", "kubernetes"], e2e);
   if (wants("kubernetes")) {
     if (isThere) collect("fv-kubernetes", run("fv tests before Kubernetes' own API server", "npm", ["run", "--silent", "fv-kubernetes"], e2e));
     else skip(`fv tests before Kubernetes' own API server: ${missing}`);

@@ -2,13 +2,21 @@ import { calicoTypes, coreTypes, type KubeObject } from "@calico/datastore";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { Lab } from "../lab/lab.ts";
 import { untilTrue } from "../lab/wait.ts";
-import { startDemoLab, stopLab, untilReach } from "./cluster.ts";
+import { globalPolicy, startDemoLab, stopLab, untilReach } from "./cluster.ts";
+import { startHostServer } from "./host-server.ts";
+
+const PORT = 7_777;
 
 let lab: Lab;
+let server: { stop(): void };
 beforeAll(async () => {
   lab = await startDemoLab("fvautohep", 27);
+  server = await startHostServer(lab, "node/node-2", PORT);
 });
-afterAll(async () => expect(await stopLab(lab)).toEqual([]));
+afterAll(async () => {
+  server.stop();
+  expect(await stopLab(lab)).toEqual([]);
+});
 
 type HostEndpoint = KubeObject & { readonly spec: { readonly node: string; readonly interfaceName?: string; readonly expectedIPs?: readonly string[]; readonly profiles?: readonly string[] } };
 const present = async (): Promise<readonly HostEndpoint[]> => (await lab.datastore.list<HostEndpoint>(calicoTypes.hostEndpoints)).items;
@@ -24,6 +32,12 @@ it("every node gets one of itself when that is asked for, and everything is stil
   expect(first?.spec).toMatchObject({ node: "node-1", interfaceName: "*", profiles: ["projectcalico-default-allow"] });
   expect(first?.spec.expectedIPs).toContain(lab.plan.nodes[0]?.address);
   expect(first?.metadata.labels).toMatchObject({ "projectcalico.org/created-by": "calico-kube-controllers" });
+  // That they are in force shows where a policy closes a port; without it their profile lets everything in.
+  const untilReached = (wanted: boolean): Promise<void> => untilTrue(`the node ${wanted ? "" : "not "}to be reached`, async () => (await lab.probe("node/node-1", "node/node-2", PORT, "tcp", 500)).reached === wanted, 15_000);
+  await lab.apply([globalPolicy("closed", { selector: "projectcalico.org/created-by == 'calico-kube-controllers'", types: ["Ingress"], ingress: [{ action: "Deny", protocol: "TCP", destination: { ports: [PORT] } }, { action: "Allow" }] })]);
+  await untilReached(false);
+  await lab.datastore.delete(calicoTypes.globalNetworkPolicies, { name: "closed" });
+  await untilReached(true);
   await untilReach(lab, () => true);
 });
 

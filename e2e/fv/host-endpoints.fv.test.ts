@@ -1,27 +1,21 @@
-import { spawn, type ChildProcess } from "node:child_process";
-import { once } from "node:events";
 import { calicoTypes, coreTypes, type KubeObject } from "@calico/datastore";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { Lab } from "../lab/lab.ts";
 import { untilTrue } from "../lab/wait.ts";
 import { globalPolicy, startDemoLab, stopLab, untilReach } from "./cluster.ts";
+import { startHostServer } from "./host-server.ts";
 
 const PORT = 7_777;
 /** BIRD's, which is a failsafe. */
 const FAILSAFE = 179;
-/** Accepts connections until its time is over. */
-const SERVER = `const server = require("node:net").createServer((socket) => socket.end()).listen(${PORT}, "0.0.0.0", () => console.log("listening")); setTimeout(() => server.close(), 300_000);`;
-
 let lab: Lab;
-let server: ChildProcess;
+let server: { stop(): void };
 beforeAll(async () => {
   lab = await startDemoLab("fvhep", 31);
-  const [program = "", ...args] = lab.execCommand("node/node-2", [process.execPath, "-e", SERVER]);
-  server = spawn(program, args, { stdio: ["ignore", "pipe", "inherit"] });
-  if (server.stdout !== null) await once(server.stdout, "data");
+  server = await startHostServer(lab, "node/node-2", PORT);
 });
 afterAll(async () => {
-  server.kill();
+  server.stop();
   expect(await stopLab(lab)).toEqual([]);
 });
 

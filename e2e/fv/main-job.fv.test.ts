@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { allowPolicies, defaultDeny } from "../lab/demo.ts";
 import { PORTS } from "../lab/components.ts";
 import type { Lab } from "../lab/lab.ts";
+import { patient } from "../lab/patience.ts";
 import { untilTrue } from "../lab/wait.ts";
 import { hasKubectl, onCluster, healthOf, kubectl, rules, run, startDemoLab, stopLab, untilHealthy, untilReach } from "./cluster.ts";
 
@@ -17,7 +18,7 @@ describe("the main job", () => {
   });
   afterAll(async () => expect(await stopLab(lab)).toEqual([]));
 
-  it.skipIf(onCluster)("is up within twenty seconds", () => expect(up).toBeLessThan(20_000));
+  it.skipIf(onCluster)("is up within twenty seconds", () => expect(up).toBeLessThan(patient(20_000)));
 
   it("gives a pod a /32, the gateway 169.254.1.1 and nothing else", () => {
     const [address = ""] = lab.pods().get("shop/frontend")?.addresses ?? [];

@@ -5,7 +5,7 @@ import { trap } from "./rules.ts";
 
 const flag = z.boolean().optional();
 const severity = word("Trace", "Debug", "Info", "Warning", "Error", "Fatal").optional();
-const failsafePorts = z.array(z.strictObject({ protocol: z.string().max(8).default("TCP"), port: portOrZero, net: net.optional() })).max(256).optional();
+const failsafePorts = z.array(z.strictObject({ protocol: z.string().regex(/^([Tt][Cc][Pp]|[Uu][Dd][Pp]|[Ss][Cc][Tt][Pp])$/).default("TCP"), port: portNumber, net: net.optional() })).max(256).optional();
 
 /** What this version of felix reads, and what people write for it that belongs elsewhere. */
 export const felixConfigurationSpec = z.strictObject({

@@ -137,6 +137,9 @@ function collectOne(object: KubeObject, { at, placeOf }: Item, origin: Origin, {
 }
 
 /** Pods as endpoints; the namespaces and accounts that they presuppose join the profiles. */
+/** A name that a node could have: only what has a node takes part. */
+const SOMEWHERE = "somewhere";
+
 function readPods(rawPods: readonly KubeObject[], profiles: Map<string, Profile>, origin: Origin): { pods: Map<string, WorkloadEndpoint>; hostPods: Map<string, string> } {
   const pods = new Map<string, WorkloadEndpoint>();
   const hostPods = new Map<string, string>();
@@ -151,7 +154,7 @@ function readPods(rawPods: readonly KubeObject[], profiles: Map<string, Profile>
       continue;
     }
     // In files, one that no scheduler has seen yet counts as running somewhere.
-    const { value } = convertPod(origin === "cluster" ? raw : { ...raw, spec: { ...spec, serviceAccountName: account, nodeName: node || "-" } });
+    const { value } = convertPod(origin === "cluster" ? raw : { ...raw, spec: { ...spec, serviceAccountName: account, nodeName: node || SOMEWHERE } });
     if (value === null) continue;
     if (origin === "cluster") {
       pods.set(key, value);

@@ -207,6 +207,31 @@ describe("policy eval", () => {
     }
   });
 
+  it("answers the others, and has an entry with the reason for each that it cannot answer", () => {
+    let said = "";
+    const files = [join(dir, "manifests.json"), join(dir, "probes.json")] as const;
+    writeFileSync(files[0], JSON.stringify({ apiVersion: "v1", kind: "List", items: [web, db] }));
+    writeFileSync(files[1], JSON.stringify([{ from: "shop/web", to: "shop/db", port: 1 }, { from: "shop/webb", to: "shop/db", port: 1 }, { from: 5 }]));
+    const run = (output: "json" | "table"): string => {
+      said = "";
+      try {
+        policyEval({ verb: "policy eval", files: [files[0]], probes: files[1], staged: false, output }, (text) => (said += text));
+      } catch (error) {
+        return (error as Error).message;
+      }
+      return "";
+    };
+    expect(run("json")).toBe(`${files[1]}: [1].from: "shop/webb" is no pod that takes part; did you mean shop/web?\n${files[1]}: [2]: from and to are needed: namespace/pod, node:NAME or an address`);
+    expect(JSON.parse(said)).toMatchObject([
+      { from: "shop/web", allow: true }, { from: "shop/webb", to: "shop/db", port: 1, protocol: "TCP", error: 'from: "shop/webb" is no pod that takes part; did you mean shop/web?' },
+      { from: 5, protocol: "TCP", error: "from and to are needed: namespace/pod, node:NAME or an address" },
+    ]);
+    run("table");
+    expect(said.split("\n").map((line) => line.split(/ {2,}/).slice(0, 5).map((word) => word.trim()))).toEqual([
+      ["FROM", "TO", "PORT", "PROTOCOL", "VERDICT"], ["shop/web", "shop/db", "1", "TCP", "allow"], ["shop/webb", "shop/db", "1", "TCP", "error"], ["5", "-", "-", "TCP", "error"], [""],
+    ]);
+  });
+
   it("names the probes that it cannot answer", () => {
     expect(refusal([web], [{ from: "shop/web" }, { from: "shop/web", to: "x", porty: 1 }, { from: "shop/web", to: "10.0.0.1", port: 70_000 }, { from: "shop/web", to: "10.0.0.1", protocol: "QUIC" }, 1])).toEqual([
       "probes.json: [0]: from and to are needed: namespace/pod, node:NAME or an address", "probes.json: [1].porty: there is no such field; a probe has from, to, port and protocol",

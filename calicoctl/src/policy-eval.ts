@@ -22,27 +22,29 @@ export type Hop = Side & { readonly node: string; readonly direction: "out" | "i
 /** A side is null when no policy is asked there: that of a node without a host endpoint, or of an address that nobody has. */
 export type ProbeAnswer = Probe & { readonly allow: boolean; readonly egress: Side | null; readonly ingress: Side | null; readonly forwarded: readonly Hop[] };
 
+/** A probe as it was written that cannot be answered, and why: "to: ..." names its field. */
+export type BadProbe = { readonly from?: unknown; readonly to?: unknown; readonly port?: unknown; readonly protocol?: unknown; readonly error: string };
+
+export const isAnswered = <Answer extends ProbeAnswer>(outcome: Answer | BadProbe): outcome is Answer => !("error" in outcome);
+
 /** TCP, UDP, SCTP, UDPLite. */
 const WITH_PORTS = new Set([6, 17, 132, 136]);
 
-/** The probes of a list; what is wrong with them, with their numbers. */
-export function readProbes(written: unknown): { probes: Probe[]; problems: string[] } {
-  if (!Array.isArray(written)) return { probes: [], problems: ["a list of probes is needed: [{from: shop/web, to: shop/db, port: 5432, protocol: TCP}]"] };
-  const probes: Probe[] = [];
-  const problems: string[] = [];
-  for (const [i, probe] of written.entries()) {
-    const { from, to, port, protocol = "TCP", ...more } = (typeof probe === "object" && probe !== null ? probe : {}) as Record<string, unknown>;
-    const [unknown] = Object.keys(more);
-    const number = protocolNumber(protocol);
-    if (typeof from !== "string" || typeof to !== "string") problems.push(`[${i}]: from and to are needed: namespace/pod, node:NAME or an address`);
-    else if (unknown !== undefined) problems.push(`[${i}].${unknown}: there is no such field; a probe has from, to, port and protocol`);
-    else if (number === null) problems.push(`[${i}].protocol: ${JSON.stringify(protocol)} is no protocol`);
-    else if (port === undefined && WITH_PORTS.has(number)) problems.push(`[${i}].port: is needed for ${String(protocol)}`);
-    else if (port === undefined) probes.push({ from, to, port: 0, protocol: String(protocol) });
-    else if (typeof port !== "number" || !Number.isInteger(port) || port < 0 || port > 65_535) problems.push(`[${i}].port: ${JSON.stringify(port)} is no port`);
-    else probes.push({ from, to, port, protocol: String(protocol) });
-  }
-  return { probes, problems };
+/** The probes of a list, in its order. */
+export const readProbes = (written: readonly unknown[]): (Probe | BadProbe)[] => written.map(readProbe);
+
+function readProbe(written: unknown): Probe | BadProbe {
+  const probe = (typeof written === "object" && written !== null && !Array.isArray(written) ? written : {}) as Record<string, unknown>;
+  const { from, to, port, protocol = "TCP", ...more } = probe;
+  const bad = (error: string): BadProbe => ({ ...(from === undefined ? {} : { from }), ...(to === undefined ? {} : { to }), ...(port === undefined ? {} : { port }), protocol, error });
+  const [unknown] = Object.keys(more);
+  const number = protocolNumber(protocol);
+  if (typeof from !== "string" || typeof to !== "string") return bad("from and to are needed: namespace/pod, node:NAME or an address");
+  if (unknown !== undefined) return bad(`${unknown}: there is no such field; a probe has from, to, port and protocol`);
+  if (number === null) return bad(`protocol: ${JSON.stringify(protocol)} is no protocol`);
+  if (port === undefined && WITH_PORTS.has(number)) return bad(`port: is needed for ${String(protocol)}`);
+  if (port !== undefined && (typeof port !== "number" || !Number.isInteger(port) || port < 0 || port > 65_535)) return bad(`port: ${JSON.stringify(port)} is no port`);
+  return { from, to, port: port ?? 0, protocol: String(protocol) };
 }
 
 /** Somebody who sends or receives. */
@@ -52,20 +54,18 @@ const SOURCE_PORT = 40_000;
 const ICMP_TYPES = new Map([[1, 8], [58, 128]]);
 const FAMILY_OF_ICMP = new Map<number, Family>([[1, 4], [58, 6]]);
 
-/** Answers probes in order; what cannot be answered, with their numbers. */
-export function answerProbes(manifests: Manifests, probes: readonly Probe[]): { answers: ProbeAnswer[]; problems: string[] } {
+/** Answers probes in order. */
+export function answerProbes(manifests: Manifests, probes: readonly (Probe | BadProbe)[]): (ProbeAnswer | BadProbe)[] {
   const evaluator = createEvaluator(manifests.world);
-  const answers: ProbeAnswer[] = [];
-  const problems: string[] = [];
-  for (const [i, probe] of probes.entries()) {
+  return probes.map((probe) => {
+    if ("error" in probe) return probe;
     try {
-      answers.push(answer(manifests, evaluator, probe));
+      return answer(manifests, evaluator, probe);
     } catch (error) {
       if (!(error instanceof UnknownPlace)) throw error;
-      problems.push(`[${i}].${error.message}`);
+      return { ...probe, error: error.message };
     }
-  }
-  return { answers, problems };
+  });
 }
 
 class UnknownPlace extends Error {}
@@ -199,12 +199,17 @@ export function policyName(id: string): string {
 const words = (side: Side | null): string => (side === null ? "-" : `${side.allow ? "allow" : "deny"}: ${side.because}${side.hostEndpoint === undefined ? "" : ` (host endpoint ${side.hostEndpoint})`}`);
 const hopWords = (hop: Hop): string => `${hop.direction} at ${hop.node}: ${words(hop)}`;
 
-export function renderAnswers(answers: readonly ProbeAnswer[]): string {
-  const anyForwarded = answers.some(({ forwarded }) => forwarded.length > 0);
-  return grid(["FROM", "TO", "PORT", "PROTOCOL", "VERDICT", "EGRESS", "INGRESS", ...(anyForwarded ? ["FORWARDED"] : [])], answers.map(({ from, to, port, protocol, allow, egress, ingress, forwarded }) => [
-    from, to, String(port), protocol, allow ? "allow" : "deny", words(egress), words(ingress), ...(anyForwarded ? [forwarded.map(hopWords).join("; ") || "-"] : []),
-  ]));
+export function renderAnswers(outcomes: readonly (ProbeAnswer | BadProbe)[]): string {
+  const anyForwarded = outcomes.some((outcome) => isAnswered(outcome) && outcome.forwarded.length > 0);
+  return grid(["FROM", "TO", "PORT", "PROTOCOL", "VERDICT", "EGRESS", "INGRESS", ...(anyForwarded ? ["FORWARDED"] : [])], outcomes.map((outcome) => {
+    if (!isAnswered(outcome)) return badRow(outcome);
+    const { from, to, port, protocol, allow, egress, ingress, forwarded } = outcome;
+    return [from, to, String(port), protocol, allow ? "allow" : "deny", words(egress), words(ingress), ...(anyForwarded ? [forwarded.map(hopWords).join("; ") || "-"] : [])];
+  }));
 }
+
+/** What a table shows of a probe that cannot be answered; why, standard error says. */
+export const badRow = ({ from, to, port, protocol }: BadProbe): string[] => [...[from, to, port, protocol].map((value) => (value === undefined ? "-" : typeof value === "string" ? value : JSON.stringify(value))), "error"];
 
 /** One answer in full sentences, with more lines about a side behind it. */
 export function renderAnswer({ from, to, port, protocol, allow, egress, ingress, forwarded }: ProbeAnswer, more: Readonly<Record<"egress" | "ingress", readonly string[]>> = { egress: [], ingress: [] }): string {

@@ -1,7 +1,7 @@
 import type { KubeObject } from "@calico/datastore";
 import { describe, expect, it } from "vitest";
 import { readManifests, type Manifests } from "./manifests.ts";
-import { answerProbes } from "./policy-eval.ts";
+import { answerProbes, isAnswered } from "./policy-eval.ts";
 import { answerStaged, renderStaged } from "./staged.ts";
 
 const pod = (name: string): object => ({ apiVersion: "v1", kind: "Pod", metadata: { namespace: "shop", name, labels: { app: name } }, spec: { containers: [{ name: "c", image: "x" }] } });
@@ -15,8 +15,8 @@ const allow = { selector: "app == 'db'", ingress: [{ action: "Allow" }] };
 function preview(...objects: readonly object[]): unknown {
   const read = manifests(...objects);
   expect(read.problems).toEqual([]);
-  const [answer] = answerStaged(read, probes).answers;
-  expect(answer).toMatchObject(answerProbes(read, probes).answers[0] ?? {});
+  const [answer] = answerStaged(read, probes).filter(isAnswered);
+  expect(answer).toMatchObject(answerProbes(read, probes)[0] ?? {});
   return [answer?.allow, answer?.staged?.allow ?? null, answer?.staged?.ingress?.because ?? null];
 }
 
@@ -39,7 +39,7 @@ describe("policy eval --staged", () => {
   });
 
   it("prints what would decide beside the verdict", () => {
-    const { answers } = answerStaged(manifests(calico("StagedNetworkPolicy", "db", deny), calico("StagedNetworkPolicy", "web", { selector: "app == 'web'", egress: [{ action: "Allow" }] })), [...probes, { from: "shop/db", to: "shop/web", port: 80, protocol: "TCP" }]);
+    const answers = answerStaged(manifests(calico("StagedNetworkPolicy", "db", deny), calico("StagedNetworkPolicy", "web", { selector: "app == 'web'", egress: [{ action: "Allow" }] })), [...probes, { from: "shop/db", to: "shop/web", port: 80, protocol: "TCP" }]);
     expect(renderStaged(answers).split("\n").map((line) => line.replaceAll(/ {2,}/g, "  ").trimEnd())).toEqual([
       "FROM  TO  PORT  PROTOCOL  VERDICT  STAGED  BECAUSE",
       "shop/web  shop/db  80  TCP  allow  deny  egress allow: rule 0 of StagedNetworkPolicy/shop/web; ingress deny: rule 0 of StagedNetworkPolicy/shop/db",
@@ -55,7 +55,7 @@ describe("policy eval --staged", () => {
     ];
     const forward = { selector: "of == 'n2'", applyOnForward: true, types: ["Ingress"], ingress: [{ action: "Deny", protocol: "UDP" }, { action: "Allow" }] };
     const all = manifests(...objects, calico("StagedGlobalNetworkPolicy", "hosts", forward));
-    const { answers } = answerStaged(all, [{ from: "shop/x", to: "shop/y", port: 53, protocol: "UDP" }, { from: "shop/x", to: "shop/y", port: 80, protocol: "TCP" }, { from: "shop/y", to: "shop/x", port: 53, protocol: "UDP" }]);
+    const answers = answerStaged(all, [{ from: "shop/x", to: "shop/y", port: 53, protocol: "UDP" }, { from: "shop/x", to: "shop/y", port: 80, protocol: "TCP" }, { from: "shop/y", to: "shop/x", port: 53, protocol: "UDP" }]).filter(isAnswered);
     const open = { allow: true, tier: null, policy: null, rule: null, because: "no policy with applyOnForward decides", nearest: null };
     const decided = (rule: number, allow: boolean) => ({ allow, tier: "default", policy: "StagedGlobalNetworkPolicy/hosts", rule, because: `rule ${rule} of StagedGlobalNetworkPolicy/hosts`, nearest: null, hostEndpoint: "n2-all", node: "n2", direction: "in" });
     const out = { ...open, hostEndpoint: "n1-all", node: "n1", direction: "out" };
@@ -81,6 +81,6 @@ describe("policy eval --staged", () => {
   });
 
   it("says why probes have no answer", () => {
-    expect(answerStaged(manifests(), [{ from: "shop/wob", to: "shop/db", port: 1, protocol: "TCP" }])).toEqual({ answers: [], problems: ['[0].from: "shop/wob" is no pod that takes part; did you mean shop/web?'] });
+    expect(answerStaged(manifests(), [{ from: "shop/wob", to: "shop/db", port: 1, protocol: "TCP" }])).toEqual([{ from: "shop/wob", to: "shop/db", port: 1, protocol: "TCP", error: 'from: "shop/wob" is no pod that takes part; did you mean shop/web?' }]);
   });
 });

@@ -1,6 +1,6 @@
 /** What staged policies would change if they were enforced. Pure. */
 import type { Manifests } from "./manifests.ts";
-import { answerProbes, policyName, type Hop, type Probe, type ProbeAnswer, type Side } from "./policy-eval.ts";
+import { answerProbes, badRow, isAnswered, policyName, type BadProbe, type Hop, type Probe, type ProbeAnswer, type Side } from "./policy-eval.ts";
 import { grid } from "./print.ts";
 
 /** An answer as things are, and as they would be: null where nothing would be decided otherwise. */
@@ -14,20 +14,16 @@ function enforced({ world, staged, ...rest }: Manifests): Manifests {
   return { ...rest, staged: [], world: { ...world, policies } };
 }
 
-/** Answers probes in order, each as it is and as it would be; what cannot be answered, with their numbers. */
-export function answerStaged(manifests: Manifests, probes: readonly Probe[]): { answers: StagedAnswer[]; problems: string[] } {
-  const { answers, problems } = answerProbes(manifests, probes);
-  if (problems.length > 0) return { answers: [], problems };
+/** Answers probes in order, each as it is and as it would be. */
+export function answerStaged(manifests: Manifests, probes: readonly (Probe | BadProbe)[]): (StagedAnswer | BadProbe)[] {
   const names = new Map(manifests.staged.flatMap(({ policy }) => (policy === null ? [] : [[policyName(policy.id), `Staged${policyName(policy.id)}`] as const])));
-  const then = answerProbes(enforced(manifests), probes).answers;
-  return {
-    problems: [],
-    answers: answers.map((now, i) => {
-      const would = then[i];
-      const isSame = would === undefined || isSameDecision(now, would);
-      return { ...now, staged: isSame ? null : { allow: would.allow, egress: named(would.egress, names), ingress: named(would.ingress, names), forwarded: would.forwarded.map((hop) => ({ ...hop, ...named(hop, names) })) } };
-    }),
-  };
+  const then = answerProbes(enforced(manifests), probes);
+  return answerProbes(manifests, probes).map((now, i) => {
+    const would = then[i];
+    if (!isAnswered(now)) return now;
+    const isSame = would === undefined || !isAnswered(would) || isSameDecision(now, would);
+    return { ...now, staged: isSame ? null : { allow: would.allow, egress: named(would.egress, names), ingress: named(would.ingress, names), forwarded: would.forwarded.map((hop) => ({ ...hop, ...named(hop, names) })) } };
+  });
 }
 
 /** A side that a staged policy would decide names that one. */
@@ -55,10 +51,12 @@ function decidesSame(now: Side | null, then: Side | null): boolean {
   return now?.allow === then?.allow && now?.because === then?.because;
 }
 
-export function renderStaged(answers: readonly StagedAnswer[]): string {
-  return grid(["FROM", "TO", "PORT", "PROTOCOL", "VERDICT", "STAGED", "BECAUSE"], answers.map(({ staged, ...now }) => [
-    now.from, now.to, String(now.port), now.protocol, verdict(now.allow), staged === null ? "same" : verdict(staged.allow), staged === null ? "" : reasons(now, staged),
-  ]));
+export function renderStaged(outcomes: readonly (StagedAnswer | BadProbe)[]): string {
+  return grid(["FROM", "TO", "PORT", "PROTOCOL", "VERDICT", "STAGED", "BECAUSE"], outcomes.map((outcome) => {
+    if (!isAnswered(outcome)) return badRow(outcome);
+    const { staged, ...now } = outcome;
+    return [now.from, now.to, String(now.port), now.protocol, verdict(now.allow), staged === null ? "same" : verdict(staged.allow), staged === null ? "" : reasons(now, staged)];
+  }));
 }
 
 const verdict = (allow: boolean): string => (allow ? "allow" : "deny");

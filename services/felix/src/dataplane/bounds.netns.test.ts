@@ -52,6 +52,19 @@ test.each<[string, (string | number)[], number, readonly [number, boolean][]]>([
   expect(answers.map(([port]) => [port, allowed(after, "203.0.113.9", port)])).toEqual(answers);
 });
 
+test.each<[string, number, number, readonly [number, boolean][]]>([
+  ["60 ports each: a member for each port of a map", 60, 8 * 64, [[1_000, true], [1_059, true], [1_060, false], [8_059, true], [8_060, false]]],
+  ["900 ports each: no map", 900, 20, [[1_000, true], [1_899, true], [1_900, false], [8_899, true], [8_900, false]]],
+])("eight policies with a range of %s, at most 64 members a policy", async (_, ports, mostElements, answers) => {
+  await put(...ground);
+  const before = elements(kernel());
+  const named = (n: number): Manifest => ({ apiVersion: "projectcalico.org/v3", kind: "NetworkPolicy", metadata: { namespace: "a", name: `p${n}` }, spec: { types: ["Ingress"], ingress: [{ action: n % 2 === 0 ? "Allow" : "Log", protocol: "TCP", destination: { ports: [`${1_000 * n}:${1_000 * n + ports - 1}`] } }, { action: "Allow", protocol: "TCP", destination: { ports: [`${1_000 * n}:${1_000 * n + ports - 1}`] } }] } });
+  await put(...Array.from({ length: 8 }, (_unused, n) => named(n + 1)));
+  const after = kernel();
+  expect(elements(after) - before).toBeLessThanOrEqual(mostElements);
+  expect(answers.map(([port]) => [port, allowed(after, "203.0.113.9", port)])).toEqual(answers);
+});
+
 test("10,000 CIDRs in a network set: neighbours are one range, and the rules are as few as for one CIDR", async () => {
   const set = (nets: string[]): Manifest => ({ apiVersion: "projectcalico.org/v3", kind: "GlobalNetworkSet", metadata: { name: "s", labels: { zone: "far" } }, spec: { nets } });
   const far = policy({ action: "Allow", source: { namespaceSelector: "global()", selector: "zone == 'far'" } });

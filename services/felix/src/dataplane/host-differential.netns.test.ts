@@ -4,7 +4,7 @@
  */
 import type { Evaluator, HostPath, Packet } from "@calico/calc";
 import type { HostEndpoint, IpAddress, WorkloadEndpoint } from "@calico/model";
-import { openNftables } from "@calico/kernel";
+import { openNftables, type Family } from "@calico/kernel";
 import { createMachine, createTestNetns, dumpRuleset, type Machine, type TestNetns } from "@calico/kernel/testing";
 import { createFakeClock, createLogger } from "@calico/service-kit";
 import fc from "fast-check";
@@ -26,12 +26,17 @@ const config: DataplaneConfig = {
 
 const API = "projectcalico.org/v3";
 const HOST_INTERFACES = ["eth0", "eth1"];
-const [NODE_ADDRESS, POD, OTHER] = ["192.0.2.1", "10.65.0.1", "203.0.113.9"] as IpAddress[] as [IpAddress, IpAddress, IpAddress];
+type Addresses = { readonly node: IpAddress; readonly pod: IpAddress; readonly other: IpAddress; /** Behind another interface of the host. */ readonly beyond: IpAddress };
+const ADDRESSES: Readonly<Record<Family, Addresses>> = {
+  4: { node: "192.0.2.1", pod: "10.65.0.1", other: "203.0.113.9", beyond: "192.0.2.77" } as Readonly<Record<string, string>> as Addresses,
+  6: { node: "2001:db8:2::1", pod: "fd00:65::1", other: "2001:db8:113::9", beyond: "2001:db8:2::77" } as Readonly<Record<string, string>> as Addresses,
+};
+const FAMILIES = [4, 6] as const;
 const PORTS = [22, 53, 80, 179, 8080];
 
 const among = <const T>(...items: readonly T[]): fc.Arbitrary<T> => fc.constantFrom(...items);
 const some = (fields: Record<string, fc.Arbitrary<unknown>>): fc.Arbitrary<object> => fc.record(fields, { requiredKeys: [] });
-const side = fc.oneof(fc.constant({}), some({ selector: among("role == 'edge'", "app == 'web'", "has(role)"), nets: fc.subarray(["192.0.2.0/24", "203.0.113.0/24", "10.65.0.1/32"], { minLength: 1 }), ports: fc.subarray([22, 80, "8080:8090"], { minLength: 1 }) }));
+const side = fc.oneof(fc.constant({}), some({ selector: among("role == 'edge'", "app == 'web'", "has(role)"), nets: fc.subarray(["192.0.2.0/24", "203.0.113.0/24", "10.65.0.1/32", "2001:db8:113::/48", "fd00:65::1/128"], { minLength: 1 }), notNets: fc.subarray(["192.0.2.1/32", "2001:db8:2::/64"], { minLength: 1 }), ports: fc.subarray([22, 80, "8080:8090"], { minLength: 1 }) }));
 const rule = fc.record({ action: among("Allow", "Deny", "Pass", "Log"), protocol: among("TCP", "UDP"), source: side, destination: side });
 const rules = fc.array(rule, { maxLength: 3 });
 const stage = among({}, {}, { applyOnForward: true }, { applyOnForward: true, preDNAT: true }, { applyOnForward: true, doNotTrack: true });
@@ -41,24 +46,27 @@ const policy = fc.record({ name: among("p", "q", "r", "s"), tier: among("default
     spec: { tier, ...flags, ...spec, types: "preDNAT" in flags ? ["Ingress"] : types, ...(types.includes("Ingress") || "preDNAT" in flags ? { ingress } : {}), ...(types.includes("Egress") && !("preDNAT" in flags) ? { egress } : {}) },
   }));
 const hostEndpoint = fc.record({ name: among("a", "b", "c"), interfaceName: among("eth0", "eth1", "*"), role: among("edge", "core"), profiles: fc.subarray(["projectcalico-default-allow"]) })
-  .map(({ name, role, ...spec }): Manifest => ({ apiVersion: API, kind: "HostEndpoint", metadata: { name, labels: { role } }, spec: { node: NODE, ...spec, expectedIPs: [NODE_ADDRESS] } }));
+  .map(({ name, role, ...spec }): Manifest => ({ apiVersion: API, kind: "HostEndpoint", metadata: { name, labels: { role } }, spec: { node: NODE, ...spec, expectedIPs: FAMILIES.map((family) => ADDRESSES[family].node) } }));
 const gone = fc.oneof(among("a", "b", "c").map((name) => ({ delete: `HostEndpoint//${name}` })), among("p", "q", "r").map((name) => ({ delete: `GlobalNetworkPolicy//default.${name}` })));
 const rounds = fc.array(fc.array(fc.oneof({ weight: 4, arbitrary: policy }, { weight: 3, arbitrary: hostEndpoint }, { weight: 1, arbitrary: gone }) as fc.Arbitrary<Change>, { minLength: 1, maxLength: 8 }), { minLength: 1, maxLength: 3 });
 const always: readonly Manifest[] = [
   { apiVersion: API, kind: "Tier", metadata: { name: "early" }, spec: { order: 10, defaultAction: "Pass" } },
   { apiVersion: "v1", kind: "Namespace", metadata: { name: "a" } },
-  { apiVersion: "v1", kind: "Pod", metadata: { name: "x", namespace: "a", uid: "u", labels: { app: "web" } }, spec: { nodeName: NODE, serviceAccountName: "" }, status: { phase: "Running", podIP: POD, podIPs: [{ ip: POD }] } },
+  { apiVersion: "v1", kind: "Pod", metadata: { name: "x", namespace: "a", uid: "u", labels: { app: "web" } }, spec: { nodeName: NODE, serviceAccountName: "" }, status: { phase: "Running", podIP: ADDRESSES[4].pod, podIPs: FAMILIES.map((family) => ({ ip: ADDRESSES[family].pod })) } },
 ];
 
 /** Ends are "host", "pod" or an interface of the host. */
-type Way = { readonly from: string; readonly to: string; readonly packet: Packet };
-function ways(): Way[] {
+type Way = { readonly from: string; readonly to: string; readonly family: Family; /** What this host itself sends to a Service: its destination was translated. */ readonly translated: boolean; readonly packet: Packet };
+const ways = (): Way[] => FAMILIES.flatMap((family) => waysOf(family, ADDRESSES[family]));
+
+function waysOf(family: Family, { node, pod, other, beyond }: Addresses): Way[] {
   const kinds = [6, 17].flatMap((protocol) => PORTS.map((port, i) => ({ protocol, port, back: PORTS[(i + 2) % PORTS.length] ?? 1 })));
   const ends: readonly (readonly [string, string, IpAddress, IpAddress])[] = HOST_INTERFACES.flatMap((name, i) => [
-    [name, "host", OTHER, NODE_ADDRESS], ["host", name, NODE_ADDRESS, OTHER], [name, "pod", OTHER, POD], ["pod", name, POD, OTHER], [name, HOST_INTERFACES[1 - i] ?? "", OTHER, "192.0.2.77" as IpAddress],
+    [name, "host", other, node], ["host", name, node, other], [name, "pod", other, pod], ["pod", name, pod, other], [name, HOST_INTERFACES[1 - i] ?? "", other, beyond],
   ] as const);
-  return [...ends, ["pod", "host", POD, NODE_ADDRESS] as const, ["host", "pod", NODE_ADDRESS, POD] as const, ["lo", "host", NODE_ADDRESS, NODE_ADDRESS] as const, ["host", "lo", NODE_ADDRESS, NODE_ADDRESS] as const]
-    .flatMap(([from, to, source, destination]) => kinds.map(({ protocol, port, back }) => ({ from, to, packet: { protocol, source: { address: source, port: back }, destination: { address: destination, port } } })));
+  return [...ends, ["pod", "host", pod, node] as const, ["host", "pod", node, pod] as const, ["lo", "host", node, node] as const, ["host", "lo", node, node] as const]
+    .flatMap(([from, to, source, destination]) => (from === "host" && to !== "lo" ? [false, true] : [false]).flatMap((translated) => kinds.map(({ protocol, port, back }) => (
+      { from, to, family, translated, packet: { protocol, source: { address: source, port: back }, destination: { address: destination, port } } }))));
 }
 
 /** What the objects say of a packet on its way, end by end. */
@@ -76,17 +84,20 @@ function expected(evaluator: Evaluator, hosts: readonly HostEndpoint[], pod: Wor
   return comesIn && (to === "pod" ? evaluator.verdict(pod, "ingress", packet).allowed : host(to, "forwarded out"));
 }
 
-function found(machine: Machine, pod: WorkloadEndpoint, { from, to, packet }: Way): { readonly passes: boolean; readonly trace: readonly string[] } {
+function found(machine: Machine, pod: WorkloadEndpoint, { from, to, family, translated, packet }: Way): { readonly passes: boolean; readonly trace: readonly string[] } {
   const name = (end: string): string => (end === "host" ? "" : end === "pod" ? pod.interfaceName : end);
   const [inInterface, outInterface] = [name(from), name(to)];
   const hooks = from === "host" ? (["output", "postrouting"] as const) : to === "host" ? (["prerouting", "input"] as const) : (["prerouting", "forward", "postrouting"] as const);
   const trace: string[] = [];
   let mark = 0;
+  // What is not tracked is not translated either.
+  let tracked = true;
   for (const hook of hooks) {
-    const outcome = machine.run(hook, { ...packet, family: 4, inInterface, outInterface: hook === "prerouting" ? "" : outInterface, ctState: "new", mark });
+    const outcome = machine.run(hook, { ...packet, family, translated: translated && tracked, inInterface, outInterface: hook === "prerouting" ? "" : outInterface, ctState: "new", mark });
     trace.push(...outcome.trace.map(({ chain, comment, did }) => `${chain}: ${did}${comment === null ? "" : ` (${comment})`}`));
     if (outcome.verdict === "drop") return { passes: false, trace };
     ({ mark } = outcome);
+    tracked &&= !outcome.untracked;
   }
   return { passes: true, trace };
 }
@@ -119,7 +130,7 @@ test(`the kernel's rules judge what meets host endpoints as the evaluator does, 
           const { passes, trace } = found(machine, pod, way);
           asked += 1;
           allowed += Number(wanted);
-          if (passes !== wanted) throw new Error(`${way.from} to ${way.to} ${JSON.stringify(way.packet)}: the kernel ${passes ? "accepts" : "drops"}, the evaluator ${wanted ? "accepts" : "drops"}\n${trace.join("\n")}`);
+          if (passes !== wanted) throw new Error(`${way.from} to ${way.to}${way.translated ? " (translated)" : ""} ${JSON.stringify(way.packet)}: the kernel ${passes ? "accepts" : "drops"}, the evaluator ${wanted ? "accepts" : "drops"}\n${trace.join("\n")}`);
         }
       }
     } finally {

@@ -9,7 +9,7 @@ import { renderOwnChains, type EndpointChains, type OwnChains } from "../rules/e
 import { asksFor, renderList } from "../rules/endpoint-list.ts";
 import { fromEndpointChain, policiesChain, toEndpointChain } from "../rules/names.ts";
 import { denials } from "../rules/policy-rules.ts";
-import { FEWEST_GUARDED } from "../rules/policy-list.ts";
+import { FEWEST_GUARDED, LIST_SIZES, type ListSizes } from "../rules/policy-list.ts";
 import type { RenderSettings } from "../rules/settings.ts";
 import { OPTIONAL_CHAINS, staticChains, staticSets, vxlanSendersSet } from "../rules/static-chains.ts";
 import { createForeignChains, type ForeignChains } from "./foreign-chains.ts";
@@ -18,6 +18,7 @@ import { createIpSets } from "./ip-sets.ts";
 import { createNftTable, desiredSet, type NftTable } from "./nft-table.ts";
 import { createOverlay, type Overlay, type OverlaySettings } from "./overlay.ts";
 import { PolicyChains } from "./policy-chains.ts";
+import { PolicyLeaves } from "./policy-leaves.ts";
 import { createRoutes, type Routes } from "./routes.ts";
 import { endingCounters, ruleCounters, type RuleCounter } from "./rule-counters.ts";
 import { SharedChains } from "./shared-chains.ts";
@@ -60,6 +61,8 @@ export type DataplaneOptions = {
   readonly onPodMtu: (mtu: number) => void;
   /** Where as many policies are to be asked in turn, groups of them get a guard. */
   readonly fewestGuarded?: number;
+  /** How long lists of policies are cut. */
+  readonly sizes?: ListSizes;
   readonly clock: Clock;
   readonly log: Logger;
 };
@@ -71,7 +74,7 @@ const DIRECTIONS = ["ingress", "egress"] as const;
 
 type Rendered = { readonly endpoint: ResolvedEndpoint; readonly settings: DataplaneConfig; readonly chains: EndpointChains };
 
-export function createDataplane({ config: initial, onDrift, onPodMtu, fewestGuarded = FEWEST_GUARDED, clock, log }: DataplaneOptions): Dataplane {
+export function createDataplane({ config: initial, onDrift, onPodMtu, fewestGuarded = FEWEST_GUARDED, sizes = LIST_SIZES, clock, log }: DataplaneOptions): Dataplane {
   let settings: DataplaneConfig = initial;
   let table: NftTable | undefined;
   let routes: Routes | undefined;
@@ -92,8 +95,9 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, fewestGuar
   const pools = new Map<string, NodePool>();
   const blocks = new Set<string>();
   const unions = new UnionSets(ipSets);
-  const lists = new SharedChains(unions);
-  const policyChains = new PolicyChains({ lists, setName: (id, family) => ipSets.nameOf(id, family), guard: (sets) => unions.guard(sets), fewestGuarded });
+  const leaves = new PolicyLeaves();
+  const lists = new SharedChains(unions, leaves);
+  const policyChains = new PolicyChains({ lists, leaves, sizes, setName: (id, family) => ipSets.nameOf(id, family), guard: (sets) => unions.guard(sets), fewestGuarded });
   const dirtyEndpoints = new Map<string, ResolvedEndpoint | null>();
   const freedAddresses = new Set<string>();
   /** Endpoints whose interface is to be looked at whatever is known of it. */
@@ -341,6 +345,7 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, fewestGuar
       policyChains.stage(table, settings, (id, direction) => hosts.stagesOf(id, direction));
       const interfaces = stageEndpoints(table, routes);
       hosts.stage(table, lists);
+      leaves.place(table);
       await table.commit();
       const refusedOwners = refusedPolicies();
       hosts.onCommit(table.refused, refusedOwners, lists);
@@ -377,7 +382,7 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, fewestGuar
     refusedPolicies,
     failures() {
       const found: { id: string; reason: string }[] = [];
-      for (const [chain, reason] of table?.refused ?? []) found.push({ id: ownerOf(chain), reason });
+      for (const [chain, reason] of table?.refused ?? []) for (const id of ownersOf(chain)) found.push({ id, reason });
       for (const [id, { endpoint }] of endpoints) {
         const missing = routes?.missing(endpoint.interfaceName) ?? null;
         if (missing !== null) found.push({ id, reason: missing });
@@ -389,7 +394,7 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, fewestGuar
       if (table === undefined) return [];
       const countersOf = table.counters;
       const rendered = endpoints.get(id);
-      if (rendered === undefined) return ruleCounters(id, (chain) => policyChains.numbersOf(chain), countersOf);
+      if (rendered === undefined) return ruleCounters(id, (chain) => policyChains.rulesOf(chain), countersOf);
       return endingCounters(rendered.endpoint, denials(settings, "workload").length, countersOf);
     },
     obstacles: () => [...(foreign?.dropping() ?? []), ...[overlay.trouble, mtuTrouble].filter((trouble) => trouble !== null)],
@@ -417,12 +422,13 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, fewestGuar
   };
 
   function refusedPolicies(): ReadonlySet<string> {
-    return new Set([...(table?.refused.keys() ?? [])].flatMap((chain) => policyChains.ownerOf(chain) ?? []));
+    return new Set([...(table?.refused.keys() ?? [])].flatMap((chain) => policyChains.ownersOf(chain)));
   }
 
-  function ownerOf(chain: string): string {
-    for (const [id, rendered] of endpoints) if (isAmong(rendered, new Map([[chain, ""]]))) return id;
-    return policyChains.ownerOf(chain) ?? hosts.ownerOf(chain) ?? chain;
+  function ownersOf(chain: string): readonly string[] {
+    for (const [id, rendered] of endpoints) if (isAmong(rendered, new Map([[chain, ""]]))) return [id];
+    const policies = policyChains.ownersOf(chain);
+    return policies.length > 0 ? policies : [hosts.ownerOf(chain) ?? chain];
   }
 }
 

@@ -112,7 +112,7 @@ test(`the kernel's rules judge what meets host endpoints as the evaluator does, 
   const questions = ways();
   let [asked, allowed] = [0, 0];
   await fc.assert(fc.asyncProperty(rounds, among<"Drop" | "Reject">("Drop", "Reject"), async (given, iptablesFilterDenyAction) => {
-    const dataplane = createDataplane({ config: { ...config, iptablesFilterDenyAction }, onDrift: () => {}, onPodMtu: () => {}, fewestGuarded: 2, clock: createFakeClock(), log: createLogger("felix", "Fatal", { write: () => {} }) });
+    const dataplane = createDataplane({ config: { ...config, iptablesFilterDenyAction }, onDrift: () => {}, onPodMtu: () => {}, fewestGuarded: 2, sizes: { piece: 4, group: 4, block: 2 }, clock: createFakeClock(), log: createLogger("felix", "Fatal", { write: () => {} }) });
     try {
       await netns.runAsync(() => dataplane.start());
       const cluster = createTestCluster(dataplane.sink);

@@ -9,6 +9,8 @@ import { renderRules, type SetNames } from "../rules/policy-rules.ts";
 import { sameShape, shapeOf, UNKNOWN_SHAPE, type PolicyShape } from "../rules/policy-shape.ts";
 import type { RenderSettings } from "../rules/settings.ts";
 import { desiredSet, type NftTable } from "./nft-table.ts";
+import type { PolicyLeaves } from "./policy-leaves.ts";
+import type { WrittenRules } from "./rule-counters.ts";
 import type { SharedChains } from "./shared-chains.ts";
 
 const DIRECTIONS = ["ingress", "egress"] as const;
@@ -19,13 +21,15 @@ export type StagesOf = (id: PolicyId | ProfileId, direction: Direction) => reado
 type Ruled = { readonly inbound: readonly NodeRule[]; readonly outbound: readonly NodeRule[] };
 type Written = { readonly id: PolicyId | ProfileId; readonly rules: readonly NodeRule[]; readonly chain: string; readonly direction: Direction; readonly stage: Stage; readonly inProfile: boolean; readonly owner: RuleOwner };
 
-export type PolicyChainsOptions = { readonly lists: SharedChains; readonly setName: SetNames } & Pick<ListContext, "guard" | "fewestGuarded">;
+export type PolicyChainsOptions = { readonly lists: SharedChains; readonly leaves: PolicyLeaves; readonly setName: SetNames } & Pick<ListContext, "guard" | "fewestGuarded" | "sizes">;
 
 export class PolicyChains {
   readonly #lists: SharedChains;
+  readonly #leaves: PolicyLeaves;
   readonly #setName: SetNames;
   readonly #guard: ListContext["guard"];
   readonly #fewestGuarded: number;
+  readonly #sizes: ListContext["sizes"];
   readonly #policies = new Map<PolicyId, NodePolicy>();
   readonly #profiles = new Map<ProfileId, NodeProfile>();
   /** By place; policies that a list there has looked up. */
@@ -43,8 +47,10 @@ export class PolicyChains {
   /** By chain: whose it is, and which written rule each of its rules comes from. */
   readonly #written = new Map<string, { readonly id: PolicyId | ProfileId; readonly numbers: readonly number[] }>();
 
-  constructor({ lists, setName, guard, fewestGuarded }: PolicyChainsOptions) {
+  constructor({ lists, leaves, setName, guard, fewestGuarded, sizes }: PolicyChainsOptions) {
     this.#lists = lists;
+    this.#leaves = leaves;
+    this.#sizes = sizes;
     this.#setName = setName;
     this.#guard = guard;
     this.#fewestGuarded = fewestGuarded;
@@ -66,7 +72,7 @@ export class PolicyChains {
         return policy;
       },
       known: (name) => this.#lists.get(name),
-      peer: direction === "ingress" ? "source" : "destination", guard: this.#guard, fewestGuarded: this.#fewestGuarded,
+      peer: direction === "ingress" ? "source" : "destination", guard: this.#guard, fewestGuarded: this.#fewestGuarded, sizes: this.#sizes,
     };
   }
 
@@ -194,17 +200,24 @@ export class PolicyChains {
     else this.#literalsOf.delete(chain);
     if (rendered === null) this.#written.delete(chain);
     else this.#written.set(chain, { id, numbers: rendered.numbers });
-    to.setChain(chain, rendered === null ? null : chainContent(rendered.rules));
+    const content = rendered === null ? null : chainContent(rendered.rules);
+    if (inProfile) to.setChain(chain, content);
+    else this.#leaves.set(chain, content);
   }
 
-  /** Which written rule each rule of a chain comes from; undefined: it is no chain of a policy or profile. */
-  numbersOf(chain: string): readonly number[] | undefined {
-    return this.#written.get(chain)?.numbers;
+  /** Which written rule each rule of a policy or profile comes from, and where these rules are; undefined: it has none of this name. */
+  rulesOf(chain: string): WrittenRules | undefined {
+    const numbers = this.#written.get(chain)?.numbers;
+    return numbers === undefined ? undefined : { numbers, places: [...this.#leaves.placesOf(chain), ...(this.#isProfile(chain) ? [{ chain, offset: 0 }] : [])] };
   }
 
-  /** The policy or profile that has a chain. */
-  ownerOf(chain: string): PolicyId | ProfileId | undefined {
-    return this.#written.get(chain)?.id;
+  #isProfile(chain: string): boolean {
+    return this.#profiles.has(this.#written.get(chain)?.id as ProfileId);
+  }
+
+  /** The policies or the profile of which a chain has rules. */
+  ownersOf(chain: string): (PolicyId | ProfileId)[] {
+    return this.#leaves.membersOf(chain).flatMap((member) => this.#written.get(member)?.id ?? []);
   }
 }
 

@@ -1,6 +1,7 @@
 /** What the kernel counted, by the rules that people wrote. */
 import type { ResolvedEndpoint } from "@calico/calc";
 import { namedTiers } from "../rules/endpoint-list.ts";
+import type { LeafPlace } from "./policy-leaves.ts";
 import { listChain, policyChain, profileChain, STAGES, type Direction } from "../rules/names.ts";
 
 /** `rule` of a policy or profile; `tier` of an endpoint: the one at whose end packets were denied, "" behind all. */
@@ -11,16 +12,21 @@ type CountersOf = (chain: string) => readonly (bigint | null)[];
 
 const DIRECTIONS = ["ingress", "egress"] as const;
 
-/** Counters of a policy or profile, wherever it is asked: `numbers` says of each rule of a chain which written rule it comes from. */
-export function ruleCounters(id: string, numbers: (chain: string) => readonly number[] | undefined, countersOf: CountersOf): RuleCounter[] {
+/** Of each rule, which written rule it comes from; and where these rules are. */
+export type WrittenRules = { readonly numbers: readonly number[]; readonly places: readonly LeafPlace[] };
+
+/** Counters of a policy or profile, wherever it is asked. */
+export function ruleCounters(id: string, rulesOf: (chain: string) => WrittenRules | undefined, countersOf: CountersOf): RuleCounter[] {
   return DIRECTIONS.flatMap((direction) => {
     const sums = new Map<number, bigint>();
     for (const chain of STAGES.flatMap((stage) => [policyChain(id, direction, stage), profileChain(id, direction, stage)])) {
-      const of = numbers(chain) ?? [];
-      const counters = of.length === 0 ? [] : countersOf(chain);
-      // Somebody else has been at the chain.
-      if (counters.length !== of.length) continue;
-      for (const [i, number] of of.entries()) sums.set(number, (sums.get(number) ?? 0n) + (counters[i] ?? 0n));
+      const { numbers, places } = rulesOf(chain) ?? { numbers: [], places: [] };
+      for (const { chain: there, offset } of numbers.length === 0 ? [] : places) {
+        const counters = countersOf(there).slice(offset, offset + numbers.length);
+        // Somebody else has been at the chain.
+        if (counters.length !== numbers.length) continue;
+        for (const [i, number] of numbers.entries()) sums.set(number, (sums.get(number) ?? 0n) + (counters[i] ?? 0n));
+      }
     }
     return [...sums].map(([rule, packets]): RuleCounter => ({ direction, rule, tier: null, packets }));
   });

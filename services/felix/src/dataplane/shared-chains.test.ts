@@ -7,6 +7,7 @@ import { SharedChains } from "./shared-chains.ts";
 /** What the table was told to hold: chains by their rules' comments, and sets. */
 let chains: Map<string, string>;
 let sets: Set<string>;
+let leaves: string[];
 let guarded: string[];
 const table = {
   setChain: (name: string, content: ChainNode["content"] | null): void => void (content === null ? chains.delete(name) : chains.set(name, content.rules.map(({ comment }) => comment).join())),
@@ -17,35 +18,38 @@ beforeEach(() => {
   chains = new Map();
   sets = new Set();
   guarded = [];
+  leaves = [];
 });
-const create = (): SharedChains => new SharedChains({ acquire: ({ names }) => void guarded.push(names[4]), release: ({ names }) => void guarded.splice(guarded.indexOf(names[4]), 1) });
+const create = (): SharedChains => new SharedChains({ acquire: ({ names }) => void guarded.push(names[4]), release: ({ names }) => void guarded.splice(guarded.indexOf(names[4]), 1) }, {
+  acquire: ({ asks }) => void leaves.push(...asks), release: ({ asks }) => asks.forEach((chain) => leaves.splice(leaves.indexOf(chain), 1)),
+});
 const guard = (name: string): ChainNode["guards"][number] => ({ sets: [], names: { 4: name, 6: `${name}6` } });
 
 const node = (name: string, text: string, over: Partial<ChainNode> = {}): ChainNode => {
-  const own: ChainNode = { name, content: chainContent([rule([], text)]), maps: [], children: [], guards: [], policies: ["p" as PolicyId], followsPorts: true, again: () => own, ...over };
+  const own: ChainNode = { name, content: chainContent([rule([], text)]), maps: [], children: [], guards: [], asks: [], blocks: [], policies: ["p" as PolicyId], followsPorts: true, again: () => own, ...over };
   return own;
 };
 const map = (name: string): ChainNode["maps"][number] => ({ spec: { name, key: ["inet_proto", "inet_service"], map: true }, elements: [] });
 
 it("holds a chain and what it leads to as long as somebody uses it", () => {
   const shared = create();
-  const leaf = node("leaf", "1", { maps: [map("m")], guards: [guard("g")] });
+  const leaf = node("leaf", "1", { maps: [map("m")], guards: [guard("g")], asks: ["pi-1", "pi-2"] });
   for (const name of ["a", "b"]) shared.acquire(node(name, "1", { children: [leaf] }), table);
   shared.acquire(shared.get("a") ?? leaf, table);
   expect([[...chains.keys()], [...sets]]).toEqual([["leaf", "a", "b"], ["m"]]);
-  expect(guarded).toEqual(["g"]);
+  expect([guarded, leaves]).toEqual([["g"], ["pi-1", "pi-2"]]);
   for (const name of ["a", "b"]) shared.release(name, table);
   expect([...chains.keys()]).toEqual(["leaf", "a"]);
   expect([shared.leadsTo("a", new Set(["leaf"])), shared.leadsTo("a", new Set(["b"]))]).toEqual([true, false]);
   shared.release("a", table);
-  expect([chains.size, sets.size, guarded, shared.get("leaf")]).toEqual([0, 0, [], undefined]);
+  expect([chains.size, sets.size, guarded, leaves, shared.get("leaf")]).toEqual([0, 0, [], [], undefined]);
 });
 
 it("another content takes the place of one, with other chains and maps behind it", () => {
   const shared = create();
-  shared.acquire(node("a", "1", { children: [node("old", "1"), node("kept", "1")], maps: [map("m1"), map("m2")], guards: [guard("g1"), guard("g2")] }), table);
-  shared.acquire(node("a", "2", { children: [node("kept", "2"), node("new", "1")], maps: [map("m2"), map("m3")], guards: [guard("g2")] }), table);
-  expect(guarded).toEqual(["g2"]);
+  shared.acquire(node("a", "1", { children: [node("old", "1"), node("kept", "1")], maps: [map("m1"), map("m2")], guards: [guard("g1"), guard("g2")], asks: ["pi-1", "pi-2"] }), table);
+  shared.acquire(node("a", "2", { children: [node("kept", "2"), node("new", "1")], maps: [map("m2"), map("m3")], guards: [guard("g2")], asks: ["pi-2", "pi-3"] }), table);
+  expect([guarded, leaves]).toEqual([["g2"], ["pi-2", "pi-3"]]);
   expect([Object.fromEntries(chains), [...sets].sort()]).toEqual([{ a: "2", kept: "2", new: "1" }, ["m2", "m3"]]);
   for (let uses = 2; uses > 0; uses -= 1) shared.release("a", table);
   expect([chains.size, sets.size, guarded]).toEqual([0, 0, []]);

@@ -1,21 +1,25 @@
 /** Chains that several endpoints lead to: in the table as long as one of them does. */
 import type { PolicyId } from "@calico/calc";
-import type { ChainNode, Guard } from "../rules/policy-list.ts";
+import type { ChainNode, Guard, Leaves } from "../rules/policy-list.ts";
 import { desiredSet, type NftTable } from "./nft-table.ts";
 
 type Table = Pick<NftTable, "setChain" | "setSet" | "changeSet">;
 
 /** Keeps the sets of guards. */
 export type Guards = { acquire(guard: Guard, to: Table): void; release(guard: Guard, to: Table): void };
+/** Keeps the chains of policies. */
+export type LeafKeeper = { acquire(leaves: Leaves): void; release(leaves: Leaves): void };
 
 export class SharedChains {
   readonly #guards: Guards;
+  readonly #leaves: LeafKeeper;
   readonly #held = new Map<string, { uses: number; node: ChainNode }>();
   /** Compiled for settings that are no longer so. */
   readonly #stale = new Set<string>();
 
-  constructor(guards: Guards) {
+  constructor(guards: Guards, leaves: LeafKeeper) {
     this.#guards = guards;
+    this.#leaves = leaves;
   }
 
   /** A chain as it was compiled last, if that is still right. */
@@ -39,6 +43,7 @@ export class SharedChains {
     this.#held.set(node.name, { uses: 1, node });
     for (const child of node.children) this.acquire(child, to);
     for (const guard of node.guards) this.#guards.acquire(guard, to);
+    this.#leaves.acquire(node);
     write(node, to);
   }
 
@@ -52,6 +57,7 @@ export class SharedChains {
     to.setChain(name, null);
     for (const { spec } of held.node.maps) to.setSet(spec.name, null);
     for (const guard of held.node.guards) this.#guards.release(guard, to);
+    this.#leaves.release(held.node);
     for (const child of held.node.children) this.release(child.name, to);
   }
 
@@ -64,7 +70,9 @@ export class SharedChains {
     this.#stale.delete(node.name);
     for (const child of node.children) this.acquire(child, to);
     for (const guard of node.guards) this.#guards.acquire(guard, to);
+    this.#leaves.acquire(node);
     write(node, to);
+    this.#leaves.release(before);
     for (const guard of before.guards) this.#guards.release(guard, to);
     const kept = new Set(node.maps.map(({ spec }) => spec.name));
     for (const { spec } of before.maps) if (!kept.has(spec.name)) to.setSet(spec.name, null);

@@ -45,7 +45,7 @@ function compileEndpointList(name: string, tiers: readonly NamedTier[], profiles
   for (const profile of profiles) rules.push(rule([{ kind: "jump", chain: profileChain(profile, direction, stage) }], `profile ${profile}`));
   rules.push(...endOfList(place));
   return {
-    name, content: chainContent(rules), maps: [], children, guards: [], policies: children.flatMap(({ policies }) => policies), followsPorts: false,
+    name, content: chainContent(rules), maps: [], children, guards: [], asks: [], blocks: [], policies: children.flatMap(({ policies }) => policies), followsPorts: false,
     again: () => compileEndpointList(name, tiers, profiles, place),
   };
 }

@@ -8,7 +8,7 @@ import { ACCEPT_MARK, CHAIN, MAP, PASS_MARK } from "./constants.ts";
 import { hostChain, renderHostEndpoints, type HostBinding, type Place } from "./host-chains.ts";
 import { hostRules } from "./host-hooks.ts";
 import { policyChain, profileChain, STAGES } from "./names.ts";
-import { listedPolicy, type ChainNode } from "./policy-list.ts";
+import { LIST_SIZES, listedPolicy, type ChainNode } from "./policy-list.ts";
 import type { PolicyShape } from "./policy-shape.ts";
 import { renderRules } from "./policy-rules.ts";
 import type { RenderSettings } from "./settings.ts";
@@ -25,7 +25,7 @@ const binding = (interfaceName: string, over: Partial<ResolvedHostEndpoint> = {}
 });
 const shape: PolicyShape = { isEmpty: false, hasPass: true, action: null, ports: null, peers: null };
 const render = (bindings: readonly HostBinding[], over: Partial<RenderSettings> = {}) => {
-  const table = renderHostEndpoints(bindings, { ...settings, ...over }, (direction, stage) => ({ policy: (id) => listedPolicy(id, policyChain(id, direction, stage), shape), known: () => undefined, peer: direction === "ingress" ? "source" : "destination", guard: () => null, fewestGuarded: 64 }));
+  const table = renderHostEndpoints(bindings, { ...settings, ...over }, (direction, stage) => ({ policy: (id) => listedPolicy(id, policyChain(id, direction, stage), shape), known: () => undefined, peer: direction === "ingress" ? "source" : "destination", guard: () => null, fewestGuarded: 64, sizes: LIST_SIZES }));
   const chains = new Map(table.chains);
   const add = ({ name, content, children }: ChainNode): void => {
     chains.set(name, content);

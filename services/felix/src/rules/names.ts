@@ -50,6 +50,11 @@ export function pieceChain(policies: readonly string[]): string {
   return `pl-${hash(...policies)}`;
 }
 
+/** The rules of some policies of a long list, one after the other. */
+export function blockChain(policies: readonly string[]): string {
+  return `pk-${hash(...policies)}`;
+}
+
 /** The policies that have something to say about some ports. */
 export function bucketChain(policies: readonly string[]): string {
   return `pb-${hash(...policies)}`;

@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { describe, expect, it, test } from "vitest";
 import { policyChain } from "./names.ts";
 import { portSections } from "./port-index.ts";
-import { compileList, listedPolicy, type ChainNode, type ListContext } from "./policy-list.ts";
+import { compileList, LIST_SIZES, listedPolicy, type Block, type ChainNode, type ListContext } from "./policy-list.ts";
 import { sameShape, shapeOf } from "./policy-shape.ts";
 
 const side = { nets: [], notNets: [], ports: [], notPorts: [], ipSets: [], notIpSets: [], portSets: [], notPortSets: [] };
@@ -18,19 +18,23 @@ type Packet = { readonly protocol: number; readonly port: number; /** The sets t
 type Policies = Readonly<Record<string, readonly NodeRule[]>>;
 const matches = ({ protocol, source: { ipSets }, destination: { ports } }: NodeRule, packet: Packet): boolean => ipSets.every((id) => packet.from?.includes(id) === true) && (protocol === null || protocol === packet.protocol) && (ports.length === 0 || ports.some(({ first, last }) => first <= packet.port && packet.port <= last));
 const decisionOf = (rules: readonly NodeRule[], packet: Packet): Action | null => rules.find((each) => each.action !== "Log" && matches(each, packet))?.action ?? null;
-const contextOf = (policies: Policies): ListContext => ({ policy: (id) => listedPolicy(id, policyChain(id, "ingress"), shapeOf(policies[id] ?? [], "ingress")), known: () => undefined, peer: "source", fewestGuarded: 4,
+const contextOf = (policies: Policies, sizes = LIST_SIZES): ListContext => ({ sizes, policy: (id) => listedPolicy(id, policyChain(id, "ingress"), shapeOf(policies[id] ?? [], "ingress")), known: () => undefined, peer: "source", fewestGuarded: 4,
   guard: (sets) => (sets.some((id) => id.startsWith("wide")) ? null : { sets, names: { 4: sets.join(" "), 6: "" } }),
 });
 const idsOf = (policies: Policies): PolicyId[] => Object.keys(policies) as PolicyId[];
 
 /** Walks a compiled list as the kernel does. Returns the decision and the policies asked. */
-function walk(policies: Policies, packet: Packet): { decision: Action | null; asked: string[] } {
-  const { rules, maps, children } = compileList("list", idsOf(policies), contextOf(policies));
+function walk(policies: Policies, packet: Packet, sizes = LIST_SIZES): { decision: Action | null; asked: string[] } {
+  const { rules, maps, children, ...leaves } = compileList("list", idsOf(policies), contextOf(policies, sizes));
+  const asks = new Set(leaves.asks);
+  const blocks = new Map<string, Block>(leaves.blocks.map((block) => [block.name, block]));
   const nodes = new Map<string, ChainNode>();
   const allMaps = new Map(maps.map((map) => [map.spec.name, map]));
   const collect = (node: ChainNode): void => {
     nodes.set(node.name, node);
     for (const map of node.maps) allMaps.set(map.spec.name, map);
+    for (const chain of node.asks) asks.add(chain);
+    for (const block of node.blocks) blocks.set(block.name, block);
     node.children.forEach(collect);
   };
   children.forEach(collect);
@@ -57,12 +61,18 @@ function walk(policies: Policies, packet: Packet): { decision: Action | null; as
     return null;
   }
   function jump(name: string): Action | null {
-    const id = policyOf.get(name);
-    if (id === undefined) return chain(nodes.get(name)?.content.rules ?? []);
-    asked.push(id);
-    const decision = decisionOf(policies[id] ?? [], packet);
-    passed ||= decision === "Pass";
-    return decision === "Pass" ? null : decision;
+    const node = nodes.get(name);
+    if (node !== undefined) return chain(node.content.rules);
+    const members = blocks.get(name)?.members ?? (asks.has(name) ? [name] : []);
+    if (members.length === 0) throw new Error(`${name} is not held`);
+    for (const member of members) {
+      const id = policyOf.get(member) ?? ("" as PolicyId);
+      asked.push(id);
+      const decision = decisionOf(policies[id] ?? [], packet);
+      passed ||= decision === "Pass";
+      if (decision !== null) return decision === "Pass" ? null : decision;
+    }
+    return null;
   }
   const decision = chain(rules);
   return { decision: passed && decision === null ? "Pass" : decision, asked };
@@ -99,11 +109,15 @@ describe("a compiled list", () => {
       const packet = { protocol, port, from };
       const linear = idsOf(list).map((id) => decisionOf(list[id] ?? [], packet)).find((decision) => decision !== null) ?? null;
       expect(walk(list, packet).decision).toBe(linear);
+      // What is asked twice counts and logs twice.
+      const { decision, asked } = walk(list, packet, { piece: 8, group: 4, block: 2 });
+      expect([decision, asked]).toEqual([linear, [...new Set(asked)]]);
     }), { numRuns: 3_000 });
   });
 
-  it("asks one of ten thousand policies with ports of their own", () => {
-    expect(walk(web(10_000), { protocol: 6, port: 9_999 })).toEqual({ decision: "Allow", asked: ["p8999"] });
+  it("asks a few of ten thousand policies with ports of their own", () => {
+    const { decision, asked } = walk(web(10_000), { protocol: 6, port: 9_999 });
+    expect([decision, asked.at(-1), asked.length < 32]).toEqual(["Allow", "p8999", true]);
   });
 
   it("asks in order those of one port, whatever they do", () => {
@@ -138,6 +152,12 @@ describe("a compiled list", () => {
     expect([walk(list, { protocol: 6, port: 1_003 }), walk(list, { protocol: 6, port: 1_020 }), walk(list, { protocol: 6, port: 80 })]).toEqual([
       { decision: "Allow", asked: ["p3"] }, { decision: "Deny", asked: ["wide"] }, { decision: null, asked: ["wide", "last"] },
     ]);
+  });
+
+  it("of a long list has chains for blocks of policies, not for each", () => {
+    const { children } = compileList("list", idsOf(web(10_000)), contextOf(web(10_000)));
+    const [blocks, asks] = [children.flatMap((child) => child.blocks), children.flatMap((child) => child.asks)];
+    expect([blocks.flatMap(({ members }) => members).length + asks.length, blocks.length + asks.length < 1_500, compileList("list", idsOf(web(100)), contextOf(web(100))).blocks]).toEqual([10_000, true, []]);
   });
 
   test("a policy more changes one piece of a long list", () => {

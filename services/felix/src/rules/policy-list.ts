@@ -9,26 +9,32 @@ import type { IpSetId, PolicyId } from "@calico/calc";
 import type { Family, Rule, SetElement, Side, Statement } from "@calico/kernel";
 import { chainContent, rule, type ChainContent, type LiteralSet } from "./chain.ts";
 import { PASS_MARK } from "./constants.ts";
-import { bucketChain, groupChain, pieceChain, portMapName, unfinishedMapName } from "./names.ts";
+import { blockChain, bucketChain, groupChain, pieceChain, portMapName, unfinishedMapName } from "./names.ts";
 import { portSections } from "./port-index.ts";
 import type { PolicyShape } from "./policy-shape.ts";
 
-export type ListedPolicy = { readonly id: PolicyId; /** With its rules of one direction. */ readonly chain: string; readonly shape: PolicyShape; readonly endsPiece: boolean; readonly endsGroup: boolean };
+export type ListedPolicy = { readonly id: PolicyId; /** With its rules of one direction. */ readonly chain: string; readonly shape: PolicyShape; /** Of its name, by which lists are cut. */ readonly number: number };
 
 export function listedPolicy(id: PolicyId, chain: string, shape: PolicyShape): ListedPolicy {
   // Names of policies' chains end in digits of a hash.
-  const number = Number.parseInt(chain.slice(-8), 16);
-  return { id, chain, shape, endsPiece: number % PIECE_SIZE === 0, endsGroup: number % GROUP_SIZE === 0 };
+  return { id, chain, shape, number: Number.parseInt(chain.slice(-8), 16) };
 }
+
+/** A chain with the rules of several policies, one after the other. */
+export type Block = { readonly name: string; /** The policies' own chains. */ readonly members: readonly string[] };
+
+/** What rules jump to in order to ask policies: their own chains, and blocks of them. */
+export type Leaves = { readonly asks: readonly string[]; readonly blocks: readonly Block[] };
 
 /** Sets whose members in all are in two kernel sets, as long as somebody uses the guard. */
 export type Guard = { readonly sets: readonly IpSetId[]; readonly names: Readonly<Record<Family, string>> };
 
-/** A chain with its maps, and the chains that it leads to, which others may lead to as well. Chains of policies are not among them. */
-export type ChainNode = {
+/** A chain with its maps, and the chains that it leads to, which others may lead to as well. */
+export type ChainNode = Leaves & {
   readonly name: string;
   readonly content: ChainContent;
   readonly maps: readonly LiteralSet[];
+  /** Chains of policies are not among them. */
   readonly children: readonly ChainNode[];
   /** Sets that its rules look into, beside those of policies. */
   readonly guards: readonly Guard[];
@@ -40,7 +46,7 @@ export type ChainNode = {
   again(): ChainNode;
 };
 
-export type ListBody = Pick<ChainNode, "maps" | "children" | "guards" | "followsPorts"> & { readonly rules: readonly Rule[] };
+export type ListBody = Pick<ChainNode, "maps" | "children" | "guards" | "asks" | "blocks" | "followsPorts"> & { readonly rules: readonly Rule[] };
 
 /** What compiling looks up. */
 export type ListContext = {
@@ -53,13 +59,18 @@ export type ListContext = {
   readonly guard: (sets: readonly IpSetId[]) => Guard | null;
   /** Where as many policies are to be asked in turn, groups of them get a guard. */
   readonly fewestGuarded: number;
+  readonly sizes: ListSizes;
 };
 
-/** One in so many policies ends a piece, so that this is what a piece has on average. */
-const PIECE_SIZE = 512;
-const LONGEST_PIECE = 2048;
-/** One in so many ends a group. */
-const GROUP_SIZE = 32;
+/** One in so many policies ends a piece, a group or a block, so that this is what it has on average; each is a multiple of the next one. */
+export type ListSizes = { readonly piece: number; readonly group: number; readonly block: number };
+/**
+ * Only long lists have blocks. A commit goes over all chains of the table, so thousands of policies should not have one each; a packet asks
+ * all of a block, so it has few.
+ */
+export const LIST_SIZES: ListSizes = { piece: 512, group: 32, block: 8 };
+/** One that has as many times its size ends in any case. */
+const LONGEST = 4;
 /** Where as many policies are to be asked in turn, groups of them get a guard. */
 export const FEWEST_GUARDED = 64;
 /** A smaller group goes on, and at the end of a list is not worth a guard. */
@@ -72,53 +83,73 @@ const MOST_PER_POLICY = { elements: 64, entries: 16 } as const;
 /** What the chain `name` asks of these policies, in their order. */
 export function compileList(name: string, ids: readonly PolicyId[], context: ListContext): ListBody {
   const asked = ids.map(context.policy).filter(({ shape }) => !shape.isEmpty);
-  const pieces = piecesOf(asked);
+  const pieces = asked.length <= context.sizes.piece ? [asked] : cut(asked, context.sizes.piece);
   const [only = []] = pieces;
-  if (pieces.length <= 1) return { ...compilePiece(name, only, context), followsPorts: true };
+  if (pieces.length <= 1) return { ...compilePiece(name, only, context, (policies) => policies.map(alone)), followsPorts: true };
   const children = pieces.map((piece) => {
     const chain = pieceChain(piece.map((policy) => policy.chain));
     return context.known(chain) ?? pieceNode(chain, piece.map(({ id }) => id), context);
   });
-  return { rules: children.flatMap((child, i) => ask(child.name, canPass(pieces[i] ?? []))), maps: [], children, guards: [], followsPorts: false };
+  return { rules: children.flatMap((child, i) => ask(child.name, canPass(pieces[i] ?? []))), maps: [], children, guards: [], asks: [], blocks: [], followsPorts: false };
 }
 
 function pieceNode(name: string, policies: readonly PolicyId[], context: ListContext): ChainNode {
-  const { rules, ...body } = compilePiece(name, policies.map(context.policy), context);
+  const { rules, ...body } = compilePiece(name, policies.map(context.policy), context, (some) => inBlocks(some, context.sizes));
   return { ...body, name, content: chainContent(rules), policies, followsPorts: true, again: () => pieceNode(name, policies, context) };
 }
 
 const canPass = (policies: readonly ListedPolicy[]): boolean => policies.some(({ shape }) => shape.hasPass);
 
-function piecesOf(policies: readonly ListedPolicy[]): ListedPolicy[][] {
-  if (policies.length <= PIECE_SIZE) return policies.length === 0 ? [] : [[...policies]];
-  const pieces: ListedPolicy[][] = [];
-  let piece: ListedPolicy[] = [];
+/** Cuts a list where the policies' own names say so. */
+function cut(policies: readonly ListedPolicy[], size: number): ListedPolicy[][] {
+  const parts: ListedPolicy[][] = [];
+  let part: ListedPolicy[] = [];
   for (const policy of policies) {
-    piece.push(policy);
-    if (piece.length < LONGEST_PIECE && !policy.endsPiece) continue;
-    pieces.push(piece);
-    piece = [];
+    part.push(policy);
+    if (part.length < LONGEST * size && policy.number % size !== 0) continue;
+    parts.push(part);
+    part = [];
   }
-  if (piece.length > 0) pieces.push(piece);
-  return pieces;
+  return part.length === 0 ? parts : [...parts, part];
 }
 
 type Compiled = Omit<ListBody, "followsPorts">;
 
-function compilePiece(name: string, policies: readonly ListedPolicy[], context: ListContext): Compiled {
+/** Policies that are asked together, in their order. */
+type Unit = { readonly chain: string; readonly policies: readonly ListedPolicy[]; readonly block: Block | null };
+/** What is asked of a unit: whoever else is in it has nothing to say. */
+type Asked = { readonly unit: Unit; readonly policies: ListedPolicy[] };
+
+const alone = (policy: ListedPolicy): Unit => ({ chain: policy.chain, policies: [policy], block: null });
+
+/** Cuts policies that follow each other into blocks. */
+function inBlocks(policies: readonly ListedPolicy[], { block }: ListSizes): Unit[] {
+  return cut(policies, block).map((part) => {
+    const [only] = part;
+    if (part.length === 1 && only !== undefined) return alone(only);
+    const members = part.map(({ chain }) => chain);
+    const name = blockChain(members);
+    return { chain: name, policies: part, block: { name, members } };
+  });
+}
+
+type ToUnits = (policies: readonly ListedPolicy[]) => Unit[];
+const whole = (units: readonly Unit[]): Asked[] => units.map((unit) => ({ unit, policies: [...unit.policies] }));
+
+function compilePiece(name: string, policies: readonly ListedPolicy[], context: ListContext, toUnits: ToUnits): Compiled {
   const parts: Compiled[] = [];
   /** Runs without a map are asked in turn, all of them together. */
   let inTurn: ListedPolicy[] = [];
   for (const [i, run] of runsOf(policies).entries()) {
-    const indexed = indexRun(unfinishedMapName(i), run, context);
+    const indexed = indexRun(unfinishedMapName(i), run, context, toUnits);
     if (indexed === null) {
       inTurn.push(...run);
       continue;
     }
-    parts.push(askInTurn(inTurn, context), indexed);
+    parts.push(askInTurn(whole(toUnits(inTurn)), context), indexed);
     inTurn = [];
   }
-  return withMapNames(name, joined([...parts, askInTurn(inTurn, context)]));
+  return withMapNames(name, joined([...parts, askInTurn(whole(toUnits(inTurn)), context)]));
 }
 
 /**
@@ -138,7 +169,13 @@ function withMapNames(chain: string, { rules, maps, ...rest }: Compiled): Compil
 
 const joined = (parts: readonly Compiled[]): Compiled => ({
   rules: parts.flatMap(({ rules }) => rules), maps: parts.flatMap(({ maps }) => maps), children: parts.flatMap(({ children }) => children), guards: parts.flatMap(({ guards }) => guards),
+  asks: parts.flatMap(({ asks }) => asks), blocks: parts.flatMap(({ blocks }) => blocks),
 });
+
+/** The chains of units, as a node that leads to them has them. */
+function leavesOf(units: readonly Unit[]): Leaves {
+  return { asks: units.flatMap(({ chain, block }) => (block === null ? [chain] : [])), blocks: units.flatMap(({ block }) => block ?? []) };
+}
 
 /** Runs inside of which policies may be asked by port. */
 function runsOf(policies: readonly ListedPolicy[]): ListedPolicy[][] {
@@ -158,59 +195,82 @@ function runsOf(policies: readonly ListedPolicy[]): ListedPolicy[][] {
 }
 
 /** A run with a map from ports; null: it is not worth one. */
-function indexRun(name: string, policies: readonly ListedPolicy[], context: ListContext): Compiled | null {
+function indexRun(name: string, policies: readonly ListedPolicy[], context: ListContext, toUnits: ToUnits): Compiled | null {
   const indexed = policies.filter(({ shape }) => shape.ports !== null);
   if (indexed.length < FEWEST_INDEXED) return null;
   const elements: SetElement[] = [];
   const children = new Map<string, ChainNode>();
+  const units = new Map<string, Unit>();
+  const unitOf = toUnits(indexed).flatMap((unit) => unit.policies.map(() => unit));
   for (const protocol of new Set(indexed.flatMap(({ shape }) => [...(shape.ports?.keys() ?? [])]))) {
     const sections = portSections(indexed.map(({ shape }) => shape.ports?.get(protocol) ?? []), MOST_PER_POLICY.entries * indexed.length);
     const width = elements.length + (sections ?? []).reduce((sum, { first, last }) => sum + last - first + 1, 0);
     if (sections === null || width > MOST_PER_POLICY.elements * indexed.length) return null;
     for (const { first, last, items } of sections) {
-      const verdict = { jump: target(items.flatMap((item) => indexed[item] ?? []), children, context) };
+      const asked: Asked[] = [];
+      for (const item of items) {
+        const [unit, policy] = [unitOf[item], indexed[item]];
+        if (unit === undefined || policy === undefined) continue;
+        const latest = asked.at(-1);
+        if (latest?.unit === unit) latest.policies.push(policy);
+        else asked.push({ unit, policies: [policy] });
+      }
+      const verdict = { jump: target(asked, children, units, context) };
       for (let port = first; port <= last; port += 1) elements.push({ key: [String(protocol), String(port)], verdict });
     }
   }
-  const afterwards = indexed.some(({ shape }) => shape.hasPass) ? [RETURN_WHEN_PASSED] : [];
+  const afterwards = canPass(indexed) ? [RETURN_WHEN_PASSED] : [];
   // A hash, not ranges: those the kernel looks up in a copy that comes into force after the rules.
   const maps = [{ spec: { name, key: ["inet_proto", "inet_service"], map: true }, elements } as const];
-  return joined([{ rules: [rule([{ kind: "port-map", map: name }]), ...afterwards], maps, children: [...children.values()], guards: [] }, askInTurn(policies.filter(({ shape }) => shape.ports === null), context)]);
+  return joined([
+    { rules: [rule([{ kind: "port-map", map: name }]), ...afterwards], maps, children: [...children.values()], guards: [], ...leavesOf([...units.values()]) },
+    askInTurn(whole(toUnits(policies.filter(({ shape }) => shape.ports === null))), context),
+  ]);
 }
 
-/** The chain that asks these policies: the policy's own, when it is one. */
-function target(policies: readonly ListedPolicy[], children: Map<string, ChainNode>, context: ListContext): string {
-  const [only] = policies;
-  if (policies.length === 1 && only !== undefined) return only.chain;
-  const name = bucketChain(policies.map(({ chain }) => chain));
-  if (!children.has(name)) {
-    children.set(name, partOf(name, askInTurn(policies, context)));
+/** The chain that asks these: the unit's own, when it is one. */
+function target(asked: readonly Asked[], children: Map<string, ChainNode>, units: Map<string, Unit>, context: ListContext): string {
+  const [only] = asked;
+  if (asked.length === 1 && only !== undefined) {
+    units.set(only.unit.chain, only.unit);
+    return only.unit.chain;
   }
+  // Guards follow who of a unit is meant.
+  const name = bucketChain(asked.flatMap(({ unit, policies }) => [unit.chain, ...policies.map(({ chain }) => chain)]));
+  if (!children.has(name)) children.set(name, partOf(name, askInTurn(asked, context)));
   return name;
 }
 
 /** One after the other; of many, groups that have to do with nobody but members of their sets are passed over for everybody else. */
-function askInTurn(policies: readonly ListedPolicy[], context: ListContext): Compiled {
-  const plain = (some: readonly ListedPolicy[]): Compiled => ({ rules: some.flatMap(({ chain, shape }) => ask(chain, shape.hasPass)), maps: [], children: [], guards: [] });
-  if (policies.length < context.fewestGuarded) return plain(policies);
+function askInTurn(asked: readonly Asked[], context: ListContext): Compiled {
+  const plain = (some: readonly Asked[]): Compiled => ({
+    rules: some.flatMap(({ unit }) => ask(unit.chain, canPass(unit.policies))), maps: [], children: [], guards: [], ...leavesOf(some.map(({ unit }) => unit)),
+  });
+  const count = asked.reduce((sum, { policies }) => sum + policies.length, 0);
+  if (count < context.fewestGuarded) return plain(asked);
   const smallest = Math.min(SMALLEST_GROUP, context.fewestGuarded);
-  return joined(groupsOf(policies, smallest).map((group) => {
-    const guard = group.length < smallest || group.some(({ shape }) => shape.peers === null) ? null : context.guard([...new Set(group.flatMap(({ shape }) => shape.peers ?? []))].sort());
+  return joined(groupsOf(asked, smallest, context.sizes.group).map((group) => {
+    const policies = group.flatMap((each) => each.policies);
+    const guard = policies.length < smallest || policies.some(({ shape }) => shape.peers === null) ? null : context.guard([...new Set(policies.flatMap(({ shape }) => shape.peers ?? []))].sort());
     if (guard === null) return plain(group);
-    const chain = groupChain(group.map((policy) => policy.chain));
+    const chain = groupChain(group.map(({ unit }) => unit.chain));
     const asks = ([4, 6] as const).map((family) => rule([{ kind: "family", family }, { kind: "address-set", side: context.peer, family, set: guard.names[family] }, { kind: "jump", chain }]));
-    return { rules: [...asks, ...(canPass(group) ? [RETURN_WHEN_PASSED] : [])], maps: [], children: [partOf(chain, plain(group))], guards: [guard] };
+    return { rules: [...asks, ...(group.some(({ unit }) => canPass(unit.policies)) ? [RETURN_WHEN_PASSED] : [])], maps: [], children: [partOf(chain, plain(group))], guards: [guard], asks: [], blocks: [] };
   }));
 }
 
-function groupsOf(policies: readonly ListedPolicy[], smallest: number): ListedPolicy[][] {
-  const groups: ListedPolicy[][] = [];
-  let group: ListedPolicy[] = [];
-  for (const policy of policies) {
-    group.push(policy);
-    if ((!policy.endsGroup || group.length < smallest) && group.length < 4 * GROUP_SIZE) continue;
+function groupsOf(asked: readonly Asked[], smallest: number, size: number): Asked[][] {
+  const groups: Asked[][] = [];
+  let group: Asked[] = [];
+  let count = 0;
+  for (const each of asked) {
+    group.push(each);
+    count += each.policies.length;
+    const isEnd = (each.policies.at(-1)?.number ?? 0) % size === 0;
+    if ((!isEnd || count < smallest) && count < LONGEST * size) continue;
     groups.push(group);
     group = [];
+    count = 0;
   }
   return group.length === 0 ? groups : [...groups, group];
 }

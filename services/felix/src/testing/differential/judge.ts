@@ -70,9 +70,9 @@ export function createJudge(netns: TestNetns): Judge {
   };
 }
 
-/** A dataplane that says nothing and that nobody asks for anything. It guards what it would not guard in lists as short as here. */
+/** A dataplane that says nothing and that nobody asks for anything. It cuts and guards lists that are as short as here. */
 export function openDataplane(denyAction: Case["denyAction"] = "Drop"): Dataplane {
-  return createDataplane({ config: { ...config, iptablesFilterDenyAction: denyAction }, onDrift: () => {}, onPodMtu: () => {}, fewestGuarded: 2, clock: createFakeClock(), log: createLogger("felix", "Fatal", { write: () => {} }) });
+  return createDataplane({ config: { ...config, iptablesFilterDenyAction: denyAction }, onDrift: () => {}, onPodMtu: () => {}, fewestGuarded: 2, sizes: { piece: 4, group: 4, block: 2 }, clock: createFakeClock(), log: createLogger("felix", "Fatal", { write: () => {} }) });
 }
 
 /** That an interface is missing is no wonder: no pod has one. */

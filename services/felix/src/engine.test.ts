@@ -18,6 +18,7 @@ let engine: Engine;
 let clock: ReturnType<typeof createFakeClock>;
 let applies: number;
 let fail: boolean;
+let refused: Set<string>;
 /** What an apply waits for, between its look at what it was told and its end. */
 let hold: Promise<void>;
 let present: Set<string>;
@@ -26,6 +27,7 @@ let running: Promise<void>;
 beforeEach(() => {
   applies = 0;
   fail = false;
+  refused = new Set();
   hold = Promise.resolve();
   present = new Set();
   clock = createFakeClock();
@@ -47,7 +49,7 @@ beforeEach(() => {
         await hold;
         present = taken;
       },
-      isReady: (id) => present.has(id), doubt: (id) => void present.delete(id), failures: () => [],
+      isReady: (id) => present.has(id), doubt: (id) => void present.delete(id), failures: () => [], refusedPolicies: () => refused,
     },
   });
   stop = new AbortController();
@@ -145,9 +147,16 @@ describe("the engine", () => {
     clock.advance(60_000);
     await settle();
     expect(inForce()).toEqual([["p", "2"]]);
+    refused = new Set(["p"]);
+    await engine.onStep(step(false, policy("3")));
+    expect(inForce()).toEqual([["p", "2"]]);
+    refused = new Set();
+    engine.trigger();
+    await settle();
+    expect(inForce()).toEqual([["p", "3"]]);
     fail = true;
     await engine.onStep(step(false, { kind: "Remove", of: "Policy", id: "p" }));
-    expect(inForce()).toEqual([["p", "2"]]);
+    expect(inForce()).toEqual([["p", "3"]]);
     fail = false;
     clock.advance(60_000);
     await settle();

@@ -15,6 +15,8 @@ export interface ApplyingDataplane {
   doubt(id: string): void;
   /** Objects that the kernel did not take, with the reason. */
   failures(): readonly { readonly id: string; readonly reason: string }[];
+  /** Policies and profiles of which it did not take all rules. */
+  refusedPolicies(): ReadonlySet<string>;
 }
 
 export type EngineOptions = {
@@ -115,8 +117,10 @@ export function createEngine({ createNodeHalf, dataplane, onApplied, clock, log 
       applied = true;
       commits += 1;
       lastError = "";
+      const refused = dataplane.refusedPolicies();
       for (const [id, revision] of revisions) {
-        if (revision === null) revisionsInForce.delete(id);
+        if (refused.has(id)) pendingRevisions = new Map([[id, revision], ...pendingRevisions]);
+        else if (revision === null) revisionsInForce.delete(id);
         else revisionsInForce.set(id, revision);
       }
       onApplied(steps, (clock.monotonic() - started) / 1000);

@@ -76,6 +76,8 @@ type Rendered = { readonly endpoint: ResolvedEndpoint; readonly settings: Datapl
 
 export function createDataplane({ config: initial, onDrift, onPodMtu, fewestGuarded = FEWEST_GUARDED, sizes = LIST_SIZES, clock, log }: DataplaneOptions): Dataplane {
   let settings: DataplaneConfig = initial;
+  /** Of the next apply. */
+  let next: DataplaneConfig | null = null;
   let table: NftTable | undefined;
   let routes: Routes | undefined;
   const overlay: Overlay = createOverlay({ log, onDrift, settings: initial });
@@ -111,6 +113,8 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, fewestGuar
   let mapsMade = false;
   let hadRefusals = false;
   const ready = new Set<string>();
+  /** Interfaces whose endpoints are to be judged after a commit. */
+  const judgeDue = new Set<string>();
 
   const sink: DataplaneSink = {
     ...overlay.sink,
@@ -147,6 +151,16 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, fewestGuar
       routes?.setBlock(cidr, false);
     },
   };
+
+  /** Between two applies, so that the rules and what they protect follow the same settings. */
+  function takeSettings(): void {
+    if (next === null) return;
+    settings = next;
+    next = null;
+    overlay.configure(settings);
+    hosts.configure(settings);
+    renderAgain();
+  }
 
   function renderAgain(): void {
     policyChains.renderAgain();
@@ -334,6 +348,7 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, fewestGuar
     },
     async apply() {
       if (table === undefined || routes === undefined) throw new Error("the dataplane was not started");
+      takeSettings();
       if (everythingDirty) prepareHost(log, settings.ipv6Support);
       stageSets(table);
       overlay.inspect();
@@ -343,7 +358,7 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, fewestGuar
       stageStatic(table);
       stageSenders(table);
       policyChains.stage(table, settings, (id, direction) => hosts.stagesOf(id, direction));
-      const interfaces = stageEndpoints(table, routes);
+      for (const name of stageEndpoints(table, routes)) judgeDue.add(name);
       hosts.stage(table, lists);
       leaves.place(table);
       await table.commit();
@@ -355,21 +370,19 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, fewestGuar
         freedAddresses.clear();
       }
       overlay.place(routes);
-      for (const name of routes.apply()) interfaces.add(name);
+      for (const name of routes.apply()) judgeDue.add(name);
       overlay.sweep();
       // The rules go after the device.
       if (overlay.needsRules !== rendersOverlay) onDrift();
       tellMtu();
       const anyRefused = table.refused.size > 0;
       if (anyRefused || hadRefusals) for (const id of endpoints.keys()) judge(id, table, refusedOwners, routes);
-      else for (const name of interfaces) for (const id of endpointsOn.get(name) ?? []) judge(id, table, refusedOwners, routes);
+      else for (const name of judgeDue) for (const id of endpointsOn.get(name) ?? []) judge(id, table, refusedOwners, routes);
       hadRefusals = anyRefused;
+      judgeDue.clear();
     },
     reconfigure(config) {
-      settings = config;
-      overlay.configure(config);
-      hosts.configure(config);
-      renderAgain();
+      next = config;
       onDrift();
     },
     isReady: (id) => ready.has(id) || hosts.isReady(id),
@@ -383,9 +396,12 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, fewestGuar
     failures() {
       const found: { id: string; reason: string }[] = [];
       for (const [chain, reason] of table?.refused ?? []) for (const id of ownersOf(chain)) found.push({ id, reason });
+      const reasons = refusals();
       for (const [id, { endpoint }] of endpoints) {
         const missing = routes?.missing(endpoint.interfaceName) ?? null;
         if (missing !== null) found.push({ id, reason: missing });
+        const [owner] = reasons.size === 0 ? [] : [...reasons.keys()].filter((each) => asksFor(endpoint, new Set([each])));
+        if (owner !== undefined) found.push({ id, reason: `${owner}: ${reasons.get(owner)}` });
       }
       for (const [id, reason] of hosts.missing()) found.push({ id, reason });
       return found;
@@ -422,7 +438,12 @@ export function createDataplane({ config: initial, onDrift, onPodMtu, fewestGuar
   };
 
   function refusedPolicies(): ReadonlySet<string> {
-    return new Set([...(table?.refused.keys() ?? [])].flatMap((chain) => policyChains.ownersOf(chain)));
+    return new Set(refusals().keys());
+  }
+
+  /** Policies and profiles of which the kernel refused a chain, with its words. */
+  function refusals(): ReadonlyMap<string, string> {
+    return new Map([...(table?.refused ?? [])].flatMap(([chain, reason]) => policyChains.ownersOf(chain).map((id): [string, string] => [id, reason])));
   }
 
   function ownersOf(chain: string): readonly string[] {

@@ -79,7 +79,7 @@ describe("the table and others", () => {
     const quiet = Math.min(await time(), await time(), await time(), await time(), await time());
     netns.exec("nft", "add", "table", "inet", "other");
     await eventually("the event of the other table", () => seen.length === 2);
-    expect([quiet * 5 < (await time()), table.stats.commits]).toEqual([true, 2]);
+    expect([quiet * 5 < (await time()), table.stats.commits]).toEqual([true, 3]);
   });
 
   it("a resync of what is right writes nothing, one of what is not writes the difference", async () => {
@@ -93,6 +93,52 @@ describe("the table and others", () => {
     await table.commit();
     expect([table.stats.commands - commands, table.stats.elements - elements]).toEqual([3, 2]);
     expect(listing()).toContain("rule 3");
+  });
+});
+
+describe("a table that was left behind", () => {
+  const base = { type: "filter", hook: "forward", priority: 0, policy: "accept" } as const;
+  const chain = (comment: string): ReturnType<typeof chainContent> => chainContent([rule([{ kind: "counter" }], comment)]);
+
+  it.each([true, false])("takes another hook at the start (owned: %s)", async (isOwned) => {
+    const first = await start(isOwned);
+    first.setChain("hook", chainContent([rule([{ kind: "jump", chain: "c-1" }])], base));
+    await first.commit();
+    first[Symbol.dispose]();
+    open.shift();
+    const second = await start(isOwned);
+    second.setChain("hook", chainContent([rule([{ kind: "jump", chain: "c-1" }])], base));
+    second.setChain("another", chainContent([rule([{ kind: "jump", chain: "c-2" }])], { ...base, hook: "input" }));
+    await second.commit();
+    expect([listing().includes("chain another"), second.refused.size]).toEqual([true, 0]);
+  });
+
+  it("with a chain whose rules did not come any more: one that is refused drops, the others get theirs", async () => {
+    const nft = netns.run(() => openNftables(netns.sys));
+    nft.commit("calico", [{ do: "add-table", flags: 0 }, ...["left", "bad"].map((name) => ({ do: "add-chain", chain: name }) as const)]);
+    nft.close();
+    const log = createLogger("felix", "Fatal", { write: () => {} });
+    const table = netns.run(() => createNftTable({ log, onForeignChange: () => {} }));
+    open.push(table);
+    table.setChain("left", chain("its rule"));
+    table.setChain("bad", chainContent([rule([{ kind: "jump", chain: "not-there" }])]));
+    await table.commit();
+    expect([[...table.refused.keys()], /chain left \{[^}]*its rule/.test(listing()), /chain bad \{[^}]*drop/.test(listing())]).toEqual([["bad"], true, true]);
+  });
+
+  it("not owned, and flushed away in the middle of a commit: everything is there in the end, and nothing is refused", async () => {
+    const log = createLogger("felix", "Fatal", { write: () => {} });
+    const table = netns.run(() => createNftTable({ log, isOwned: false, onForeignChange: () => {} }));
+    open.push(table);
+    for (let n = 0; n < 6_000; n += 1) table.setChain(`c-${n}`, chain(`rule ${n}`));
+    const flushing = new Promise<void>((resolve) => void setImmediate(() => {
+      netns.exec("nft", "flush", "ruleset");
+      resolve();
+    }));
+    await table.commit();
+    await flushing;
+    await table.commit();
+    expect([table.refused.size, listing().match(/comment "rule/g)?.length]).toEqual([0, 6_000]);
   });
 });
 

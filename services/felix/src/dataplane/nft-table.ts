@@ -14,14 +14,16 @@ export interface NftTable extends Disposable {
   changeSet(name: string, change: SetChange): void;
   /** Brings the kernel up to date, one commit at a time; what is told meanwhile belongs to the next one. Rejects when that was impossible as a whole. */
   commit(): Promise<void>;
-  /** What the rules of a chain counted in the kernel, in order: packets, null for a rule without a counter. Throws a KernelError. */
-  counters: (chain: string) => readonly (bigint | null)[];
+  /** The rules of a chain in the kernel, in order, with what they counted: packets, null for a rule without a counter. Throws a KernelError. */
+  counters: (chain: string) => readonly CountedRule[];
   /** Chains that the kernel refused, with its words: they keep what they had, or drop everything. */
   readonly refused: ReadonlyMap<string, string>;
   /** Somebody may have changed the kernel's table: it is read again before the next commit, unless there was no transaction since the last one made here. */
   suspect(): void;
   readonly stats: { readonly chains: number; readonly rules: number; readonly sets: number; readonly commits: number; readonly commands: number; /** Members of sets that came or went. */ readonly elements: number };
 }
+
+export type CountedRule = { /** As it was sent; "" for somebody else's. */ readonly hash: string; readonly packets: bigint | null };
 
 export type NftTableOptions = {
   readonly log: Logger;
@@ -44,6 +46,8 @@ export function createNftTable({ log, onForeignChange, isOwned = true }: NftTabl
   const chains = new Map<string, ChainContent>();
   const sets = new Map<string, DesiredSet>();
   const refused = new Map<string, string>();
+  /** Refused chains that keep the rules that they had. */
+  const kept = new Set<string>();
   /** Chains and sets that are to go, and that a refused chain still leads to. */
   const stuck = new Set<string>();
   let dirtyChains = new Set<string>();
@@ -55,6 +59,8 @@ export function createNftTable({ log, onForeignChange, isOwned = true }: NftTabl
   /** The last transaction made here that the kernel has told of. */
   let ownGeneration: number | null = null;
   let adopted = false;
+  /** After the last look at a table that others can change, or the last transaction made here. */
+  let lastGeneration = 0;
   let ownerFlags = isOwned ? TABLE_OWNER | TABLE_PERSIST : 0;
   let commits = 0;
   let commandCount = 0;
@@ -84,6 +90,7 @@ export function createNftTable({ log, onForeignChange, isOwned = true }: NftTabl
   /** Reads the kernel's table. What differs from what should be there is dirty, the rest is not looked at again. */
   function load(): Actual {
     const dump = nft.dumpTable(TABLE);
+    lastGeneration = dump?.generation ?? nft.generation();
     // Somebody may have taken the whole table away.
     if (dump === null) adopted = false;
     const foundChains = new Map<string, readonly string[]>([...(dump?.chains ?? [])].map(([name, rules]) => [name, rules.map(({ hash }) => hash ?? "")]));
@@ -100,7 +107,7 @@ export function createNftTable({ log, onForeignChange, isOwned = true }: NftTabl
       const wanted = chains.get(name);
       const found = foundChains.get(name);
       // One that the kernel refused keeps what it has.
-      return !(refused.has(name) && found !== undefined) && (wanted === undefined || !sameHashes(wanted.hashes, found));
+      return !(kept.has(name) && found !== undefined) && (wanted === undefined || !sameHashes(wanted.hashes, found));
     }));
     dirtySets = differing;
     lastKnown = null;
@@ -114,33 +121,33 @@ export function createNftTable({ log, onForeignChange, isOwned = true }: NftTabl
    * map begins to lead to a chain of the same transaction, a packet would find that chain as it was before: empty, which lets it pass. And
    * ranges are looked up in a copy that is made only after the rules are in force (linux/net/netfilter/nft_set_rbtree.c, nft_rbtree_commit).
    */
-  async function stageNew(now: Actual, fresh: Set<string>): Promise<void> {
-    const isNewChain = (name: string): boolean => !now.chains.has(name) && chains.has(name) && chains.get(name)?.base === undefined;
+  async function stageNew(now: Actual): Promise<void> {
+    const isNewChain = (name: string): boolean => chains.has(name) && chains.get(name)?.base === undefined && isEmpty(name, now);
     const newSets = [...dirtySets.keys()].flatMap((name) => (now.sets.has(name) ? [] : (sets.get(name) ?? [])));
     const newChains = [...dirtyChains].filter(isNewChain);
-    const steps = arrivals(now, fresh, newSets, newChains);
+    const steps = arrivals(now, newSets, newChains);
     if (steps.reduce((sum, step) => sum + weightOf(step), 0) > LARGE) return sendSteps(steps, send);
     // In an empty table nothing refers to anything yet.
     if (now.chains.size === 0) return;
     const leadsToNew = [...dirtySets].some(([name, members]) => sets.get(name)?.spec.map === true && now.sets.has(name) && [...(members ?? sets.get(name)?.elements.keys() ?? [])].some((text) => isNewChain(targetOf(sets.get(name)?.elements.get(text)))));
-    await sendSteps(leadsToNew ? steps : arrivals(now, fresh, newSets.filter(({ spec, elements }) => spec.interval === true && elements.size > 0), []), send);
+    await sendSteps(leadsToNew ? steps : arrivals(now, newSets.filter(({ spec, elements }) => spec.interval === true && elements.size > 0), []), send);
   }
 
-  /** Sets and chains that come, in an order that the kernel accepts. Notes in `fresh` chains that are there, maybe without their rules yet. */
-  function arrivals(now: Actual, fresh: Set<string>, newSets: readonly DesiredSet[], newChains: readonly string[]): Step[] {
+  /** Not there, or left without rules when something was cut short. */
+  function isEmpty(chain: string, now: Actual): boolean {
+    const found = now.chains.get(chain);
+    return found === undefined || (found.length === 0 && chains.get(chain)?.rules.length !== 0);
+  }
+
+  /** Sets and chains that come, in an order that the kernel accepts. */
+  function arrivals(now: Actual, newSets: readonly DesiredSet[], newChains: readonly string[]): Step[] {
     const note = ({ spec }: DesiredSet, elements: Iterable<string>) => (): void => void now.sets.set(spec.name, { flags: setFlags(spec), elements: new Set(elements) });
     const empty = (set: DesiredSet): Step => ({ commands: [{ do: "add-set", set: set.spec }], done: note(set, []) });
     const members = (set: DesiredSet): Step[] => memberSteps(set.spec, [...set.elements.values()], note(set, set.elements.keys()));
     const isMap = ({ spec }: DesiredSet): boolean => spec.map === true;
     return [
       ...newSets.flatMap((set) => [empty(set), ...(isMap(set) ? [] : members(set))]),
-      ...newChains.map((chain): Step => ({
-        commands: [{ do: "add-chain", chain }],
-        done() {
-          fresh.add(chain);
-          now.chains.set(chain, []);
-        },
-      })),
+      ...newChains.filter((chain) => !now.chains.has(chain)).map((chain): Step => ({ commands: [{ do: "add-chain", chain }], done: () => void now.chains.set(chain, []) })),
       ...newChains.map((chain): Step => ({ commands: ruleCommands(chain), done: () => void now.chains.set(chain, chains.get(chain)?.hashes ?? []) })),
       ...newSets.filter(isMap).flatMap(members),
     ];
@@ -237,7 +244,7 @@ export function createNftTable({ log, onForeignChange, isOwned = true }: NftTabl
     const going = removals(now);
     const together = !going.anyMap || commands.length === 0;
     const first = together ? [...commands, ...going.commands] : commands;
-    if (first.length > 0 || !adopted) send(first);
+    if (first.length > 0) send(first);
     noteChanges(now);
     if (!together) {
       await othersTurn();
@@ -247,28 +254,47 @@ export function createNftTable({ log, onForeignChange, isOwned = true }: NftTabl
   }
 
   /** Sets aside what a transaction failed on: chains with a rule that the kernel refuses, and what cannot go because such a chain still leads to it. False when the failure was about something else. */
-  function setAside(error: TransactionError, now: Actual, fresh: ReadonlySet<string>): boolean {
+  function setAside(error: TransactionError, now: Actual): boolean {
+    // A rule whose chain or set could not be made is not to blame.
+    if (error.failures.some(({ command }) => command === null || command.do === "add-table" || command.do === "add-chain" || command.do === "add-set")) return false;
     const culprits = error.failures.flatMap(({ command, error: { message } }) => (command?.do === "add-rule" ? [{ chain: command.chain, message }] : []));
     for (const { chain, message } of culprits) {
       if (refused.has(chain)) return false;
       refused.set(chain, message);
       log.error("The kernel refuses a chain; it keeps what it had, or drops everything", { chain, reason: message });
       const base = chains.get(chain)?.base;
-      if (now.chains.has(chain) && !fresh.has(chain)) dirtyChains.delete(chain);
-      else chains.set(chain, chainContent([rule([{ kind: "counter" }, { kind: "verdict", verdict: "drop" }], "refused by the kernel")], base));
+      if (!isEmpty(chain, now)) {
+        kept.add(chain);
+        dirtyChains.delete(chain);
+      } else chains.set(chain, chainContent([rule([{ kind: "counter" }, { kind: "verdict", verdict: "drop" }], "refused by the kernel")], base));
     }
     const held = refused.size === 0 ? [] : error.failures.flatMap(({ command, error: { code } }) => (code !== "EBUSY" ? [] : command?.do === "delete-chain" ? [command.chain] : command?.do === "delete-set" ? [command.set] : []));
     for (const name of held) stuck.add(name);
     return culprits.length + held.length > 0;
   }
 
-  function send(commands: readonly Command[]): void {
-    const table: Command = { do: "add-table", flags: ownerFlags };
-    nft.commit(TABLE, adopted ? commands : [table, ...commands]);
+  /** Makes the table, or takes it over: alone, because the kernel makes no hooks in a table that is being taken over. */
+  function adopt(): void {
+    if (adopted) return;
+    transact([{ do: "add-table", flags: ownerFlags }]);
     adopted = true;
+  }
+
+  function transact(commands: readonly Command[]): void {
+    nft.commit(TABLE, commands);
+    if (ownerFlags === 0) lastGeneration = nft.generation();
     commits += 1;
+  }
+
+  function send(commands: readonly Command[]): void {
+    transact(commands);
     commandCount += commands.length;
     for (const command of commands) if (command.do === "add-elements" || command.do === "delete-elements") elementCount += command.elements.length;
+  }
+
+  /** Somebody else has been at the table since it was read or written last: what failed may be right. */
+  function isDisturbed(): boolean {
+    return ownerFlags === 0 && (actual === null || nft.generation() !== lastGeneration);
   }
 
   /** Kernels before 5.12 have no owners, those before 6.9 no persistence: then others could change the table, and it is watched. */
@@ -285,6 +311,7 @@ export function createNftTable({ log, onForeignChange, isOwned = true }: NftTabl
       if (content !== null && before !== undefined && sameHashes(content.hashes, before.hashes) && !refused.has(name)) return;
       // What it led to may go now.
       if (refused.delete(name)) stuck.clear();
+      kept.delete(name);
       stuck.delete(name);
       dirtyChains.add(name);
       if (content === null) chains.delete(name);
@@ -313,23 +340,27 @@ export function createNftTable({ log, onForeignChange, isOwned = true }: NftTabl
       dirtySets.set(name, touched ?? null);
     },
     async commit() {
-      const fresh = new Set<string>();
       for (let attempt = 0; attempt <= MAX_REFUSALS; attempt += 1) {
         const now = (actual ??= load());
         try {
-          await stageNew(now, fresh);
+          adopt();
+          await stageNew(now);
           await bringUpToDate(now);
           return;
         } catch (error) {
           if (withoutOwner(error)) continue;
-          if (error instanceof TransactionError && setAside(error, now, fresh)) continue;
+          if (isDisturbed()) {
+            forget();
+            continue;
+          }
+          if (error instanceof TransactionError && setAside(error, now)) continue;
           forget();
           throw error;
         }
       }
       throw new Error(`more than ${MAX_REFUSALS} chains were refused`);
     },
-    counters: (chain) => nft.dumpChain(TABLE, chain).map(({ packets }) => packets),
+    counters: (chain) => nft.dumpChain(TABLE, chain).map(({ hash, packets }) => ({ hash: hash ?? "", packets })),
     refused,
     suspect() {
       if (ownGeneration === null || nft.generation() !== ownGeneration) forget();

@@ -45,7 +45,7 @@ export class PolicyChains {
   /** How many chains use a literal set. */
   readonly #literalUses = new Map<string, number>();
   /** By chain: whose it is, and which written rule each of its rules comes from. */
-  readonly #written = new Map<string, { readonly id: PolicyId | ProfileId; readonly numbers: readonly number[] }>();
+  readonly #written = new Map<string, { readonly id: PolicyId | ProfileId; readonly numbers: ReadonlyMap<string, number> }>();
 
   constructor({ lists, leaves, setName, guard, fewestGuarded, sizes }: PolicyChainsOptions) {
     this.#lists = lists;
@@ -198,9 +198,9 @@ export class PolicyChains {
     }
     if (literals.length > 0) this.#literalsOf.set(chain, literals);
     else this.#literalsOf.delete(chain);
-    if (rendered === null) this.#written.delete(chain);
-    else this.#written.set(chain, { id, numbers: rendered.numbers });
     const content = rendered === null ? null : chainContent(rendered.rules);
+    if (rendered === null) this.#written.delete(chain);
+    else this.#written.set(chain, { id, numbers: new Map(content?.hashes.map((hash, i) => [hash, rendered.numbers[i] ?? 0])) });
     if (inProfile) to.setChain(chain, content);
     else this.#leaves.set(chain, content);
   }
@@ -208,7 +208,7 @@ export class PolicyChains {
   /** Which written rule each rule of a policy or profile comes from, and where these rules are; undefined: it has none of this name. */
   rulesOf(chain: string): WrittenRules | undefined {
     const numbers = this.#written.get(chain)?.numbers;
-    return numbers === undefined ? undefined : { numbers, places: [...this.#leaves.placesOf(chain), ...(this.#isProfile(chain) ? [{ chain, offset: 0 }] : [])] };
+    return numbers === undefined ? undefined : { numbers, places: [...this.#leaves.placesOf(chain), ...(this.#isProfile(chain) ? [chain] : [])] };
   }
 
   #isProfile(chain: string): boolean {

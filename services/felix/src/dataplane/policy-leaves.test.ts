@@ -27,7 +27,7 @@ it("a policy's rules are where lists lead to, and as often", () => {
   leaves.acquire({ asks: ["a"], blocks: [block] });
   expect(chains()).toEqual({ a: ["a1"], "pk-1": ["a1", "b1", "b2", "c1"] });
   expect([leaves.placesOf("a"), leaves.placesOf("c"), leaves.placesOf("x"), leaves.membersOf("pk-1"), leaves.membersOf("a")]).toEqual([
-    [{ chain: "a", offset: 0 }, { chain: "pk-1", offset: 0 }], [{ chain: "pk-1", offset: 3 }], [], ["a", "b", "c"], ["a"],
+    ["a", "pk-1"], ["pk-1"], [], ["a", "b", "c"], ["a"],
   ]);
   leaves.release({ asks: ["a"], blocks: [block] });
   expect(Object.keys(chains())).toEqual(["a", "pk-1"]);
@@ -45,7 +45,7 @@ it("a change of a policy is one of its chain and its blocks, whether it comes be
   leaves.set("c", content("c1"));
   expect(chains()).toEqual({ b: ["b1"], "pk-1": ["b1", "c1"] });
   leaves.set("b", content("b2", "b3"));
-  expect([chains(), leaves.placesOf("c")]).toEqual([{ b: ["b2", "b3"], "pk-1": ["b2", "b3", "c1"] }, [{ chain: "pk-1", offset: 2 }]]);
+  expect([chains(), leaves.placesOf("c")]).toEqual([{ b: ["b2", "b3"], "pk-1": ["b2", "b3", "c1"] }, ["pk-1"]]);
   leaves.set("b", null);
   expect(chains()).toEqual({ b: [], "pk-1": ["c1"] });
 });

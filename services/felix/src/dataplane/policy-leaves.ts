@@ -5,9 +5,6 @@ import type { NftTable } from "./nft-table.ts";
 
 type Table = Pick<NftTable, "setChain">;
 
-/** Where a policy's rules begin in a chain. */
-export type LeafPlace = { readonly chain: string; readonly offset: number };
-
 export class PolicyLeaves {
   /** By the chain that a policy has of its own. */
   readonly #rules = new Map<string, ChainContent>();
@@ -77,13 +74,9 @@ export class PolicyLeaves {
     this.#dirtyBlocks.clear();
   }
 
-  /** Where the rules of a policy are. */
-  placesOf(chain: string): LeafPlace[] {
-    const own = this.#asked.has(chain) ? [{ chain, offset: 0 }] : [];
-    return [...own, ...[...(this.#blocksOf.get(chain) ?? [])].map((name) => {
-      const members = this.#blocks.get(name)?.block.members ?? [];
-      return { chain: name, offset: members.slice(0, members.indexOf(chain)).reduce((sum, member) => sum + (this.#rules.get(member)?.rules.length ?? 0), 0) };
-    })];
+  /** The chains with the rules of a policy. */
+  placesOf(chain: string): string[] {
+    return [...(this.#asked.has(chain) ? [chain] : []), ...(this.#blocksOf.get(chain) ?? [])];
   }
 
   /** Of which policies' own chains a chain has the rules. */

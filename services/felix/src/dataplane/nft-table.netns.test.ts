@@ -152,7 +152,7 @@ describe("what the kernel refuses", () => {
     table.setChain("a", jump("b"));
     table.setChain("b", accept);
     await table.commit();
-    table.setChain("a", jump("not-there"));
+    table.setChain("a", jump("not-there", "nor-this"));
     table.setChain("b", null);
     table.setChain("other", accept);
     await table.commit();
@@ -164,6 +164,20 @@ describe("what the kernel refuses", () => {
     table.setChain("a", accept);
     await table.commit();
     expect([chainsOf(), [...table.refused.keys()]]).toEqual([["a", "more", "other"], []]);
+  });
+
+  it("drops everything when somebody took away what it kept", async () => {
+    const table = await start(false);
+    table.setChain("a", jump("b"));
+    table.setChain("b", accept);
+    await table.commit();
+    table.setChain("a", jump("not-there"));
+    await table.commit();
+    expect(listing()).toMatch(/chain a \{\s+jump b/);
+    netns.exec("nft", "flush", "ruleset");
+    table.suspect();
+    await table.commit();
+    expect([[...table.refused.keys()], /chain a \{\s+counter packets 0 bytes 0 drop/.test(netns.exec("nft", "list", "table", "inet", "calico"))]).toEqual([["a"], true]);
   });
 
   it("may be a rule that is too long for a message, or a value that is none", async () => {

@@ -257,20 +257,24 @@ export function createNftTable({ log, onForeignChange, isOwned = true }: NftTabl
   function setAside(error: TransactionError, now: Actual): boolean {
     // A rule whose chain or set could not be made is not to blame.
     if (error.failures.some(({ command }) => command === null || command.do === "add-table" || command.do === "add-chain" || command.do === "add-set")) return false;
-    const culprits = error.failures.flatMap(({ command, error: { message } }) => (command?.do === "add-rule" ? [{ chain: command.chain, message }] : []));
-    for (const { chain, message } of culprits) {
-      if (refused.has(chain)) return false;
+    const culprits = new Map(error.failures.flatMap(({ command, error: { message } }) => (command?.do === "add-rule" ? [[command.chain, message] as const] : [])));
+    for (const [chain, message] of culprits) {
+      // It drops everything already.
+      if (refused.has(chain) && !kept.has(chain)) return false;
+      if (!refused.has(chain)) log.error("The kernel refuses a chain; it keeps what it had, or drops everything", { chain, reason: message });
       refused.set(chain, message);
-      log.error("The kernel refuses a chain; it keeps what it had, or drops everything", { chain, reason: message });
       const base = chains.get(chain)?.base;
       if (!isEmpty(chain, now)) {
         kept.add(chain);
         dirtyChains.delete(chain);
-      } else chains.set(chain, chainContent([rule([{ kind: "counter" }, { kind: "verdict", verdict: "drop" }], "refused by the kernel")], base));
+        continue;
+      }
+      kept.delete(chain);
+      chains.set(chain, chainContent([rule([{ kind: "counter" }, { kind: "verdict", verdict: "drop" }], "refused by the kernel")], base));
     }
     const held = refused.size === 0 ? [] : error.failures.flatMap(({ command, error: { code } }) => (code !== "EBUSY" ? [] : command?.do === "delete-chain" ? [command.chain] : command?.do === "delete-set" ? [command.set] : []));
     for (const name of held) stuck.add(name);
-    return culprits.length + held.length > 0;
+    return culprits.size + held.length > 0;
   }
 
   /** Makes the table, or takes it over: alone, because the kernel makes no hooks in a table that is being taken over. */

@@ -49,11 +49,13 @@ export function watchReadable(fd: number, onReadable: () => void): Disposable {
       over = true;
       stop(handle);
       close(handle, null);
-      // libuv is through with the handle after the next turn of the loop; it must stay alive until then.
-      setTimeout(() => {
-        handle.fill(0);
-        unregister(callback);
-      }, 50).unref();
+      // libuv is through with the handle at the end of this turn of the loop, however long that takes: the handle must stay alive until then.
+      setImmediate(() => {
+        setImmediate(() => {
+          handle.fill(0);
+          unregister(callback);
+        }).unref();
+      }).unref();
     },
   };
 }

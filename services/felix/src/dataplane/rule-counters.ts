@@ -1,8 +1,8 @@
 /** What the kernel counted, by the rules that people wrote. */
 import type { ResolvedEndpoint } from "@calico/calc";
 import { namedTiers } from "../rules/endpoint-list.ts";
-import type { NftTable } from "./nft-table.ts";
 import { listChain, policyChain, profileChain, STAGES, type Direction } from "../rules/names.ts";
+import type { NftTable } from "./nft-table.ts";
 
 /** `rule` of a policy or profile; `tier` of an endpoint: the one at whose end packets were denied, "" behind all. */
 export type RuleCounter = { readonly direction: Direction; readonly rule: number | null; readonly tier: string | null; readonly packets: bigint };
